@@ -1,0 +1,32 @@
+# Compiler cache, linker, warnings and sanitizers for our own targets.
+
+find_program(CCACHE ccache)
+if(CCACHE)
+    set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+find_program(MOLD mold)
+if(MOLD)
+    add_link_options(-fuse-ld=mold)
+endif()
+
+if(SUTAZAI_ASSERTIONS)
+    string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+endif()
+
+add_library(sutazai_options INTERFACE)
+target_compile_options(sutazai_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
+if(SUTAZAI_WERROR)
+    target_compile_options(sutazai_options INTERFACE -Werror)
+endif()
+if(SUTAZAI_SANITIZE)
+    # -O1 keeps a sanitized server quick enough for the end-to-end tests.
+    target_compile_options(sutazai_options INTERFACE -fsanitize=${SUTAZAI_SANITIZE} -fno-omit-frame-pointer
+                           -fno-sanitize-recover=all -O1)
+    target_link_options(sutazai_options INTERFACE -fsanitize=${SUTAZAI_SANITIZE})
+    if(SUTAZAI_SANITIZE MATCHES "thread")
+        # Asio's fences are understood only as far as the mutexes beside them are.
+        target_compile_options(sutazai_options INTERFACE -Wno-tsan)
+    endif()
+endif()

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+
+/// The values that travel with one generation: what is asked (GenerationRequest) and what comes back (GenerationUpdate).
+/// Plain data, shared by the API families, the engine client and the engine. No thread or lifetime of their own.
+namespace sutazai {
+
+/// Unique within one server process; 0 is never used.
+using RequestId = std::uint64_t;
+
+struct ChatMessage {
+    std::string role;     ///< "system", "user" or "assistant"
+    std::string content;  ///< UTF-8
+
+    bool operator==(const ChatMessage&) const = default;
+};
+
+/// How the next token is chosen. Defaults and meanings are llama.cpp's; the chain is applied in this order:
+/// penalties, top_k, top_p, min_p, temperature, draw.
+struct SamplingParams {
+    float temperature = 0.8F;        ///< [0, 2]; 0 takes the most likely token
+    int top_k = 40;                  ///< >= 0; 0 keeps all
+    float top_p = 0.95F;             ///< (0, 1]; 1 keeps all
+    float min_p = 0.05F;             ///< [0, 1]; 0 keeps all
+    float repeat_penalty = 1.0F;     ///< (0, 2]; 1 is off; applies to the last kPenaltyWindow tokens
+    float presence_penalty = 0.0F;   ///< [-2, 2]
+    float frequency_penalty = 0.0F;  ///< [-2, 2]
+    std::optional<std::uint32_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
+
+    bool operator==(const SamplingParams&) const = default;
+};
+inline constexpr int kPenaltyWindowTokens = 64;
+
+struct GenerationRequest {
+    /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is.
+    std::variant<std::vector<ChatMessage>, std::string> prompt;
+    SamplingParams sampling;
+    int max_tokens = -1;            ///< > 0, or -1: until the context is full
+    std::vector<std::string> stop;  ///< generation ends before the first of these; they are never sent
+    bool ignore_eos = false;        ///< go on past the end-of-generation token (for benchmarks)
+    int priority = 0;               ///< lower runs first
+
+    bool operator==(const GenerationRequest&) const = default;
+};
+
+enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled };
+
+[[nodiscard]] constexpr const char* to_string(FinishReason reason) {
+    switch (reason) {
+        case FinishReason::kStop: return "stop";
+        case FinishReason::kLength: return "length";
+        case FinishReason::kCancelled: return "cancelled";
+    }
+    return "stop";
+}
+
+struct Usage {
+    std::uint32_t prompt_tokens = 0;
+    std::uint32_t completion_tokens = 0;
+    std::uint32_t cached_tokens = 0;  ///< prompt tokens whose KV was reused rather than computed
+
+    bool operator==(const Usage&) const = default;
+};
+
+/// Where one request's time went, measured in the engine on its monotonic clock.
+struct Timings {
+    std::chrono::microseconds queued{0};   ///< submit until its first prefill step began
+    std::chrono::microseconds prefill{0};  ///< from there until its first token
+    std::chrono::microseconds decode{0};   ///< from its first token until its last
+
+    bool operator==(const Timings&) const = default;
+};
+
+struct Finished {
+    FinishReason reason = FinishReason::kStop;
+    Usage usage;
+    Timings timings;
+
+    bool operator==(const Finished&) const = default;
+};
+
+/// What one or more decode steps added to one request. At most one of `finished` and `error` is set; then it is the last.
+struct GenerationUpdate {
+    std::string text;            ///< whole UTF-8 characters; may be empty
+    std::uint32_t n_tokens = 0;  ///< tokens generated since the last update
+    std::optional<Finished> finished;
+    std::optional<Error> error;
+
+    [[nodiscard]] bool last() const { return finished.has_value() || error.has_value(); }
+};
+
+}  // namespace sutazai

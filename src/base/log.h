@@ -1,0 +1,19 @@
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <string>
+#include <string_view>
+
+/// Process-wide logging to standard error through spdlog's default logger (`spdlog::info(...)` and so on, any thread).
+/// Nothing logged may hold prompt text, answers or keys.
+namespace sutazai::log {
+
+/// Sets level ("trace" to "error") and format up; `json` writes one object a line with ts (UTC, ISO 8601), level, msg
+/// and process ("server" or "engine:<model>"). Call once, before threads start.
+void init(std::string_view level, bool json, std::string_view process);
+
+/// `text` as a JSON string with its quotes. Invalid UTF-8 bytes become U+FFFD.
+[[nodiscard]] std::string json_quote(std::string_view text);
+
+}  // namespace sutazai::log

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "base/generation.h"
+
+/// The server's end of one engine process. Everything here lives on one I/O thread (the executor's); nothing locks.
+namespace sutazai::ipc {
+
+/// How an engine is started and what it is told to load. Mirrors wire::Load.
+struct EngineOptions {
+    std::string executable;  ///< path of the sutazai binary; run as `sutazai engine --fd N`
+    std::string model_name;  ///< for log lines and error messages
+    std::string path;        ///< GGUF file
+    std::uint32_t context_tokens = 0;
+    std::uint32_t max_sequences = 8;
+    std::uint32_t batch_tokens = 2048;
+    std::uint32_t threads = 0;
+    bool gpu = true;
+    bool warmup = true;
+    std::uint32_t batch_hold_ms = 100;
+    std::uint32_t queue_limit = 512;
+    std::chrono::seconds load_timeout{300};
+};
+
+/// What the engine said of the loaded model.
+struct ModelInfo {
+    std::uint32_t context_tokens = 0;        ///< KV cells in all
+    std::uint32_t context_per_sequence = 0;  ///< tokens that one request can hold
+    std::uint32_t training_context = 0;
+    std::uint64_t weights_bytes = 0;
+    std::uint64_t parameters = 0;
+    std::string description;
+    bool on_gpu = false;
+    bool has_chat_template = false;
+    std::chrono::microseconds load_time{0};
+};
+
+struct EngineStats {
+    std::uint32_t running = 0, waiting = 0, kv_cells_used = 0, kv_cells = 0;
+    std::uint64_t prompt_tokens = 0, generation_tokens = 0, cached_tokens = 0, steps = 0, step_us = 0;
+};
+
+/// The reader's half of one request. Destroying it before the last update cancels the request, whose sequence is freed
+/// by the engine's next step. Move-only; outlives its client safely (it then ends with kEngineDied).
+class TokenStream {
+  public:
+    struct Channel;  // shared with the client
+    TokenStream() = default;
+    explicit TokenStream(std::shared_ptr<Channel> channel);
+    TokenStream(TokenStream&&) noexcept = default;
+    TokenStream& operator=(TokenStream&&) noexcept;
+    TokenStream(const TokenStream&) = delete;
+    TokenStream& operator=(const TokenStream&) = delete;
+    ~TokenStream();
+
+    /// All that has arrived since the last call, merged into one update; waits while there is nothing. After an update
+    /// with last() there are no more. One call at a time. Asio cancellation (of the awaiting coroutine) ends the wait
+    /// with an operation_aborted exception and leaves the stream intact.
+    [[nodiscard]] boost::asio::awaitable<GenerationUpdate> next();
+
+  private:
+    std::shared_ptr<Channel> channel_;
+};
+
+/// One engine process: started, spoken to, watched, ended. The process is ended at the latest when this object is
+/// destroyed (SIGKILL), and dies with the server even if the server is killed.
+class EngineClient {
+  public:
+    /// Called once, on the I/O thread, when the process has ended for whatever reason, after every open TokenStream
+    /// got its kEngineDied error. `clean` is true after drain().
+    using ExitHandler = std::function<void(bool clean, std::string why)>;
+
+    /// Starts the process and loads the model. kLoadFailed with the engine's own reason when that does not work out
+    /// (the process is gone then). `progress` gets fractions from 0 to 1.
+    [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<EngineClient>>> start(
+        EngineOptions options, std::function<void(float)> progress);
+
+    virtual ~EngineClient() = default;
+
+    [[nodiscard]] virtual const ModelInfo& info() const = 0;
+    [[nodiscard]] virtual const EngineStats& stats() const = 0;  ///< as of the engine's last step
+    [[nodiscard]] virtual int pid() const = 0;
+    [[nodiscard]] virtual bool alive() const = 0;
+    [[nodiscard]] virtual std::size_t open_requests() const = 0;
+
+    virtual void on_exit(ExitHandler handler) = 0;
+
+    /// Never blocks and never fails: what goes wrong arrives through the stream.
+    [[nodiscard]] virtual TokenStream submit(GenerationRequest request) = 0;
+
+    /// Asks the engine to finish what runs and exit; past `deadline` it is killed. Returns when the process is gone.
+    [[nodiscard]] virtual boost::asio::awaitable<void> stop(std::chrono::milliseconds deadline) = 0;
+};
+
+}  // namespace sutazai::ipc
