@@ -1,0 +1,202 @@
+#include "ipc/wire.h"
+
+#include <utility>
+#include <variant>
+
+namespace sutazai::ipc {
+namespace {
+
+std::uint64_t to_us(std::chrono::microseconds duration) {
+    return duration.count() > 0 ? static_cast<std::uint64_t>(duration.count()) : 0;
+}
+std::chrono::microseconds from_us(std::uint64_t us) {
+    return std::chrono::microseconds(us);
+}
+
+}  // namespace
+
+wire::Submit to_wire(RequestId id, GenerationRequest request) {
+    wire::Submit out;
+    out.set_request_id(id);
+    if (auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
+        wire::Chat& chat = *out.mutable_chat();
+        for (ChatMessage& message : *messages) {
+            wire::Message& to = *chat.add_messages();
+            to.set_role(std::move(message.role));
+            to.set_content(std::move(message.content));
+        }
+    } else {
+        out.set_text(std::move(std::get<std::string>(request.prompt)));
+    }
+    wire::Sampling& sampling = *out.mutable_sampling();
+    sampling.set_temperature(request.sampling.temperature);
+    sampling.set_top_k(request.sampling.top_k);
+    sampling.set_top_p(request.sampling.top_p);
+    sampling.set_min_p(request.sampling.min_p);
+    sampling.set_repeat_penalty(request.sampling.repeat_penalty);
+    sampling.set_presence_penalty(request.sampling.presence_penalty);
+    sampling.set_frequency_penalty(request.sampling.frequency_penalty);
+    if (request.sampling.seed) sampling.set_seed(*request.sampling.seed);
+    out.set_max_tokens(request.max_tokens);
+    for (std::string& stop : request.stop) out.add_stop(std::move(stop));
+    out.set_ignore_eos(request.ignore_eos);
+    out.set_priority(request.priority);
+    return out;
+}
+
+GenerationRequest from_wire(wire::Submit submit) {
+    GenerationRequest out;
+    if (submit.has_chat()) {
+        std::vector<ChatMessage> messages;
+        for (wire::Message& message : *submit.mutable_chat()->mutable_messages()) {
+            messages.push_back({std::move(*message.mutable_role()), std::move(*message.mutable_content())});
+        }
+        out.prompt = std::move(messages);
+    } else {
+        out.prompt = std::move(*submit.mutable_text());
+    }
+    const wire::Sampling& sampling = submit.sampling();
+    out.sampling.temperature = sampling.temperature();
+    out.sampling.top_k = sampling.top_k();
+    out.sampling.top_p = sampling.top_p();
+    out.sampling.min_p = sampling.min_p();
+    out.sampling.repeat_penalty = sampling.repeat_penalty();
+    out.sampling.presence_penalty = sampling.presence_penalty();
+    out.sampling.frequency_penalty = sampling.frequency_penalty();
+    if (sampling.has_seed()) out.sampling.seed = sampling.seed();
+    out.max_tokens = submit.max_tokens();
+    for (std::string& stop : *submit.mutable_stop()) out.stop.push_back(std::move(stop));
+    out.ignore_eos = submit.ignore_eos();
+    out.priority = submit.priority();
+    return out;
+}
+
+wire::Finished to_wire(RequestId id, const Finished& finished) {
+    wire::Finished out;
+    out.set_request_id(id);
+    out.set_reason(static_cast<std::uint32_t>(finished.reason));
+    out.set_prompt_tokens(finished.usage.prompt_tokens);
+    out.set_completion_tokens(finished.usage.completion_tokens);
+    out.set_cached_tokens(finished.usage.cached_tokens);
+    out.set_queued_us(to_us(finished.timings.queued));
+    out.set_prefill_us(to_us(finished.timings.prefill));
+    out.set_decode_us(to_us(finished.timings.decode));
+    return out;
+}
+
+Finished from_wire(const wire::Finished& finished) {
+    Finished out;
+    if (finished.reason() <= static_cast<std::uint32_t>(FinishReason::kCancelled)) {
+        out.reason = static_cast<FinishReason>(finished.reason());
+    }
+    out.usage = {finished.prompt_tokens(), finished.completion_tokens(), finished.cached_tokens()};
+    out.timings = {from_us(finished.queued_us()), from_us(finished.prefill_us()), from_us(finished.decode_us())};
+    return out;
+}
+
+wire::Failed to_wire(RequestId id, Error error) {
+    wire::Failed out;
+    out.set_request_id(id);
+    out.set_code(static_cast<std::uint32_t>(error.code));
+    out.set_message(std::move(error.message));
+    out.set_field(std::move(error.field));
+    out.set_retry_after_s(error.retry_after_s > 0 ? static_cast<std::uint32_t>(error.retry_after_s) : 0);
+    return out;
+}
+
+Error from_wire(const wire::Failed& failed) {
+    Error out;
+    if (failed.code() <= static_cast<std::uint32_t>(ErrorCode::kInternal)) {
+        out.code = static_cast<ErrorCode>(failed.code());
+    }
+    out.message = failed.message();
+    out.field = failed.field();
+    out.retry_after_s = static_cast<int>(failed.retry_after_s());
+    return out;
+}
+
+wire::Load to_wire(const EngineOptions& options) {
+    wire::Load out;
+    out.set_path(options.path);
+    out.set_context_tokens(options.context_tokens);
+    out.set_max_sequences(options.max_sequences);
+    out.set_batch_tokens(options.batch_tokens);
+    out.set_threads(options.threads);
+    out.set_gpu(options.gpu);
+    out.set_warmup(options.warmup);
+    out.set_batch_hold_ms(options.batch_hold_ms);
+    out.set_queue_limit(options.queue_limit);
+    return out;
+}
+
+EngineOptions from_wire(const wire::Load& load) {
+    EngineOptions out;
+    out.path = load.path();
+    out.context_tokens = load.context_tokens();
+    out.max_sequences = load.max_sequences();
+    out.batch_tokens = load.batch_tokens();
+    out.threads = load.threads();
+    out.gpu = load.gpu();
+    out.warmup = load.warmup();
+    out.batch_hold_ms = load.batch_hold_ms();
+    out.queue_limit = load.queue_limit();
+    return out;
+}
+
+wire::Loaded to_wire(const ModelInfo& info) {
+    wire::Loaded out;
+    out.set_context_tokens(info.context_tokens);
+    out.set_context_per_sequence(info.context_per_sequence);
+    out.set_training_context(info.training_context);
+    out.set_weights_bytes(info.weights_bytes);
+    out.set_parameters(info.parameters);
+    out.set_description(info.description);
+    out.set_on_gpu(info.on_gpu);
+    out.set_has_chat_template(info.has_chat_template);
+    out.set_load_us(to_us(info.load_time));
+    return out;
+}
+
+ModelInfo from_wire(const wire::Loaded& loaded) {
+    ModelInfo out;
+    out.context_tokens = loaded.context_tokens();
+    out.context_per_sequence = loaded.context_per_sequence();
+    out.training_context = loaded.training_context();
+    out.weights_bytes = loaded.weights_bytes();
+    out.parameters = loaded.parameters();
+    out.description = loaded.description();
+    out.on_gpu = loaded.on_gpu();
+    out.has_chat_template = loaded.has_chat_template();
+    out.load_time = from_us(loaded.load_us());
+    return out;
+}
+
+wire::Stats to_wire(const EngineStats& stats) {
+    wire::Stats out;
+    out.set_running(stats.running);
+    out.set_waiting(stats.waiting);
+    out.set_kv_cells_used(stats.kv_cells_used);
+    out.set_kv_cells(stats.kv_cells);
+    out.set_prompt_tokens(stats.prompt_tokens);
+    out.set_generation_tokens(stats.generation_tokens);
+    out.set_cached_tokens(stats.cached_tokens);
+    out.set_steps(stats.steps);
+    out.set_step_us(stats.step_us);
+    return out;
+}
+
+EngineStats from_wire(const wire::Stats& stats) {
+    EngineStats out;
+    out.running = stats.running();
+    out.waiting = stats.waiting();
+    out.kv_cells_used = stats.kv_cells_used();
+    out.kv_cells = stats.kv_cells();
+    out.prompt_tokens = stats.prompt_tokens();
+    out.generation_tokens = stats.generation_tokens();
+    out.cached_tokens = stats.cached_tokens();
+    out.steps = stats.steps();
+    out.step_us = stats.step_us();
+    return out;
+}
+
+}  // namespace sutazai::ipc

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "base/error.h"
+#include "base/generation.h"
+#include "ipc/engine_client.h"
+#include "proto/engine.pb.h"
+
+/// Between the plain structs and the messages of proto/engine.proto. Pure; each pair is the other's inverse.
+namespace sutazai::ipc {
+
+[[nodiscard]] wire::Submit to_wire(RequestId id, GenerationRequest request);
+[[nodiscard]] GenerationRequest from_wire(wire::Submit submit);
+
+[[nodiscard]] wire::Finished to_wire(RequestId id, const Finished& finished);
+[[nodiscard]] Finished from_wire(const wire::Finished& finished);  ///< an unknown reason becomes kStop
+
+[[nodiscard]] wire::Failed to_wire(RequestId id, Error error);
+[[nodiscard]] Error from_wire(const wire::Failed& failed);  ///< an unknown code becomes kInternal
+
+[[nodiscard]] wire::Load to_wire(const EngineOptions& options);  ///< all but the executable, the name and the timeout
+[[nodiscard]] EngineOptions from_wire(const wire::Load& load);
+
+[[nodiscard]] wire::Loaded to_wire(const ModelInfo& info);
+[[nodiscard]] ModelInfo from_wire(const wire::Loaded& loaded);
+
+[[nodiscard]] wire::Stats to_wire(const EngineStats& stats);
+[[nodiscard]] EngineStats from_wire(const wire::Stats& stats);
+
+}  // namespace sutazai::ipc

@@ -1,0 +1,141 @@
+#include "ipc/wire.h"
+
+#include <gtest/gtest.h>
+
+#include "ipc/frame.h"
+
+namespace sutazai::ipc {
+namespace {
+
+/// What arrives at the other process.
+template <typename Message>
+Message sent(const Message& message) {
+    std::string bytes;
+    EXPECT_TRUE(append_frame(bytes, message));
+    FrameDecoder decoder;
+    decoder.feed(bytes);
+    const auto payload = decoder.next();
+    Message out;
+    EXPECT_TRUE(payload && *payload && out.ParseFromArray((*payload)->data(), static_cast<int>((*payload)->size())));
+    return out;
+}
+
+GenerationRequest every_field() {
+    GenerationRequest request;
+    request.prompt = std::vector<ChatMessage>{{"system", "Kurz."}, {"user", "grüße 日本 🙂"}};
+    request.sampling = {0.0F, 0, 0.5F, 0.25F, 1.5F, -2.0F, 2.0F, 0U};
+    request.max_tokens = 17;
+    request.stop = {"</s>", "\n\n"};
+    request.ignore_eos = true;
+    request.priority = -3;
+    return request;
+}
+
+TEST(Wire, SubmitKeepsEveryField) {
+    const wire::Submit submit = sent(to_wire(7, every_field()));
+    EXPECT_EQ(submit.request_id(), 7U);
+    EXPECT_EQ(from_wire(submit), every_field());
+}
+
+TEST(Wire, SubmitKeepsDefaultsAndATextPrompt) {
+    GenerationRequest request;
+    request.prompt = "plain";
+    EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+    EXPECT_FALSE(from_wire(sent(to_wire(1, request))).sampling.seed);
+}
+
+TEST(Wire, AnEmptyChatStaysAChat) {
+    GenerationRequest request;
+    request.prompt = std::vector<ChatMessage>{};
+    EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+}
+
+TEST(Wire, BytesThatAreNoUtf8Arrive) {
+    GenerationRequest request;
+    request.prompt = "\xff\xfe";
+    request.stop = {"\xc3"};
+    EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+    EXPECT_EQ(from_wire(sent(to_wire(1, Error{ErrorCode::kLoadFailed, "name \xff"}))).message, "name \xff");
+    EngineOptions options;
+    options.path = "/models/\xff.gguf";
+    EXPECT_EQ(from_wire(sent(to_wire(options))).path, options.path);
+}
+
+TEST(Wire, FinishedKeepsEveryField) {
+    using std::chrono::microseconds;
+    for (const auto reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled}) {
+        const Finished finished{reason, {1, 2, 3}, {microseconds(4), microseconds(5), microseconds(6)}};
+        const wire::Finished message = sent(to_wire(9, finished));
+        EXPECT_EQ(message.request_id(), 9U);
+        EXPECT_EQ(from_wire(message), finished);
+    }
+}
+
+TEST(Wire, FailedKeepsEveryField) {
+    for (auto code = ErrorCode::kInvalidArgument; code <= ErrorCode::kInternal;
+         code = static_cast<ErrorCode>(static_cast<int>(code) + 1)) {
+        const wire::Failed message = sent(to_wire(9, Error{code, "why", "stop", 5}));
+        const Error error = from_wire(message);
+        EXPECT_EQ(message.request_id(), 9U);
+        EXPECT_EQ(error.code, code);
+        EXPECT_EQ(error.message, "why");
+        EXPECT_EQ(error.field, "stop");
+        EXPECT_EQ(error.retry_after_s, 5);
+    }
+}
+
+TEST(Wire, UnknownCodesOfANewerPeerAreNotTrusted) {
+    wire::Failed failed;
+    failed.set_code(1000);
+    EXPECT_EQ(from_wire(failed).code, ErrorCode::kInternal);
+    wire::Finished finished;
+    finished.set_reason(1000);
+    EXPECT_EQ(from_wire(finished).reason, FinishReason::kStop);
+}
+
+TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
+    EngineOptions options{"exe", "name", "/m.gguf", 1, 2, 3, 4, false, false, 5, 6, std::chrono::seconds(7)};
+    const EngineOptions got = from_wire(sent(to_wire(options)));
+    EXPECT_EQ(got.path, "/m.gguf");
+    EXPECT_EQ(got.context_tokens, 1U);
+    EXPECT_EQ(got.max_sequences, 2U);
+    EXPECT_EQ(got.batch_tokens, 3U);
+    EXPECT_EQ(got.threads, 4U);
+    EXPECT_FALSE(got.gpu);
+    EXPECT_FALSE(got.warmup);
+    EXPECT_EQ(got.batch_hold_ms, 5U);
+    EXPECT_EQ(got.queue_limit, 6U);
+    options.gpu = options.warmup = true;
+    EXPECT_TRUE(from_wire(sent(to_wire(options))).gpu);
+    EXPECT_TRUE(from_wire(sent(to_wire(options))).warmup);
+}
+
+TEST(Wire, LoadedKeepsEveryField) {
+    const ModelInfo info{1, 2, 3, 4, 5, "llama 0.5B Q4_0", true, true, std::chrono::microseconds(6)};
+    const ModelInfo got = from_wire(sent(to_wire(info)));
+    EXPECT_EQ(got.context_tokens, 1U);
+    EXPECT_EQ(got.context_per_sequence, 2U);
+    EXPECT_EQ(got.training_context, 3U);
+    EXPECT_EQ(got.weights_bytes, 4U);
+    EXPECT_EQ(got.parameters, 5U);
+    EXPECT_EQ(got.description, info.description);
+    EXPECT_TRUE(got.on_gpu);
+    EXPECT_TRUE(got.has_chat_template);
+    EXPECT_EQ(got.load_time.count(), 6);
+}
+
+TEST(Wire, StatsKeepEveryField) {
+    const EngineStats got = from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9})));
+    EXPECT_EQ(got.running, 1U);
+    EXPECT_EQ(got.waiting, 2U);
+    EXPECT_EQ(got.kv_cells_used, 3U);
+    EXPECT_EQ(got.kv_cells, 4U);
+    EXPECT_EQ(got.prompt_tokens, 5U);
+    EXPECT_EQ(got.generation_tokens, 6U);
+    EXPECT_EQ(got.cached_tokens, 7U);
+    EXPECT_EQ(got.steps, 8U);
+    EXPECT_EQ(got.step_us, 9U);
+}
+
+}  // namespace
+}  // namespace sutazai::ipc
