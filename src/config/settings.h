@@ -17,45 +17,45 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 /// The values. The comment of each is its name in the environment, its unit and its range.
 struct Settings {
     // The specification's names.
-    bool advanced_caching_enabled = true;   ///< ADVANCED_CACHING_ENABLED; false keeps one model warm at a time
-    std::uint32_t batch_size = 8;           ///< BATCH_SIZE, sequences decoded together, 1 to 256
-    std::uint32_t batch_timeout_ms = 100;   ///< BATCH_TIMEOUT_MS, 0 to 10000
-    bool streaming_enabled = true;          ///< STREAMING_ENABLED; false refuses stream requests
-    bool gpu_acceleration = true;           ///< GPU_ACCELERATION
-    std::uint32_t model_cache_size = 3;     ///< MODEL_CACHE_SIZE, warm models, 1 to 64
-    bool cache_warmup_on_startup = true;    ///< CACHE_WARMUP_ON_STARTUP
+    bool advanced_caching_enabled = true;  ///< ADVANCED_CACHING_ENABLED; false keeps one model warm at a time
+    std::uint32_t batch_size = 8;          ///< BATCH_SIZE, sequences decoded together, 1 to 256
+    std::uint32_t batch_timeout_ms = 100;  ///< BATCH_TIMEOUT_MS, 0 to 10000
+    bool streaming_enabled = true;         ///< STREAMING_ENABLED; false refuses stream requests
+    bool gpu_acceleration = true;          ///< GPU_ACCELERATION
+    std::uint32_t model_cache_size = 3;    ///< MODEL_CACHE_SIZE, warm models, 1 to 64
+    bool cache_warmup_on_startup = true;   ///< CACHE_WARMUP_ON_STARTUP
     std::uint32_t cache_artifact_retention_days = 7;  ///< CACHE_ARTIFACT_RETENTION_DAYS, 0 to 3650
-    bool performance_monitoring = true;     ///< PERFORMANCE_MONITORING
+    bool performance_monitoring = true;               ///< PERFORMANCE_MONITORING
 
     // The server.
-    std::string host = "127.0.0.1";  ///< HOST
-    std::uint16_t port = 8080;       ///< PORT; 0 takes a free one and prints it
-    std::string log_level = "info";  ///< LOG_LEVEL: trace, debug, info, warn, error
+    std::string host = "127.0.0.1";           ///< HOST
+    std::uint16_t port = 8080;                ///< PORT; 0 takes a free one and prints it
+    std::string log_level = "info";           ///< LOG_LEVEL: trace, debug, info, warn, error
     LogFormat log_format = LogFormat::kText;  ///< LOG_FORMAT: text, json
-    std::string home;                ///< SUTAZAI_HOME; default $XDG_DATA_HOME/sutazai or ~/.local/share/sutazai
-    std::vector<std::string> api_keys;         ///< API_KEYS, comma separated; empty: no key is asked for
+    std::string home;                   ///< SUTAZAI_HOME; default $XDG_DATA_HOME/sutazai or ~/.local/share/sutazai
+    std::vector<std::string> api_keys;  ///< API_KEYS, comma separated; empty: no key is asked for
     std::vector<std::string> allowed_origins;  ///< ALLOWED_ORIGINS, comma separated, for CORS
     std::vector<std::string> allowed_hosts;    ///< ALLOWED_HOSTS, comma separated, beside loopback names and HOST
 
     // Limits.
-    std::uint64_t max_body_bytes = 8 << 20;       ///< MAX_BODY_BYTES, 1 KiB to 256 MiB
-    std::uint32_t max_header_bytes = 16 << 10;    ///< MAX_HEADER_BYTES, 1 KiB to 1 MiB
-    std::uint32_t max_connections = 1024;         ///< MAX_CONNECTIONS, 1 to 65536
-    std::uint32_t max_queue = 512;                ///< MAX_QUEUE, requests that wait per model, 1 to 65536
-    std::uint32_t read_timeout_s = 30;            ///< READ_TIMEOUT_S, for a request's head and body, 1 to 3600
-    std::uint32_t idle_timeout_s = 75;            ///< IDLE_TIMEOUT_S, between requests of one connection, 1 to 3600
-    std::uint32_t write_timeout_s = 60;           ///< WRITE_TIMEOUT_S, for a reader that takes nothing, 1 to 3600
-    std::uint32_t drain_timeout_s = 30;           ///< DRAIN_TIMEOUT_S, for running streams at SIGTERM, 0 to 3600
-    std::uint32_t load_timeout_s = 300;           ///< LOAD_TIMEOUT_S, for a model to load, 1 to 86400
-    std::uint32_t max_tokens_limit = 0;           ///< MAX_TOKENS_LIMIT, caps max_tokens of a request; 0: no cap
+    std::uint64_t max_body_bytes = 8 << 20;     ///< MAX_BODY_BYTES, 1 KiB to 256 MiB
+    std::uint32_t max_header_bytes = 16 << 10;  ///< MAX_HEADER_BYTES, 1 KiB to 1 MiB
+    std::uint32_t max_connections = 1024;       ///< MAX_CONNECTIONS, 1 to 65536
+    std::uint32_t max_queue = 512;              ///< MAX_QUEUE, requests that wait per model, 1 to 65536
+    std::uint32_t read_timeout_s = 30;          ///< READ_TIMEOUT_S, for a request's head and body, 1 to 3600
+    std::uint32_t idle_timeout_s = 75;          ///< IDLE_TIMEOUT_S, between requests of one connection, 1 to 3600
+    std::uint32_t write_timeout_s = 60;         ///< WRITE_TIMEOUT_S, for a reader that takes nothing, 1 to 3600
+    std::uint32_t drain_timeout_s = 30;         ///< DRAIN_TIMEOUT_S, for running streams at SIGTERM, 0 to 3600
+    std::uint32_t load_timeout_s = 300;         ///< LOAD_TIMEOUT_S, for a model to load, 1 to 86400
+    std::uint32_t max_tokens_limit = 0;         ///< MAX_TOKENS_LIMIT, caps max_tokens of a request; 0: no cap
 
     // The engine.
-    std::string models_dir;                ///< MODELS_DIR; default <home>/models
+    std::string models_dir;                     ///< MODELS_DIR; default <home>/models
     std::map<std::string, std::string> models;  ///< --model name=path, or MODELS as name=path,name=path
-    std::vector<std::string> model_order;  ///< names of `models` as given
-    std::uint32_t context_tokens = 0;      ///< CONTEXT_TOKENS, KV cells per model; 0: chosen from the model
-    std::uint32_t threads = 0;             ///< THREADS, per engine; 0: one per core
-    std::uint32_t batch_tokens = 2048;     ///< BATCH_TOKENS, tokens in one decode step at most, 16 to 65536
+    std::vector<std::string> model_order;       ///< names of `models` as given
+    std::uint32_t context_tokens = 0;           ///< CONTEXT_TOKENS, KV cells per model; 0: chosen from the model
+    std::uint32_t threads = 0;                  ///< THREADS, per engine; 0: one per core
+    std::uint32_t batch_tokens = 2048;          ///< BATCH_TOKENS, tokens in one decode step at most, 16 to 65536
 };
 
 /// Where a value came from, for `sutazai config`.
@@ -64,9 +64,9 @@ enum class Source : std::uint8_t { kDefault, kDotEnv, kEnvironment, kFlag };
 
 /// One row of `sutazai config` and of .env.example.
 struct SettingInfo {
-    std::string name;         ///< environment name, for example BATCH_SIZE
-    std::string flag;         ///< for example --batch-size
-    std::string value;        ///< effective, secrets replaced by "***"
+    std::string name;   ///< environment name, for example BATCH_SIZE
+    std::string flag;   ///< for example --batch-size
+    std::string value;  ///< effective, secrets replaced by "***"
     Source source = Source::kDefault;
     std::string description;  ///< one sentence with unit and range
 };
@@ -83,8 +83,9 @@ struct Inputs {
     std::map<std::string, std::string> dot_env;
 };
 
-/// Validates everything; the error's message and field name the setting, its value and what is allowed. Names in .env that
-/// no setting has are errors; in the environment only those that begin with SUTAZAI_ are.
+/// Validates every effective value (one that a stronger source overrides is not looked at); the error's message and
+/// field name the setting, its value and what is allowed. Names in .env and flags that no setting has are errors; in
+/// the environment only those that begin with SUTAZAI_ are, save Kubernetes' service links.
 [[nodiscard]] Result<Loaded> load(const Inputs& inputs);
 
 /// KEY=value lines; '#' comments, blank lines, optional 'export ', single or double quotes. Errors name the line.

@@ -1,0 +1,230 @@
+#include "config/setting_rows.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace sutazai::config {
+namespace {
+
+/// BATCH_SIZE is --batch-size.
+std::string flag_of(std::string_view name) {
+    std::string flag = "--" + lower(name);
+    std::ranges::replace(flag, '_', '-');
+    return flag;
+}
+
+SettingRow row(std::string name, std::string description, std::function<Parsed<void>(Settings&, std::string_view)> set,
+               std::function<std::string(const Settings&)> show) {
+    std::string flag = flag_of(name);
+    return {std::move(name), std::move(flag), std::move(description), std::move(set), std::move(show)};
+}
+
+SettingRow boolean(std::string name, bool Settings::*member, std::string description) {
+    return row(
+        std::move(name), std::move(description),
+        [member](Settings& settings, std::string_view text) -> Parsed<void> {
+            const auto value = parse_bool(text);
+            if (!value) return std::unexpected(value.error());
+            settings.*member = *value;
+            return {};
+        },
+        [member](const Settings& settings) { return std::string(settings.*member ? "true" : "false"); });
+}
+
+template <typename T>
+SettingRow number(std::string name, T Settings::*member, std::uint64_t least, std::uint64_t most,
+                  std::string description) {
+    description += fmt::format(" ({} to {})", least, most);
+    return row(
+        std::move(name), std::move(description),
+        [=](Settings& settings, std::string_view text) -> Parsed<void> {
+            const auto value = parse_number(text, least, most);
+            if (!value) return std::unexpected(value.error());
+            settings.*member = static_cast<T>(*value);
+            return {};
+        },
+        [member](const Settings& settings) { return fmt::format("{}", settings.*member); });
+}
+
+template <typename T>
+SettingRow size(std::string name, T Settings::*member, std::uint64_t least, std::uint64_t most,
+                std::string description) {
+    description += fmt::format(" ({} to {})", show_bytes(least), show_bytes(most));
+    return row(
+        std::move(name), std::move(description),
+        [=](Settings& settings, std::string_view text) -> Parsed<void> {
+            const auto value = parse_bytes(text, least, most);
+            if (!value) return std::unexpected(value.error());
+            settings.*member = static_cast<T>(*value);
+            return {};
+        },
+        [member](const Settings& settings) { return show_bytes(settings.*member); });
+}
+
+SettingRow path(std::string name, std::string Settings::*member, std::string description) {
+    return row(
+        std::move(name), std::move(description),
+        [member](Settings& settings, std::string_view text) -> Parsed<void> {
+            settings.*member = text;
+            return {};
+        },
+        [member](const Settings& settings) { return settings.*member; });
+}
+
+/// `is_allowed` looks at each part; `allowed` describes a part that it takes.
+SettingRow list(std::string name, std::vector<std::string> Settings::*member, bool (*is_allowed)(std::string_view),
+                std::string allowed, std::string description) {
+    return row(
+        std::move(name), std::move(description),
+        [=, allowed = std::move(allowed)](Settings& settings, std::string_view text) -> Parsed<void> {
+            auto parts = parse_list(text);
+            if (!parts) return std::unexpected(parts.error());
+            if (!std::ranges::all_of(*parts, is_allowed))
+                return std::unexpected("a comma separated list of " + allowed);
+            settings.*member = std::move(*parts);
+            return {};
+        },
+        [member](const Settings& settings) { return fmt::format("{}", fmt::join(settings.*member, ",")); });
+}
+
+bool is_printable_word(std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+bool is_origin(std::string_view text) {
+    if (text == "*") return true;
+    for (const std::string_view scheme : {"http://", "https://"}) {
+        if (!text.starts_with(scheme)) continue;
+        const std::string_view authority = text.substr(scheme.size());
+        return is_printable_word(authority) && authority.find_first_of("/?#@*") == std::string_view::npos;
+    }
+    return false;
+}
+
+bool is_host(std::string_view text) {
+    return is_printable_word(text) && text.find_first_of("/?#@") == std::string_view::npos;
+}
+
+Parsed<void> set_host(Settings& settings, std::string_view text) {
+    if (!is_host(text)) return std::unexpected("an address or a host name");
+    settings.host = text;
+    return {};
+}
+
+Parsed<void> set_log_level(Settings& settings, std::string_view text) {
+    static constexpr std::array<std::string_view, 5> kLevels{"trace", "debug", "info", "warn", "error"};
+    if (std::ranges::find(kLevels, text) == kLevels.end()) return std::unexpected("trace, debug, info, warn or error");
+    settings.log_level = text;
+    return {};
+}
+
+Parsed<void> set_log_format(Settings& settings, std::string_view text) {
+    if (text != "text" && text != "json") return std::unexpected("text or json");
+    settings.log_format = text == "json" ? LogFormat::kJson : LogFormat::kText;
+    return {};
+}
+
+Parsed<void> set_models(Settings& settings, std::string_view text) {
+    const auto parts = parse_list(text);
+    if (!parts) return std::unexpected(parts.error());
+    std::map<std::string, std::string> models;
+    std::vector<std::string> order;
+    for (const std::string_view part : *parts) {
+        const auto equals = part.find('=');
+        const std::string name(trim(part.substr(0, equals)));
+        const std::string file(equals == std::string_view::npos ? "" : trim(part.substr(equals + 1)));
+        if (name.empty() || file.empty()) return std::unexpected("name=path, several separated by commas");
+        if (!models.emplace(name, file).second)
+            return std::unexpected(fmt::format("free of doubles, and {} is one", name));
+        order.push_back(name);
+    }
+    settings.models = std::move(models);
+    settings.model_order = std::move(order);
+    return {};
+}
+
+std::string show_models(const Settings& settings) {
+    std::string text;
+    for (const auto& name : settings.model_order) {
+        text += fmt::format("{}{}={}", text.empty() ? "" : ",", name, settings.models.at(name));
+    }
+    return text;
+}
+
+std::vector<SettingRow> make_rows() {
+    SettingRow home = path("SUTAZAI_HOME", &Settings::home,
+                           "folder of models and state; empty: $XDG_DATA_HOME/sutazai, else ~/.local/share/sutazai");
+    home.flag = "--home";
+    SettingRow keys = list("API_KEYS", &Settings::api_keys, is_printable_word, "printable ASCII keys without blanks",
+                           "keys that clients must show, comma separated; empty: none is asked for");
+    keys.secret = true;
+    SettingRow models =
+        row("MODELS", "models by name, name=path, several separated by commas (the flag may be repeated)", set_models,
+            show_models);
+    models.flag = "--model";
+
+    return {
+        boolean("ADVANCED_CACHING_ENABLED", &Settings::advanced_caching_enabled,
+                "keep several models warm; false keeps one at a time"),
+        number("BATCH_SIZE", &Settings::batch_size, 1, 256, "sequences decoded together per model"),
+        number("BATCH_TIMEOUT_MS", &Settings::batch_timeout_ms, 0, 10000,
+               "milliseconds a request may be held for companions"),
+        boolean("STREAMING_ENABLED", &Settings::streaming_enabled, "answer stream requests; false refuses them"),
+        boolean("GPU_ACCELERATION", &Settings::gpu_acceleration, "use a GPU when there is one"),
+        number("MODEL_CACHE_SIZE", &Settings::model_cache_size, 1, 64, "models kept warm at once"),
+        boolean("CACHE_WARMUP_ON_STARTUP", &Settings::cache_warmup_on_startup,
+                "load the named models (else the default one) right after the start"),
+        number("CACHE_ARTIFACT_RETENTION_DAYS", &Settings::cache_artifact_retention_days, 0, 3650,
+               "days that cache artifacts are kept"),
+        boolean("PERFORMANCE_MONITORING", &Settings::performance_monitoring, "measure requests and offer the metrics"),
+
+        row("HOST", "address to listen on; wider than loopback only with API_KEYS", set_host,
+            [](const Settings& settings) { return settings.host; }),
+        number("PORT", &Settings::port, 0, 65535, "TCP port; 0 takes a free one and prints it"),
+        row("LOG_LEVEL", "trace, debug, info, warn or error", set_log_level,
+            [](const Settings& settings) { return settings.log_level; }),
+        row("LOG_FORMAT", "text or json", set_log_format,
+            [](const Settings& settings) {
+                return std::string(settings.log_format == LogFormat::kJson ? "json" : "text");
+            }),
+        std::move(home),
+        std::move(keys),
+        list("ALLOWED_ORIGINS", &Settings::allowed_origins, is_origin, "origins such as https://example.org (or *)",
+             "origins that browsers may call from (CORS), comma separated"),
+        list("ALLOWED_HOSTS", &Settings::allowed_hosts, is_host, "host names",
+             "Host headers taken beside loopback names and HOST, comma separated"),
+
+        size("MAX_BODY_BYTES", &Settings::max_body_bytes, 1ULL << 10, 256ULL << 20, "largest request body"),
+        size("MAX_HEADER_BYTES", &Settings::max_header_bytes, 1ULL << 10, 1ULL << 20, "largest request head"),
+        number("MAX_CONNECTIONS", &Settings::max_connections, 1, 65536, "open connections"),
+        number("MAX_QUEUE", &Settings::max_queue, 1, 65536, "requests that wait per model"),
+        number("READ_TIMEOUT_S", &Settings::read_timeout_s, 1, 3600, "seconds for a request's head and body to arrive"),
+        number("IDLE_TIMEOUT_S", &Settings::idle_timeout_s, 1, 3600, "seconds between requests of one connection"),
+        number("WRITE_TIMEOUT_S", &Settings::write_timeout_s, 1, 3600,
+               "seconds a client may take nothing of its answer"),
+        number("DRAIN_TIMEOUT_S", &Settings::drain_timeout_s, 0, 3600, "seconds that running streams get at SIGTERM"),
+        number("LOAD_TIMEOUT_S", &Settings::load_timeout_s, 1, 86400, "seconds for a model to load"),
+        number("MAX_TOKENS_LIMIT", &Settings::max_tokens_limit, 0, UINT32_MAX,
+               "cap on a request's max_tokens; 0: no cap"),
+
+        path("MODELS_DIR", &Settings::models_dir, "folder of GGUF files; empty: the folder models in SUTAZAI_HOME"),
+        std::move(models),
+        number("CONTEXT_TOKENS", &Settings::context_tokens, 0, UINT32_MAX,
+               "KV cells per model; 0: chosen from the model"),
+        number("THREADS", &Settings::threads, 0, 1024, "threads per engine; 0: one per core"),
+        number("BATCH_TOKENS", &Settings::batch_tokens, 16, 65536, "tokens in one decode step at most"),
+    };
+}
+
+}  // namespace
+
+const std::vector<SettingRow>& setting_rows() {
+    static const std::vector<SettingRow> rows = make_rows();
+    return rows;
+}
+
+}  // namespace sutazai::config

@@ -1,0 +1,126 @@
+#include "config/settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+
+#include "config/setting_rows.h"
+
+namespace sutazai::config {
+namespace {
+
+std::string show(const SettingRow& row, const Settings& settings) {
+    std::string value = row.show(settings);
+    return row.secret && !value.empty() ? "***" : value;
+}
+
+SettingInfo info(const SettingRow& row, const Settings& settings, Source source) {
+    return {row.name, row.flag, show(row, settings), source, row.description};
+}
+
+bool is_setting(std::string_view name) {
+    return std::ranges::any_of(setting_rows(), [&](const SettingRow& row) { return row.name == name; });
+}
+
+/// Kubernetes puts these into every pod beside a service that is called sutazai.
+bool is_service_link(const std::string& name, const std::string& value) {
+    return name.starts_with("SUTAZAI_SERVICE_") || name.starts_with("SUTAZAI_PORT_") ||
+           (name == "SUTAZAI_PORT" && value.starts_with("tcp://"));
+}
+
+Result<void> check_names(const Inputs& inputs) {
+    const auto unknown = [](const std::string& name, Source source) {
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("{} ({}) is no setting; `sutazai config` lists them all", name, to_string(source)),
+                    name);
+    };
+    for (const auto& [name, value] : inputs.flags) {
+        if (!is_setting(name)) return unknown(name, Source::kFlag);
+    }
+    for (const auto& [name, value] : inputs.dot_env) {
+        if (!is_setting(name)) return unknown(name, Source::kDotEnv);
+    }
+    for (const auto& [name, value] : inputs.environment) {
+        if (!name.starts_with("SUTAZAI_") || is_setting(name) || is_service_link(name, value)) continue;
+        return unknown(name, Source::kEnvironment);
+    }
+    return {};
+}
+
+/// The XDG base directory specification's data folder.
+Result<std::string> default_home(const std::map<std::string, std::string>& environment) {
+    const auto variable = [&](const char* name) {
+        const auto found = environment.find(name);
+        return found == environment.end() ? std::filesystem::path() : std::filesystem::path(found->second);
+    };
+    const auto data = variable("XDG_DATA_HOME");
+    if (data.is_absolute()) return (data / "sutazai").string();
+    const auto home = variable("HOME");
+    if (home.is_absolute()) return (home / ".local/share/sutazai").string();
+    return fail(ErrorCode::kInvalidArgument,
+                "SUTAZAI_HOME is not set, and must be a folder, as neither XDG_DATA_HOME nor HOME names one",
+                "SUTAZAI_HOME");
+}
+
+}  // namespace
+
+const char* to_string(Source source) {
+    switch (source) {
+        case Source::kDefault: return "default";
+        case Source::kDotEnv: return ".env";
+        case Source::kEnvironment: return "environment";
+        case Source::kFlag: return "flag";
+    }
+    return "default";
+}
+
+Result<Loaded> load(const Inputs& inputs) {
+    if (auto known = check_names(inputs); !known) return std::unexpected(known.error());
+
+    const std::array<std::pair<const std::map<std::string, std::string>*, Source>, 3> by_precedence{
+        {{&inputs.flags, Source::kFlag},
+         {&inputs.environment, Source::kEnvironment},
+         {&inputs.dot_env, Source::kDotEnv}}};
+    Loaded loaded;
+    std::vector<Source> sources;
+    for (const SettingRow& row : setting_rows()) {
+        Source& source = sources.emplace_back(Source::kDefault);
+        for (const auto& [values, candidate] : by_precedence) {
+            const auto found = values->find(row.name);
+            if (found == values->end()) continue;
+            source = candidate;
+            if (const auto set = row.set(loaded.settings, found->second); !set) {
+                const std::string value = row.secret ? "the value" : fmt::format("\"{}\"", found->second);
+                return fail(ErrorCode::kInvalidArgument,
+                            fmt::format("{} ({}): {} is not allowed; it must be {}", row.name, to_string(source), value,
+                                        set.error()),
+                            row.name);
+            }
+            break;
+        }
+    }
+
+    Settings& settings = loaded.settings;
+    if (settings.home.empty()) {
+        auto home = default_home(inputs.environment);
+        if (!home) return std::unexpected(home.error());
+        settings.home = std::move(*home);
+    }
+    if (settings.models_dir.empty()) settings.models_dir = (std::filesystem::path(settings.home) / "models").string();
+
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+        loaded.rows.push_back(info(setting_rows()[i], settings, sources[i]));
+    }
+    return loaded;
+}
+
+std::vector<SettingInfo> describe() {
+    std::vector<SettingInfo> rows;
+    for (const SettingRow& row : setting_rows()) rows.push_back(info(row, Settings{}, Source::kDefault));
+    return rows;
+}
+
+}  // namespace sutazai::config
