@@ -93,6 +93,14 @@ if(CCACHE)
     list(APPEND llama_options -DCMAKE_C_COMPILER_LAUNCHER=${CCACHE} -DCMAKE_CXX_COMPILER_LAUNCHER=${CCACHE})
 endif()
 
+# g++ before 12.4 and 13.3 drops the stores that fill AMX's tile configuration (GCC bug 114098), and llama.cpp dies of it on
+# processors with AMX. Debian 12 has 12.2. ARCH_FLAGS is the list that ggml adds -march=native to.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND
+   (CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12.4 OR
+    (CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13 AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13.3)))
+    list(APPEND llama_options -DARCH_FLAGS=-mno-amx-int8)
+endif()
+
 # Libraries for one processor must not be picked up on another that shares the cache folder.
 execute_process(COMMAND ${CMAKE_CXX_COMPILER} -march=native -Q --help=target OUTPUT_VARIABLE processor ERROR_QUIET)
 string(SHA256 llama_key "${llama_source};${llama_options};${processor};${CMAKE_CXX_COMPILER_VERSION}")
