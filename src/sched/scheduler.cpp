@@ -1,0 +1,374 @@
+#include "sched/scheduler.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <utility>
+
+namespace sutazai::sched {
+namespace {
+
+/// A prefix that somebody is computing is worth waiting for when it saves at least this many tokens.
+constexpr int kLeastFollowTokens = 32;
+/// How many waiting requests are looked at for a start in one plan: bounds the cost of a long queue.
+constexpr int kCandidates = 16;
+
+}  // namespace
+
+struct Scheduler::Request {
+    RequestId id = 0;
+    int priority = 0;
+    Time arrival{0};
+    std::vector<Token> tokens;  ///< prompt, then what was generated
+    int n_prompt = 0;
+    int n_max = 0;  ///< length at which it ends
+    int n_cached = 0;
+    SlotId slot = kNoSlot;
+    std::optional<Time> begun;
+
+    [[nodiscard]] int length() const { return static_cast<int>(tokens.size()); }
+};
+
+Scheduler::Scheduler(const Limits& limits)
+    : limits_(limits), cells_(limits.kv_cells, limits.slots), slots_(limits.slots) {
+    assert(limits.max_running >= 1 && limits.max_running <= limits.slots);
+    assert(limits.context_per_sequence <= limits.kv_cells && limits.batch_tokens >= 1);
+}
+
+Scheduler::~Scheduler() = default;
+
+Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
+    assert(!request.prompt.empty() && !requests_.contains(request.id));
+    const int n_prompt = static_cast<int>(request.prompt.size());
+    if (n_prompt >= limits_.context_per_sequence) return Admission::kTooLong;
+    if (waiting() >= limits_.queue_limit) return Admission::kQueueFull;
+    auto owned = std::make_unique<Request>();
+    owned->id = request.id;
+    owned->priority = request.priority;
+    owned->arrival = now;
+    owned->tokens = std::move(request.prompt);
+    owned->n_prompt = n_prompt;
+    const int room = limits_.context_per_sequence - n_prompt;
+    owned->n_max = n_prompt + (request.max_new_tokens < 0 ? room : std::min(room, request.max_new_tokens));
+    waiting_.push_back(owned.get());
+    requests_.emplace(request.id, std::move(owned));
+    return Admission::kAccepted;
+}
+
+Step Scheduler::plan(Time now) {
+    Step step;
+    step.ops = std::exchange(pending_, {});
+    add_decodes(step);
+    admit_waiting(step, now);
+    add_prefills(step);
+    if (step.empty()) pending_ = std::exchange(step.ops, {});
+    return step;
+}
+
+void Scheduler::add_chunk(Step& step, Request& request, int n_tokens) {
+    Slot& slot = slots_[request.slot];
+    cells_.grow(request.slot, n_tokens);
+    slot.last_use = ++uses_;
+    const bool last = slot.n_computed + n_tokens == request.length();
+    step.chunks.push_back({request.id, request.slot, slot.n_computed, n_tokens, last});
+    step.n_tokens += n_tokens;
+}
+
+void Scheduler::add_decodes(Step& step) {
+    // A copy, because making room may preempt some of them.
+    const std::vector<Request*> order = running_;
+    for (Request* request : order) {
+        if (request->slot == kNoSlot) continue;
+        if (request->length() - slots_[request->slot].n_computed != 1) continue;
+        if (step.n_tokens == limits_.batch_tokens) break;
+        if (!make_room(step, 1, *request)) continue;
+        add_chunk(step, *request, 1);
+        ++step.n_decode;
+    }
+}
+
+void Scheduler::admit_waiting(Step& step, Time now) {
+    while (running() < limits_.max_running && !waiting_.empty()) {
+        Start start;
+        Request* request = choose(now, start);
+        if (request == nullptr || !can_admit(*request, start)) return;
+        admit(step, *request, start, now);
+    }
+}
+
+/// Who is next: by priority and waiting time; within a level the one with the most of its prompt in memory, unless
+/// somebody has been overtaken for too long. Requests that follow another's prefill are passed over.
+Scheduler::Request* Scheduler::choose(Time now, Start& start) {
+    const auto level = [&](const Request* r) { return r->priority - static_cast<int>((now - r->arrival) / kAgeing); };
+    std::vector<Request*> order(waiting_.begin(), waiting_.end());
+    std::ranges::stable_sort(order, {}, level);
+    Request* best = nullptr;
+    int looked_at = 0;
+    for (Request* request : order) {
+        if (++looked_at > kCandidates) break;
+        if (best != nullptr && level(request) != level(best)) break;
+        const Start its = best_start(*request);
+        if (its.follows) continue;
+        if (best == nullptr || its.n_tokens > start.n_tokens) {
+            best = request;
+            start = its;
+        }
+        if (now - request->arrival > kOvertaking) break;
+    }
+    return best;
+}
+
+Scheduler::Start Scheduler::best_start(const Request& request) const {
+    Start best;
+    if (!limits_.share_prefixes) return best;
+    int coming = 0;
+    // The last token is always computed: its logits are what generation starts from.
+    const int most = request.length() - 1;
+    tree_.walk(request.tokens, [&](int n_common, std::span<const SlotId> holders) {
+        n_common = std::min(n_common, most);
+        for (const SlotId id : holders) {
+            const Slot& slot = slots_[id];
+            const int usable = std::min(n_common, slot.n_computed);
+            if (usable > best.n_tokens) best = {id, usable, false};
+            if (slot.owner != nullptr && slot.n_computed < n_common) coming = std::max(coming, n_common);
+        }
+    });
+    best.follows = coming >= best.n_tokens + kLeastFollowTokens;
+    return best;
+}
+
+bool Scheduler::can_admit(const Request& request, const Start& start) const {
+    // What running requests have and still need, with a cell each for their next token, stays theirs.
+    const int wanted = request.length() - start.n_tokens + 1;
+    int owed = 0;
+    std::vector<CellLedger::Part> needed;
+    for (const Request* r : running_) {
+        needed.push_back({r->slot, cells_.length(r->slot)});
+        owed += r->length() - cells_.length(r->slot) + 1;
+    }
+    if (cells_.free() >= wanted + owed) return true;
+    if (start.from != kNoSlot) needed.push_back({start.from, start.n_tokens});
+    return cells_.total() - cells_.held_by(needed) >= wanted + owed;
+}
+
+void Scheduler::admit(Step& step, Request& request, const Start& start, Time now) {
+    SlotId slot = kNoSlot;
+    for (SlotId id = 0; id < limits_.slots && slot == kNoSlot; ++id) {
+        if (!slots_[id].in_use) slot = id;
+    }
+    if (slot == kNoSlot) {
+        slot = least_recent_kept(start.from);
+        if (slot == kNoSlot) slot = start.from;  // the only kept chain is the one to start from: take it over
+        if (slot != start.from) empty_slot(slot, step.ops);
+    }
+    if (slot == start.from) {
+        tree_.remove(slot);
+        cells_.trim(slot, start.n_tokens);
+        step.ops.emplace_back(Trim{slot, start.n_tokens});
+    } else if (start.n_tokens > 0) {
+        cells_.fork(start.from, slot, start.n_tokens);
+        step.ops.emplace_back(Fork{start.from, slot, start.n_tokens});
+        slots_[start.from].last_use = ++uses_;
+    }
+    slots_[slot] = {&request, true, start.n_tokens, ++uses_};
+    tree_.insert(slot, request.tokens);
+    request.slot = slot;
+    if (!request.begun) {
+        request.begun = now;
+        request.n_cached = start.n_tokens;
+    }
+    waiting_.remove(&request);
+    running_.push_back(&request);
+}
+
+void Scheduler::add_prefills(Step& step) {
+    std::vector<Request*> prefilling;
+    for (Request* request : running_) {
+        const int left = request->length() - slots_[request->slot].n_computed;
+        const bool decodes = left == 1 && cells_.length(request->slot) == request->length();
+        if (left > 0 && !decodes) prefilling.push_back(request);
+    }
+    if (prefilling.empty()) return;
+    int budget = std::min(limits_.batch_tokens - step.n_tokens, limits_.prefill_tokens);
+    if (step.n_decode > 0) budget = std::min(budget, cost_.prefill_tokens_within(limits_.prefill_stretch));
+
+    // The oldest gets at least half of the budget, so that a long prompt always gets on; the rest goes to the shortest,
+    // so that nobody with a short prompt waits for it.
+    const auto left = [&](const Request* r) { return r->length() - slots_[r->slot].n_computed; };
+    std::ranges::stable_sort(prefilling, {}, [](const Request* r) { return std::pair(r->priority, r->arrival); });
+    Request* oldest = prefilling.front();
+    int for_oldest = prefilling.size() > 1 ? std::min(left(oldest), (budget + 1) / 2) : budget;
+    budget -= for_oldest;
+    std::stable_sort(prefilling.begin() + 1, prefilling.end(),
+                     [&](const Request* a, const Request* b) { return left(a) < left(b); });
+    std::vector<std::pair<Request*, int>> shares;
+    for (Request* request : prefilling) {
+        if (request == oldest) continue;
+        const int share = std::min(budget, left(request));
+        budget -= share;
+        shares.emplace_back(request, share);
+    }
+    shares.emplace(shares.begin(), oldest, for_oldest + budget);
+    for (auto [request, share] : shares) {
+        if (request->slot == kNoSlot) continue;  // preempted to make room for another
+        share = std::min(share, left(request));
+        if (share > 0 && make_room(step, share, *request)) add_chunk(step, *request, share);
+    }
+}
+
+SlotId Scheduler::least_recent_kept(SlotId except) const {
+    SlotId best = kNoSlot;
+    for (SlotId id = 0; id < limits_.slots; ++id) {
+        const Slot& slot = slots_[id];
+        if (!slot.in_use || slot.owner != nullptr || id == except) continue;
+        if (best == kNoSlot || slot.last_use < slots_[best].last_use) best = id;
+    }
+    return best;
+}
+
+/// Frees cells until `cells` are free: kept chains first, then running requests younger or of lower priority than
+/// `keeper`. False when `keeper` itself had to go.
+bool Scheduler::make_room(Step& step, int cells, const Request& keeper) {
+    while (cells_.free() < cells) {
+        if (const SlotId kept = least_recent_kept(kNoSlot); kept != kNoSlot) {
+            empty_slot(kept, step.ops);
+            continue;
+        }
+        Request* victim = nullptr;
+        for (Request* r : running_) {
+            const bool planned = std::ranges::any_of(step.chunks, [&](const Chunk& c) { return c.request == r->id; });
+            if (planned) continue;
+            if (victim == nullptr ||
+                std::pair(r->priority, r->arrival) >= std::pair(victim->priority, victim->arrival)) {
+                victim = r;
+            }
+        }
+        assert(victim != nullptr);  // the keeper is not planned yet
+        preempt(step, *victim);
+        if (victim == &keeper) return false;
+    }
+    return true;
+}
+
+void Scheduler::preempt(Step& step, Request& victim) {
+    empty_slot(victim.slot, step.ops);
+    victim.slot = kNoSlot;
+    std::erase(running_, &victim);
+    const auto place = std::ranges::find_if(waiting_, [&](const Request* r) { return r->arrival > victim.arrival; });
+    waiting_.insert(place, &victim);
+    ++preemptions_;
+}
+
+void Scheduler::empty_slot(SlotId slot, std::vector<KvOp>& ops) {
+    tree_.remove(slot);
+    cells_.trim(slot, 0);
+    slots_[slot] = {};
+    ops.emplace_back(Trim{slot, 0});
+}
+
+void Scheduler::commit(const Step& step, Time took) {
+    for (const Chunk& chunk : step.chunks) slots_[chunk.slot].n_computed = chunk.first + chunk.n_tokens;
+    cost_.observe(step.n_decode, step.n_tokens - step.n_decode, took);
+}
+
+void Scheduler::roll_back(const Step& step) {
+    for (const Chunk& chunk : step.chunks) {
+        cells_.trim(chunk.slot, chunk.first);
+        pending_.emplace_back(Trim{chunk.slot, chunk.first});
+    }
+}
+
+bool Scheduler::append(RequestId id, Token token) {
+    Request& request = *requests_.at(id);
+    assert(request.slot != kNoSlot && request.length() == slots_[request.slot].n_computed);
+    request.tokens.push_back(token);
+    tree_.extend(request.slot, {&token, 1});
+    return request.length() < request.n_max;
+}
+
+void Scheduler::finish(RequestId id) {
+    const auto found = requests_.find(id);
+    assert(found != requests_.end() && found->second->slot != kNoSlot);
+    const std::unique_ptr<Request> request = std::move(found->second);
+    requests_.erase(found);
+    std::erase(running_, request.get());
+    Slot& slot = slots_[request->slot];
+    slot.owner = nullptr;
+    slot.last_use = ++uses_;
+    if (limits_.share_prefixes && slot.n_computed > 0) {
+        keep_longest(request->slot, request->tokens);
+    } else {
+        empty_slot(request->slot, pending_);
+    }
+}
+
+/// Of kept chains one of which begins with the other, only the longer is worth a slot. `slot` has just become kept.
+void Scheduler::keep_longest(SlotId slot, std::span<const Token> chain) {
+    const int n = slots_[slot].n_computed;
+    bool covered = false;
+    std::vector<SlotId> shorter;
+    tree_.walk(chain, [&](int n_common, std::span<const SlotId> holders) {
+        for (const SlotId id : holders) {
+            if (id == slot) continue;
+            const Slot& other = slots_[id];
+            covered |= n_common >= n && other.n_computed >= n;
+            if (other.owner == nullptr && other.n_computed <= n_common && other.n_computed < n) shorter.push_back(id);
+        }
+    });
+    if (covered) {
+        empty_slot(slot, pending_);
+        return;
+    }
+    std::ranges::sort(shorter);
+    shorter.erase(std::ranges::unique(shorter).begin(), shorter.end());
+    for (const SlotId id : shorter) empty_slot(id, pending_);
+}
+
+void Scheduler::cancel(RequestId id) {
+    const auto found = requests_.find(id);
+    if (found == requests_.end()) return;
+    if (found->second->slot != kNoSlot) {
+        finish(id);
+        return;
+    }
+    waiting_.remove(found->second.get());
+    requests_.erase(found);
+}
+
+Scheduler::RequestView Scheduler::view(RequestId id) const {
+    const Request& r = *requests_.at(id);
+    return {r.n_prompt, r.length() - r.n_prompt, r.n_cached, r.begun};
+}
+
+bool Scheduler::is_running(RequestId id) const {
+    const auto found = requests_.find(id);
+    return found != requests_.end() && found->second->slot != kNoSlot;
+}
+
+int Scheduler::kept() const {
+    return static_cast<int>(
+        std::ranges::count_if(slots_, [](const Slot& s) { return s.in_use && s.owner == nullptr; }));
+}
+
+void Scheduler::check() const {
+    const auto demand = [](bool holds) {
+        if (!holds) std::abort();
+    };
+    tree_.check();
+    cells_.check();
+    demand(requests_.size() == running_.size() + waiting_.size());
+    demand(running() <= limits_.slots);
+    for (const Request* r : running_) {
+        demand(r->slot != kNoSlot && slots_[r->slot].owner == r);
+        demand(slots_[r->slot].n_computed <= r->length() && tree_.length(r->slot) == r->length());
+        demand(r->length() <= limits_.context_per_sequence);
+    }
+    for (const Request* r : waiting_) demand(r->slot == kNoSlot);
+    for (SlotId id = 0; id < limits_.slots; ++id) {
+        demand(cells_.length(id) == slots_[id].n_computed);
+        demand(slots_[id].in_use || slots_[id].n_computed == 0);
+        demand(slots_[id].owner == nullptr || slots_[id].owner->slot == id);
+    }
+}
+
+}  // namespace sutazai::sched

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "sched/cell_ledger.h"
+#include "sched/prefix_tree.h"
+#include "sched/step_cost.h"
+#include "sched/types.h"
+
+namespace sutazai::sched {
+
+/// Decides what each step computes. Continuous batching over shared prefixes:
+///   1. every generating sequence gets its next token;
+///   2. waiting requests are admitted while there is room, forking the longest chain of tokens that any slot has
+///      computed, running or kept; a request whose prefix is being computed right now waits for it instead;
+///   3. what is left of the step goes to prefill, limited by the measured cost of a token while somebody generates;
+///   4. the chains of finished requests are kept, and given up least recently used first when cells or slots run out;
+///      then the youngest request of the lowest priority is preempted: it goes back to the queue and is recomputed.
+///
+/// A step is plan(), then commit() or roll_back(), then append() or finish() for each chunk that wanted logits. The
+/// requests of a step must not be cancelled or finished between its plan() and its commit(). One thread.
+class Scheduler {
+  public:
+    explicit Scheduler(const Limits& limits);
+    ~Scheduler();
+
+    struct NewRequest {
+        RequestId id = 0;
+        std::vector<Token> prompt;  ///< at least one token, at most context_per_sequence - 1
+        int max_new_tokens = -1;    ///< > 0, or -1: until the context is full
+        int priority = 0;           ///< lower runs first; a level is worth kAgeing of waiting
+    };
+    enum class Admission : std::uint8_t { kAccepted, kQueueFull, kTooLong };
+    [[nodiscard]] Admission submit(NewRequest request, Time now);
+
+    [[nodiscard]] Step plan(Time now);
+    /// The step was computed and took this long.
+    void commit(const Step& step, Time took);
+    /// The step was not computed (aborted or refused by the engine); its requests are as before it. The KV operations
+    /// of the step were done; the next step's operations undo what a part of it may have left behind.
+    void roll_back(const Step& step);
+
+    /// The next token of a running request. False when that was its last: nothing more fits max_new_tokens or the
+    /// context, and the request must be finished.
+    [[nodiscard]] bool append(RequestId request, Token token);
+    /// Ends a request and keeps its chain for others.
+    void finish(RequestId request);
+    /// Ends a request wherever it is; unknown ids are ignored.
+    void cancel(RequestId request);
+
+    void set_max_running(int n) { limits_.max_running = n; }
+
+    struct RequestView {
+        int prompt_tokens;
+        int generated_tokens;
+        int cached_tokens;          ///< of the prompt, reused at its first admission
+        std::optional<Time> begun;  ///< when it was first admitted
+    };
+    [[nodiscard]] RequestView view(RequestId request) const;
+    [[nodiscard]] bool is_running(RequestId request) const;
+
+    [[nodiscard]] int running() const { return static_cast<int>(running_.size()); }
+    [[nodiscard]] int waiting() const { return static_cast<int>(waiting_.size()); }
+    [[nodiscard]] bool idle() const { return running_.empty() && waiting_.empty(); }
+    [[nodiscard]] int kept() const;
+    [[nodiscard]] const CellLedger& cells() const { return cells_; }
+    [[nodiscard]] const StepCost& cost() const { return cost_; }
+    [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
+
+    /// Waiting this long makes up for one level of priority.
+    static constexpr Time kAgeing{1'000'000};
+    /// Past this a request is not overtaken by others of its level that have more prefix in memory.
+    static constexpr Time kOvertaking{500'000};
+
+    /// Aborts the process when an invariant is broken. For tests.
+    void check() const;
+
+  private:
+    struct Request;
+    struct Slot {
+        Request* owner = nullptr;  ///< running; null: kept, or empty when not in_use
+        bool in_use = false;
+        int n_computed = 0;  ///< tokens of the chain that the KV memory holds
+        std::uint64_t last_use = 0;
+    };
+    /// What a waiting request could start from.
+    struct Start {
+        SlotId from = kNoSlot;
+        int n_tokens = 0;      ///< computed and common
+        bool follows = false;  ///< somebody is computing more of its prefix: better to wait
+    };
+
+    void add_decodes(Step& step);
+    void admit_waiting(Step& step, Time now);
+    void add_prefills(Step& step);
+    void add_chunk(Step& step, Request& request, int n_tokens);
+
+    [[nodiscard]] Start best_start(const Request& request) const;
+    [[nodiscard]] Request* choose(Time now, Start& start);
+    [[nodiscard]] bool can_admit(const Request& request, const Start& start) const;
+    void admit(Step& step, Request& request, const Start& start, Time now);
+
+    [[nodiscard]] SlotId least_recent_kept(SlotId except) const;
+    [[nodiscard]] bool make_room(Step& step, int cells, const Request& keeper);
+    void preempt(Step& step, Request& victim);
+    void empty_slot(SlotId slot, std::vector<KvOp>& ops);
+    void keep_longest(SlotId slot, std::span<const Token> chain);
+
+    Limits limits_;
+    PrefixTree tree_;
+    CellLedger cells_;
+    StepCost cost_;
+    std::vector<Slot> slots_;
+    std::unordered_map<RequestId, std::unique_ptr<Request>> requests_;
+    std::vector<Request*> running_;  ///< in order of admission
+    std::list<Request*> waiting_;    ///< in order of arrival
+    std::vector<KvOp> pending_;      ///< for the next step
+    std::uint64_t uses_ = 0;         ///< clock of last_use
+    std::uint64_t preemptions_ = 0;
+};
+
+}  // namespace sutazai::sched

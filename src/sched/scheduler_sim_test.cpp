@@ -1,0 +1,175 @@
+// Seeded random workloads against a fake engine that has a KV memory of its own. After every step: the books agree with
+// themselves (check()), each computed token stands where the chain says, cells are conserved, nobody starves, and every
+// request ends with exactly the tokens that it would get alone.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "sched/scheduler.h"
+
+namespace sutazai::sched {
+namespace {
+
+/// A KV memory that remembers which token stands at which position of each slot, and a model whose next token is a hash
+/// of the whole chain: any mistake in forking or trimming changes the answer.
+class FakeEngine {
+  public:
+    explicit FakeEngine(int slots) : chains_(slots) {}
+
+    void apply(const KvOp& op) {
+        if (const auto* fork = std::get_if<Fork>(&op)) {
+            ASSERT_TRUE(chains_[fork->to].empty());
+            ASSERT_LE(fork->n_tokens, static_cast<int>(chains_[fork->from].size()));
+            chains_[fork->to].assign(chains_[fork->from].begin(), chains_[fork->from].begin() + fork->n_tokens);
+        } else if (const auto* trim = std::get_if<Trim>(&op)) {
+            ASSERT_LE(trim->n_tokens, static_cast<int>(chains_[trim->slot].size()));
+            chains_[trim->slot].resize(trim->n_tokens);
+        }
+    }
+    void compute(const Chunk& chunk, const std::vector<Token>& truth) {
+        auto& chain = chains_[chunk.slot];
+        ASSERT_EQ(static_cast<int>(chain.size()), chunk.first);
+        chain.insert(chain.end(), truth.begin() + chunk.first, truth.begin() + chunk.first + chunk.n_tokens);
+        ASSERT_TRUE(std::equal(chain.begin(), chain.end(), truth.begin())) << "a fork that differs from recomputation";
+    }
+    /// What an aborted step may leave: some of the chunk's tokens.
+    void compute_part(const Chunk& chunk, const std::vector<Token>& truth, int n) {
+        auto& chain = chains_[chunk.slot];
+        chain.insert(chain.end(), truth.begin() + chunk.first, truth.begin() + chunk.first + n);
+    }
+    [[nodiscard]] Token next(SlotId slot) const {
+        std::uint32_t hash = 2166136261U;
+        for (const Token token : chains_[slot]) hash = (hash ^ static_cast<std::uint32_t>(token)) * 16777619U;
+        return static_cast<Token>(hash % 50);
+    }
+
+  private:
+    std::vector<std::vector<Token>> chains_;
+};
+
+Token next_alone(const std::vector<Token>& chain) {
+    std::uint32_t hash = 2166136261U;
+    for (const Token token : chain) hash = (hash ^ static_cast<std::uint32_t>(token)) * 16777619U;
+    return static_cast<Token>(hash % 50);
+}
+
+struct Tracked {
+    std::vector<Token> tokens;
+    int n_prompt = 0;
+    int n_max = 0;
+    Time arrival{0};
+};
+
+void simulate(std::uint32_t seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    const auto below = [&](int n) { return static_cast<int>(random() % static_cast<std::uint32_t>(n)); };
+
+    Limits limits;
+    limits.kv_cells = 60 + below(400);
+    limits.context_per_sequence = 40 + below(limits.kv_cells - 40);
+    limits.slots = 2 + below(14);
+    limits.max_running = 1 + below(limits.slots);
+    limits.batch_tokens = limits.max_running + below(120);
+    limits.prefill_tokens = 1 + below(120);
+    limits.queue_limit = 1000;
+    limits.share_prefixes = below(5) != 0;
+    Scheduler scheduler(limits);
+    FakeEngine engine(limits.slots);
+
+    std::map<RequestId, Tracked> open;
+    const int requests = 5 + below(60);
+    int submitted = 0;
+    int ended = 0;
+    Time now(0);
+    int idle_steps = 0;
+
+    const auto submit = [&] {
+        Tracked t;
+        // Few distinct heads, so that prefixes are shared; sometimes a whole earlier answer as the next turn's head.
+        const int head = below(4);
+        const int n_head = 1 + below(limits.context_per_sequence / 2);
+        for (int i = 0; i < n_head; ++i) t.tokens.push_back(head * 100 + i % 50);
+        for (int i = below(10); i > 0; --i) t.tokens.push_back(below(50));
+        if (!open.empty() && below(3) == 0) t.tokens = open.begin()->second.tokens;
+        t.n_prompt = static_cast<int>(t.tokens.size());
+        t.arrival = now;
+        const int max_new = below(8) == 0 ? -1 : 1 + below(30);
+        const RequestId id = ++submitted;
+        const auto admission = scheduler.submit({id, t.tokens, max_new, below(3)}, now);
+        if (t.n_prompt >= limits.context_per_sequence) {
+            ASSERT_EQ(admission, Scheduler::Admission::kTooLong);
+            ++ended;
+            return;
+        }
+        ASSERT_EQ(admission, Scheduler::Admission::kAccepted);
+        const int room = limits.context_per_sequence - t.n_prompt;
+        t.n_max = t.n_prompt + (max_new < 0 ? room : std::min(room, max_new));
+        open.emplace(id, std::move(t));
+    };
+
+    while (ended < requests) {
+        while (submitted < requests && below(3) == 0) ASSERT_NO_FATAL_FAILURE(submit());
+        if (!open.empty() && below(40) == 0) {
+            auto victim = open.begin();
+            std::advance(victim, below(static_cast<int>(open.size())));
+            scheduler.cancel(victim->first);
+            ASSERT_FALSE(scheduler.is_running(victim->first));
+            open.erase(victim);
+            ++ended;
+        }
+        now += Time(1000 + below(20'000));
+        const Step step = scheduler.plan(now);
+        ASSERT_LE(step.n_tokens, limits.batch_tokens);
+        ASSERT_LE(scheduler.running(), limits.max_running);
+        idle_steps = step.empty() && !open.empty() ? idle_steps + 1 : 0;
+        ASSERT_LT(idle_steps, 2) << "work is waiting and nothing is planned";
+        if (!step.empty()) {
+            for (const KvOp& op : step.ops) ASSERT_NO_FATAL_FAILURE(engine.apply(op));
+        }
+        if (!step.empty() && below(15) == 0) {
+            for (const Chunk& chunk : step.chunks) {
+                engine.compute_part(chunk, open.at(chunk.request).tokens, below(chunk.n_tokens + 1));
+            }
+            scheduler.roll_back(step);
+            ASSERT_NO_FATAL_FAILURE(scheduler.check());
+            continue;
+        }
+        for (const Chunk& chunk : step.chunks) {
+            ASSERT_NO_FATAL_FAILURE(engine.compute(chunk, open.at(chunk.request).tokens));
+        }
+        scheduler.commit(step, Time(1000 + 100 * step.n_tokens));
+        for (const Chunk& chunk : step.chunks) {
+            if (!chunk.wants_logits) continue;
+            Tracked& t = open.at(chunk.request);
+            const Token token = engine.next(chunk.slot);
+            ASSERT_EQ(token, next_alone(t.tokens));
+            t.tokens.push_back(token);
+            const bool more = scheduler.append(chunk.request, token);
+            ASSERT_EQ(more, static_cast<int>(t.tokens.size()) < t.n_max);
+            const bool stops = below(40) == 0;
+            if (!more || stops) {
+                scheduler.finish(chunk.request);
+                open.erase(chunk.request);
+                ++ended;
+            }
+        }
+        ASSERT_NO_FATAL_FAILURE(scheduler.check());
+        for (const auto& [id, t] : open) {
+            ASSERT_LT(now - t.arrival, std::chrono::minutes(3)) << "request " << id << " starves";
+        }
+    }
+    EXPECT_TRUE(scheduler.idle());
+    EXPECT_TRUE(limits.share_prefixes || scheduler.cells().used() == 0);
+}
+
+TEST(SchedulerSimulation, EveryRequestGetsWhatItWouldGetAlone) {
+    for (std::uint32_t seed = 1; seed <= 3000; ++seed) {
+        simulate(seed);
+        if (HasFatalFailure() || HasNonfatalFailure()) return;
+    }
+}
+
+}  // namespace
+}  // namespace sutazai::sched

@@ -1,0 +1,211 @@
+#include "sched/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <string>
+
+namespace sutazai::sched {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::vector<Token> chain(int n, Token first = 0) {
+    std::vector<Token> tokens(n);
+    std::iota(tokens.begin(), tokens.end(), first);
+    return tokens;
+}
+
+Limits limits() {
+    return {.kv_cells = 1000, .context_per_sequence = 1000, .slots = 8, .max_running = 4, .batch_tokens = 256};
+}
+
+/// Runs one step: every completed chain gets the token `next`.
+Step run(Scheduler& scheduler, Time now = Time(0), Token next = 7000) {
+    Step step = scheduler.plan(now);
+    scheduler.commit(step, milliseconds(10));
+    for (const Chunk& chunk : step.chunks) {
+        if (chunk.wants_logits && !scheduler.append(chunk.request, next)) scheduler.finish(chunk.request);
+    }
+    scheduler.check();
+    return step;
+}
+
+TEST(Scheduler, PrefillsInChunksThenDecodes) {
+    Scheduler scheduler(limits());
+    ASSERT_EQ(scheduler.submit({1, chain(300), 2, 0}, Time(0)), Scheduler::Admission::kAccepted);
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 0, 256, false}}));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 256, 44, true}}));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 300, 1, true}}));
+    EXPECT_TRUE(scheduler.idle());
+    EXPECT_EQ(scheduler.kept(), 1);
+}
+
+TEST(Scheduler, RefusesWhatCannotFit) {
+    Scheduler scheduler(limits());
+    EXPECT_EQ(scheduler.submit({1, chain(1000), 1, 0}, Time(0)), Scheduler::Admission::kTooLong);
+    EXPECT_EQ(scheduler.submit({1, chain(999), 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
+}
+
+TEST(Scheduler, RefusesWhenTheQueueIsFull) {
+    Limits small = limits();
+    small.queue_limit = 1;
+    Scheduler scheduler(small);
+    EXPECT_EQ(scheduler.submit({1, chain(4), 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
+    EXPECT_EQ(scheduler.submit({2, chain(4), 1, 0}, Time(0)), Scheduler::Admission::kQueueFull);
+}
+
+TEST(Scheduler, ForksTheChainOfARunningRequest) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({1, chain(100), 50, 0}, Time(0));
+    run(scheduler);
+    (void)scheduler.submit({2, chain(100), 50, 0}, Time(0));
+    const Step step = run(scheduler);
+    EXPECT_EQ(step.ops, (std::vector<KvOp>{Fork{0, 1, 99}}));
+    EXPECT_EQ(step.chunks, (std::vector<Chunk>{{1, 0, 100, 1, true}, {2, 1, 99, 1, true}}));
+    EXPECT_EQ(scheduler.view(2).cached_tokens, 99);
+    EXPECT_EQ(scheduler.cells().used(), 102);
+}
+
+TEST(Scheduler, OneLeadsAndTheOthersFollow) {
+    Scheduler scheduler(limits());
+    for (RequestId id = 1; id <= 3; ++id) {
+        std::vector<Token> prompt = chain(100);
+        prompt.push_back(static_cast<Token>(1000 + id));
+        (void)scheduler.submit({id, prompt, 5, 0}, Time(0));
+    }
+    EXPECT_EQ(run(scheduler).n_tokens, 101);
+    const Step step = run(scheduler);
+    EXPECT_EQ(step.ops, (std::vector<KvOp>{Fork{0, 1, 100}, Fork{0, 2, 100}}));
+    EXPECT_EQ(step.n_tokens, 3);
+}
+
+TEST(Scheduler, AFollowerDoesNotWaitForALeaderThatIsGone) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({1, chain(600), 5, 0}, Time(0));
+    run(scheduler);
+    (void)scheduler.submit({2, chain(600), 5, 0}, Time(0));
+    EXPECT_EQ(run(scheduler).chunks.size(), 1U) << "2 follows 1";
+    scheduler.cancel(1);
+    const Step step = run(scheduler);
+    EXPECT_EQ(step.chunks, (std::vector<Chunk>{{2, 1, 512, 88, true}}));
+    EXPECT_EQ(step.ops, (std::vector<KvOp>{Fork{0, 1, 512}}));
+}
+
+TEST(Scheduler, TheNextTurnContinuesTheKeptChain) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({1, chain(10), 3, 0}, Time(0));
+    while (!scheduler.idle()) run(scheduler);
+    std::vector<Token> next = chain(10);
+    next.insert(next.end(), {7000, 7000, 7000, 5, 6});
+    (void)scheduler.submit({2, next, 3, 0}, Time(0));
+    run(scheduler);
+    EXPECT_EQ(scheduler.view(2).cached_tokens, 12) << "the last generated token was never computed";
+    while (!scheduler.idle()) run(scheduler);
+    EXPECT_EQ(scheduler.kept(), 1) << "the longer chain replaces the one it begins with";
+}
+
+TEST(Scheduler, KeepsNothingForModelsThatCannotShare) {
+    Limits whole = limits();
+    whole.share_prefixes = false;
+    Scheduler scheduler(whole);
+    for (RequestId id = 1; id <= 2; ++id) {
+        (void)scheduler.submit({id, chain(50), 1, 0}, Time(0));
+        EXPECT_EQ(run(scheduler).n_tokens, 50);
+    }
+    EXPECT_EQ(scheduler.kept(), 0);
+    EXPECT_EQ(scheduler.cells().used(), 0);
+}
+
+TEST(Scheduler, LeastRecentlyUsedChainsMakeRoom) {
+    Scheduler scheduler(limits());
+    for (RequestId id = 1; id <= 3; ++id) {
+        (void)scheduler.submit({id, chain(300, static_cast<Token>(id * 1000)), 1, 0}, Time(0));
+        while (!scheduler.idle()) run(scheduler);
+    }
+    (void)scheduler.submit({4, chain(300, 1000), 1, 0}, Time(0));  // touches the first chain
+    while (!scheduler.idle()) run(scheduler);
+    (void)scheduler.submit({5, chain(300, 9000), 1, 0}, Time(0));
+    while (!scheduler.idle()) run(scheduler);
+    (void)scheduler.submit({6, chain(300, 1000), 1, 0}, Time(0));
+    EXPECT_EQ(run(scheduler).n_tokens, 1) << "still kept";
+    (void)scheduler.submit({7, chain(300, 2000), 1, 0}, Time(0));
+    EXPECT_GT(run(scheduler).n_tokens, 200) << "the least recently used one went";
+}
+
+TEST(Scheduler, PreemptsTheYoungestWhenCellsRunOut) {
+    Limits tight = limits();
+    tight.kv_cells = 220;
+    tight.context_per_sequence = 220;
+    Scheduler scheduler(tight);
+    (void)scheduler.submit({1, chain(100, 0), 100, 0}, Time(0));
+    (void)scheduler.submit({2, chain(100, 5000), 100, 0}, Time(1));
+    int most = 0;
+    std::string first_after;
+    while (!scheduler.idle()) {
+        run(scheduler);
+        most = std::max(most, scheduler.running());
+        if (scheduler.preemptions() == 1 && first_after.empty()) {
+            first_after = scheduler.is_running(1) ? "the older runs" : "the older was preempted";
+        }
+    }
+    EXPECT_EQ(most, 2);
+    EXPECT_EQ(first_after, "the older runs");
+    EXPECT_EQ(scheduler.preemptions(), 1U);
+}
+
+TEST(Scheduler, ALongPromptDoesNotStretchTheGapOfThoseWhoGenerate) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({1, chain(4), 500, 0}, Time(0));
+    Step step = run(scheduler);
+    for (int i = 0; i < 5; ++i) run(scheduler);
+    (void)scheduler.submit({2, chain(900, 3000), 5, 0}, Time(0));
+    for (int i = 0; i < 20; ++i) {
+        step = scheduler.plan(Time(0));
+        ASSERT_EQ(step.n_decode, 1);
+        scheduler.commit(step, milliseconds(10) + milliseconds(2) * (step.n_tokens - 1));
+        (void)scheduler.append(1, 1);
+        if (i <= 10) continue;
+        EXPECT_LE(step.n_tokens, 27) << "50 ms at 2 ms a token";
+        EXPECT_GE(step.n_tokens, 22);
+    }
+}
+
+TEST(Scheduler, AShortPromptIsNotStuckBehindALongOne) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({1, chain(900), 5, 0}, Time(0));
+    run(scheduler);
+    (void)scheduler.submit({2, chain(20, 5000), 5, 0}, Time(0));
+    const Step step = run(scheduler);
+    ASSERT_EQ(step.chunks.size(), 2U);
+    EXPECT_TRUE(step.chunks[1].wants_logits);
+    EXPECT_EQ(step.n_tokens, 256);
+}
+
+TEST(Scheduler, LowerPriorityNumbersRunFirstButWaitingMakesUpForIt) {
+    Limits one = limits();
+    one.max_running = 1;
+    Scheduler scheduler(one);
+    (void)scheduler.submit({1, chain(5), 1, 0}, Time(0));
+    run(scheduler);
+    (void)scheduler.submit({2, chain(5, 100), 1, 3}, Time(0));
+    (void)scheduler.submit({3, chain(5, 200), 1, 1}, Time(0));
+    EXPECT_EQ(run(scheduler, Time(0)).chunks.at(0).request, 3U);
+    (void)scheduler.submit({4, chain(5, 300), 1, 1}, milliseconds(2500));
+    EXPECT_EQ(run(scheduler, milliseconds(2500)).chunks.at(0).request, 2U) << "level 3 - 2 is older than level 1";
+}
+
+TEST(Scheduler, ARolledBackStepIsPlannedAgain) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({1, chain(300), 5, 0}, Time(0));
+    run(scheduler);
+    const Step step = scheduler.plan(Time(0));
+    scheduler.roll_back(step);
+    scheduler.check();
+    const Step again = scheduler.plan(Time(0));
+    EXPECT_EQ(again.chunks, step.chunks);
+    EXPECT_EQ(again.ops, (std::vector<KvOp>{Trim{0, 256}}));
+}
+
+}  // namespace
+}  // namespace sutazai::sched

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+/// Vocabulary of the scheduler. Everything in src/sched is pure: no threads, no clock (the time is an argument), no
+/// llama.h.
+namespace sutazai::sched {
+
+using Token = std::int32_t;
+using RequestId = std::uint64_t;
+/// A KV sequence: a numbered place for one chain of tokens, in [0, Limits::slots).
+using SlotId = std::int32_t;
+inline constexpr SlotId kNoSlot = -1;
+
+/// Monotonic time since an arbitrary origin.
+using Time = std::chrono::microseconds;
+
+/// The engine makes the KV memory follow the scheduler's books by doing these in order before it decodes.
+struct Fork {  ///< `to` (empty) gets the first `n_tokens` of `from`; the cells are shared, not copied
+    SlotId from;
+    SlotId to;
+    int n_tokens;
+    bool operator==(const Fork&) const = default;
+};
+struct Trim {  ///< `slot` keeps only its first `n_tokens`; 0 empties it
+    SlotId slot;
+    int n_tokens;
+    bool operator==(const Trim&) const = default;
+};
+using KvOp = std::variant<Fork, Trim>;
+
+/// A run of one request's tokens to compute in this step, at positions [first, first + n_tokens).
+struct Chunk {
+    RequestId request;
+    SlotId slot;
+    int first;
+    int n_tokens;
+    bool wants_logits;  ///< of the last token: it completes the chain, so the next token is to be sampled
+    bool operator==(const Chunk&) const = default;
+};
+
+/// One llama_decode.
+struct Step {
+    std::vector<KvOp> ops;
+    std::vector<Chunk> chunks;  ///< sequences that generate first, then prefill
+    int n_tokens = 0;           ///< in all chunks
+    int n_decode = 0;           ///< chunks of one token that continue a generation
+    [[nodiscard]] bool empty() const { return chunks.empty(); }
+};
+
+struct Limits {
+    int kv_cells = 4096;              ///< tokens that the KV memory holds in all
+    int context_per_sequence = 4096;  ///< tokens of one chain at most
+    int slots = 16;                   ///< chains at most, running and kept together
+    int max_running = 8;              ///< chains decoded together at most, <= slots
+    int batch_tokens = 2048;          ///< tokens of one step at most, >= max_running
+    int prefill_tokens = 512;  ///< prefill tokens of one step at most: how long a newcomer waits for a step's end
+    int queue_limit = 512;     ///< requests that wait at most
+    /// How much longer than a pure decode step a step may take because of prefill, while something generates.
+    std::chrono::microseconds prefill_stretch{50'000};
+    /// False for models whose memory cannot be cut at a token (recurrent, hybrid, sliding window): nothing is shared or
+    /// kept then, and every prompt is computed.
+    bool share_prefixes = true;
+};
+
+}  // namespace sutazai::sched
