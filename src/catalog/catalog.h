@@ -23,21 +23,28 @@ struct ModelFile {
 /// there is found without a restart. Names are looked up, never joined to a path (CVE-2024-37032). Not thread-safe.
 class Catalog {
   public:
-    /// `named`: name -> path. `models_dir` may be empty or not exist. `fallback` (name, path) is offered, and is the
-    /// default, when nothing else is there; it may be empty.
-    Catalog(std::map<std::string, std::string> named, std::string models_dir, std::map<std::string, std::string> bundled);
+    /// `named` and `bundled`: name -> path. `models_dir` may be empty or not exist. Where a name is there twice,
+    /// `named` comes before the folder, the folder before `bundled`. `preferred` is the default model when it is not
+    /// empty.
+    Catalog(std::map<std::string, std::string> named, std::string models_dir,
+            std::map<std::string, std::string> bundled, std::string preferred = {});
 
-    /// kNotFound names the models that exist; kInvalidArgument when `name` is no valid model name.
+    /// kNotFound names the models that exist, or says that the file is gone; kInvalidArgument when `name` is no valid
+    /// model name.
     [[nodiscard]] Result<ModelFile> find(std::string_view name) const;
-    [[nodiscard]] std::vector<ModelFile> list() const;  ///< by name
-    /// The model that a request without "model" gets: the first --model, else the only model of the folder, else the
-    /// bundled one; empty when there is none.
+    [[nodiscard]] std::vector<ModelFile> list() const;  ///< by name; only those whose file is there
+    /// The model that a request without "model" gets: `preferred`, else the only named one, else the only one of the
+    /// folder, else the bundled one; empty when there is none.
     [[nodiscard]] std::string default_model() const;
 
   private:
+    /// Every name with its path, whether the file is there or not.
+    [[nodiscard]] std::map<std::string, std::string> all() const;
+
     std::map<std::string, std::string> named_;
     std::string models_dir_;
     std::map<std::string, std::string> bundled_;
+    std::string preferred_;
 };
 
 /// One to 200 characters of [A-Za-z0-9._:/-], starting with a letter, digit or underscore, without "..".

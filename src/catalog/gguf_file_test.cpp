@@ -1,0 +1,247 @@
+#include "catalog/gguf_file.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace sutazai::catalog {
+namespace {
+
+/// Bytes of a GGUF file, put together by hand.
+class Bytes {
+  public:
+    template <typename T>
+    Bytes& put(T value) {
+        for (std::size_t i = 0; i < sizeof(T); ++i)
+            data_ += static_cast<char>(static_cast<std::uint64_t>(value) >> 8 * i);
+        return *this;
+    }
+    Bytes& u32(std::uint32_t value) { return put(value); }
+    Bytes& u64(std::uint64_t value) { return put(value); }
+    Bytes& raw(const std::string& text) {
+        data_ += text;
+        return *this;
+    }
+    Bytes& text(const std::string& value) { return u64(value.size()).raw(value); }
+    Bytes& pad(std::size_t alignment) {
+        while (data_.size() % alignment != 0) data_ += '\0';
+        return *this;
+    }
+    Bytes& head(std::uint32_t version, std::uint64_t tensors, std::uint64_t pairs) {
+        return raw("GGUF").u32(version).u64(tensors).u64(pairs);
+    }
+    Bytes& text_pair(const std::string& key, const std::string& value) { return text(key).u32(8).text(value); }
+    Bytes& u32_pair(const std::string& key, std::uint32_t value) { return text(key).u32(4).u32(value); }
+    Bytes& tensor(const std::string& name, const std::vector<std::uint64_t>& shape, std::uint32_t type,
+                  std::uint64_t offset) {
+        text(name).u32(static_cast<std::uint32_t>(shape.size()));
+        for (const auto extent : shape) u64(extent);
+        return u32(type).u64(offset);
+    }
+    [[nodiscard]] const std::string& str() const { return data_; }
+
+  private:
+    std::string data_;
+};
+
+constexpr std::uint32_t kF32 = 0;
+constexpr std::uint32_t kQ4_0 = 2;
+
+Result<GgufSummary> read(const std::string& bytes) {
+    std::istringstream in(bytes);
+    return read_gguf_summary(in, bytes.size());
+}
+
+/// The smallest head that passes, with one tensor of 4 floats.
+Bytes with_tensor(const std::function<void(Bytes&)>& put_tensor, std::uint64_t tensors = 1) {
+    Bytes bytes;
+    bytes.head(3, tensors, 1).text_pair("general.architecture", "llama");
+    put_tensor(bytes);
+    return bytes;
+}
+
+/// Has every kind of value, an array of numbers and one of strings, and two tensors with padding between.
+std::string whole_file(std::uint32_t version = 3) {
+    Bytes bytes;
+    bytes.head(version, 2, 16)
+        .text_pair("general.architecture", "qwen2")
+        .text_pair("general.name", "Small One")
+        .u32_pair("general.file_type", 2)
+        .u32_pair("general.alignment", 64)
+        .u32_pair("qwen2.context_length", 4096)
+        .u32_pair("qwen2.block_count", 2);
+    bytes.text("qwen2.embedding_length").u32(10).u64(64);    // 64 bits wide
+    bytes.text("qwen2.attention.head_count").u32(5).u32(4);  // signed
+    bytes.u32_pair("qwen2.attention.head_count_kv", 2);
+    bytes.text("qwen2.rope.freq_base").u32(6).u32(0x49742400);
+    bytes.text("tokenizer.ggml.add_bos_token").u32(7).put<std::uint8_t>(1);
+    bytes.text("small").u32(3).put<std::uint16_t>(7);
+    bytes.text("double").u32(12).u64(0);
+    bytes.text("tokenizer.ggml.tokens").u32(9).u32(8).u64(3).text("a").text("").text("bc");
+    bytes.text("tokenizer.ggml.token_type").u32(9).u32(5).u64(3).u32(1).u32(1).u32(1);
+    bytes.text_pair("tokenizer.chat_template", "{{ messages }}");
+    bytes.tensor("token_embd.weight", {32, 3}, kQ4_0, 0).tensor("output_norm.weight", {5}, kF32, 64).pad(64);
+    bytes.raw(std::string(54, 'q')).raw(std::string(10, '\0')).raw(std::string(20, 'n'));
+    return bytes.str();
+}
+
+TEST(GgufFile, ReadsAWholeFile) {
+    for (const std::uint32_t version : {2U, 3U}) {
+        const std::string bytes = whole_file(version);
+        const auto summary = read(bytes);
+        ASSERT_TRUE(summary) << summary.error().message;
+        EXPECT_EQ(summary->version, version);
+        EXPECT_EQ(summary->architecture, "qwen2");
+        EXPECT_EQ(summary->name, "Small One");
+        EXPECT_EQ(summary->parameters, 101);
+        EXPECT_EQ(summary->tensors, 2);
+        EXPECT_EQ(summary->context_length, 4096);
+        EXPECT_EQ(summary->block_count, 2);
+        EXPECT_EQ(summary->embedding_length, 64);
+        EXPECT_EQ(summary->head_count, 4);
+        EXPECT_EQ(summary->head_count_kv, 2);
+        EXPECT_EQ(summary->file_type, 2);
+        EXPECT_STREQ(file_type_name(*summary->file_type), "Q4_0");
+        EXPECT_TRUE(summary->has_chat_template);
+        EXPECT_EQ(summary->tensor_bytes, 84);
+        EXPECT_EQ(summary->data_offset + summary->tensor_bytes, bytes.size());
+    }
+}
+
+TEST(GgufFile, EveryTruncationIsRefused) {
+    const std::string bytes = whole_file();
+    for (std::size_t length = 0; length < bytes.size(); ++length) {
+        const auto summary = read(bytes.substr(0, length));
+        ASSERT_FALSE(summary) << length;
+        EXPECT_EQ(summary.error().code, ErrorCode::kLoadFailed);
+        const bool no_magic = length < 4;
+        EXPECT_NE(summary.error().message.find(no_magic ? "no GGUF" : "truncated"), std::string::npos)
+            << length << ": " << summary.error().message;
+    }
+    const auto cut = read(bytes.substr(0, bytes.size() - 1));
+    EXPECT_EQ(cut.error().message, "the file is truncated: it has " + std::to_string(bytes.size() - 1) +
+                                       " bytes and its tensors need " + std::to_string(bytes.size()));
+}
+
+TEST(GgufFile, FlippedBitsNeverLeadOutOfTheFile) {
+    const std::string bytes = whole_file();
+    const std::uint32_t seed = 20250126;
+    std::mt19937 random(seed);
+    int accepted = 0;
+    for (int round = 0; round < 20000; ++round) {
+        std::string damaged = bytes;
+        const int flips = 1 + static_cast<int>(random() % 8);
+        for (int i = 0; i < flips; ++i) damaged[random() % damaged.size()] ^= static_cast<char>(1U << random() % 8);
+        const auto summary = read(damaged);
+        if (summary) {
+            ++accepted;
+            ASSERT_LE(summary->data_offset, damaged.size()) << "seed " << seed << " round " << round;
+            ASSERT_LE(summary->tensor_bytes, damaged.size() - summary->data_offset)
+                << "seed " << seed << " round " << round;
+        } else {
+            ASSERT_EQ(summary.error().code, ErrorCode::kLoadFailed);
+            ASSERT_FALSE(summary.error().message.empty());
+        }
+    }
+    // Flips within texts and weights change nothing that is looked at; flips elsewhere must be seen.
+    EXPECT_GT(accepted, 0);
+    EXPECT_LT(accepted, 10000);
+}
+
+void expect_refused(const Bytes& bytes, const std::string& message_part) {
+    const auto summary = read(bytes.str());
+    ASSERT_FALSE(summary) << message_part;
+    EXPECT_EQ(summary.error().code, ErrorCode::kLoadFailed);
+    EXPECT_NE(summary.error().message.find(message_part), std::string::npos) << summary.error().message;
+}
+
+TEST(GgufFile, RefusesWhatIsNoGguf) {
+    expect_refused(Bytes().raw("<!DOCTYPE html>"), "no GGUF file");
+    expect_refused(Bytes(), "no GGUF file");
+    expect_refused(Bytes().head(1, 1, 1), "GGUF version 1");
+    expect_refused(Bytes().head(4, 1, 1), "GGUF version 4");
+    expect_refused(Bytes().head(0x03000000, 1, 1), "big-endian");
+}
+
+TEST(GgufFile, RefusesCountsThatCannotBe) {
+    expect_refused(Bytes().head(3, UINT64_MAX, 1), "claims");
+    expect_refused(Bytes().head(3, 1, UINT64_MAX), "claims");
+    expect_refused(Bytes().head(3, 0, 0), "no tensors");
+    expect_refused(Bytes().head(3, 1, 0), "architecture");
+    expect_refused(Bytes().head(3, 1, 1).u64(UINT64_MAX), "longer than any");
+    expect_refused(Bytes().head(3, 1, 1).text("").u32(4).u32(1), "is empty");
+    expect_refused(Bytes().head(3, 1, 2).u32_pair("a", 1).u32_pair("a", 1), "\"a\" is empty or there twice");
+    expect_refused(Bytes().head(3, 1, 1).text("k").u32(13), "unknown type 13");
+    // Array sizes whose product with the element size wraps around.
+    expect_refused(Bytes().head(3, 1, 1).text("k").u32(9).u32(10).u64(1ULL << 61), "truncated");
+    expect_refused(Bytes().head(3, 1, 1).text("k").u32(9).u32(8).u64(1ULL << 61), "truncated");
+    expect_refused(Bytes().head(3, 1, 1).text("k").u32(9).u32(9).u64(1), "unknown type 9");
+    expect_refused(Bytes().head(3, 1, 1).text("k").u32(9).u32(8).u64(1).u64(UINT64_MAX - 7), "longer than any");
+    expect_refused(Bytes().head(3, 1, 1).text("k").u32(8).u64(1 << 20), "truncated");
+    for (const std::uint32_t alignment : {0U, 48U, 0x80000000U}) {
+        expect_refused(
+            Bytes().head(3, 1, 2).text_pair("general.architecture", "a").u32_pair("general.alignment", alignment),
+            "alignment");
+    }
+}
+
+TEST(GgufFile, RefusesTensorsThatCannotBe) {
+    const auto refused = [](const std::vector<std::uint64_t>& shape, std::uint32_t type, std::uint64_t offset,
+                            const std::string& part) {
+        expect_refused(with_tensor([&](Bytes& bytes) { bytes.tensor("t", shape, type, offset).pad(32); }), part);
+    };
+    refused({1ULL << 32, 1ULL << 32}, kF32, 0, "larger than can be");
+    refused({1ULL << 62}, kF32, 0, "larger than can be");      // the elements fit, the bytes wrap to 0
+    refused({UINT64_MAX / 4}, kF32, 0, "larger than can be");  // the bytes fit, aligned up they wrap
+    refused({1ULL << 61}, kF32, 0, "truncated");
+    refused({4}, kF32, UINT64_MAX - 15, "not where it should be");
+    refused({4}, kF32, 32, "not where it should be");
+    refused({4}, 4, 0, "type 4");
+    refused({4}, 43, 0, "type 43");
+    refused({33}, kQ4_0, 0, "blocks");
+    refused({1, 1, 1, 1, 1}, kF32, 0, "5 dimensions");
+    refused({4}, kF32, 0, "truncated: it has");
+    expect_refused(with_tensor([](Bytes& bytes) { bytes.tensor("t", {4}, kF32, 0).tensor("t", {4}, kF32, 32); }, 2),
+                   "there twice");
+    expect_refused(with_tensor([](Bytes& bytes) { bytes.tensor("t", {4}, kF32, 0).tensor("u", {4}, kF32, 0); }, 2),
+                   "not where it should be");
+    expect_refused(with_tensor([](Bytes& bytes) { bytes.tensor(std::string(64, 'n'), {4}, kF32, 0); }),
+                   "longer than any");
+    expect_refused(
+        with_tensor(
+            [](Bytes& bytes) { bytes.tensor("t", {1ULL << 61}, kF32, 0).tensor("u", {1ULL << 61}, kF32, 1ULL << 63); },
+            2),
+        "larger than can be");
+}
+
+TEST(GgufFile, MessagesHoldOnlyPrintableText) {
+    expect_refused(Bytes().head(3, 1, 1).text("\x1b[31m\xff").u32(99), "\"?[31m?\"");
+}
+
+TEST(GgufFile, ReadsFromAPath) {
+    std::string folder = (std::filesystem::temp_directory_path() / "sutazai-gguf-XXXXXX").string();
+    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    const std::string path = folder + "/m.gguf";
+    const std::string bytes = whole_file();
+    std::ofstream(path, std::ios::binary) << bytes;
+    const auto summary = read_gguf_summary(path);
+    ASSERT_TRUE(summary) << summary.error().message;
+    EXPECT_EQ(summary->parameters, 101);
+    for (const std::string& wrong : {folder, folder + "/missing.gguf"}) {
+        const auto refused = read_gguf_summary(wrong);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, ErrorCode::kLoadFailed);
+        EXPECT_EQ(refused.error().message.find(folder), std::string::npos);
+    }
+    std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace sutazai::catalog
