@@ -1,0 +1,37 @@
+# Every target does its own set-up; running one twice is quick.
+.PHONY: help run test deps build bench format lint asan tsan clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+# Job control puts the server into a foreground process group of its own, so that ctrl-C ends it and not make.
+run: build ## build, start the server on the default model, show one streamed answer, stay up until ctrl-C
+	@if [ -t 0 ]; then bash -mc 'scripts/run.sh; exit $$?'; else scripts/run.sh; fi
+
+test: deps ## build and run every test: unit, end-to-end, and both again under sanitizers
+	@scripts/test.sh all
+
+deps: ## install the packages that are missing (Debian 12; root or sudo)
+	@scripts/install-deps.sh
+
+build: deps ## the release binary, build/release/sutazai
+	@scripts/build.sh release
+
+bench: build ## side by side with llama-server built from the same source
+	@python3 bench/run.py
+
+format: deps ## rewrite the C++ files in the project's format
+	@scripts/lint.sh format
+
+lint: deps ## check the format of all C++ files and run clang-tidy on the changed ones
+	@scripts/lint.sh
+
+asan: deps ## unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/test.sh asan
+
+tsan: deps ## unit tests under ThreadSanitizer
+	@scripts/test.sh tsan
+
+clean: ## remove build/ (the llama.cpp source and libraries are kept in the user's cache folder)
+	rm -rf build

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# test.sh [dev|asan|tsan|all] [pytest arguments]: builds and runs the tests of one preset, or of all in turn, and stops
+# at the first stage that fails. The last line is always "N passed, N failed": the sum over every runner that ran.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+what=${1:-all}
+shift || true
+results=build/test-results
+rm -rf "$results"
+mkdir -p "$results"
+broken_stages=0
+
+finish() {
+    local status=$?
+    trap - EXIT
+    if [ "$status" -ne 0 ]; then echo "Stopped at the first stage that failed."; fi
+    python3 scripts/tally.py "$results" "$broken_stages" || status=1
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# A stage that fails without naming a failed test (a build, say) counts as one failure.
+stage() {
+    local title=$1
+    shift
+    echo
+    echo "== $title"
+    local start=$SECONDS
+    if ! "$@"; then
+        if ! python3 scripts/tally.py --has-failures "$results"; then broken_stages=1; fi
+        exit 1
+    fi
+    echo "== $title: $((SECONDS - start)) s"
+}
+
+unit() {
+    local preset=$1
+    shift
+    stage "unit tests, $preset" ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure \
+        --no-tests=error --output-junit "$PWD/$results/unit-$preset.xml" --progress "$@"
+}
+
+end_to_end() {
+    local preset=$1 python
+    shift
+    python=$(scripts/venv.sh) || { broken_stages=1; exit 1; }
+    stage "end-to-end tests, $preset" env SUTAZAI_BIN="$PWD/build/$preset/sutazai" "$python" -m pytest -q tests/e2e \
+        --junitxml="$results/e2e-$preset.xml" -o junit_suite_name="e2e-$preset" "$@"
+}
+
+test_dev() {
+    stage "build, dev" scripts/build.sh dev
+    unit dev
+    end_to_end dev "$@"
+}
+
+test_asan() {
+    stage "build, asan" scripts/build.sh asan
+    # llama.cpp is built without sanitizers and hands containers over to code that has them.
+    export ASAN_OPTIONS=detect_container_overflow=0:detect_stack_use_after_return=1:strict_string_checks=1
+    export LSAN_OPTIONS=suppressions=$PWD/scripts/lsan.supp:print_suppressions=0
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    unit asan
+    E2E_SLOWDOWN=5 end_to_end asan "$@"
+}
+
+test_tsan() {
+    stage "build, tsan" scripts/build.sh tsan
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/scripts/tsan.supp
+    unit tsan
+}
+
+case $what in
+    dev) test_dev "$@" ;;
+    asan) test_asan "$@" ;;
+    tsan) test_tsan ;;
+    all)
+        test_dev "$@"
+        test_asan "$@"
+        test_tsan
+        ;;
+    *)
+        echo "usage: scripts/test.sh [dev|asan|tsan|all] [pytest arguments]" >&2
+        exit 2
+        ;;
+esac

@@ -1,0 +1,66 @@
+import os
+import pathlib
+
+import pytest
+
+import harness
+
+
+def pytest_configure(config):
+    if not os.access(harness.BINARY, os.X_OK):
+        raise pytest.UsageError("SUTAZAI_BIN must name the sutazai binary to test, for example build/dev/sutazai")
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory):
+    """model_file(seed): a toy model of random weights (2 layers, a small real tokenizer, a chat template)."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def make(seed: int = 1, arch: str = "llama", quant: str = "q8_0") -> pathlib.Path:
+        path = folder / f"toy-{arch}-{quant}-{seed}.gguf"
+        if not path.exists():
+            arguments = ["--arch", arch, "--preset", "toy", "--quant", quant, "--seed", str(seed), "--output", str(path)]
+            made = harness.run_binary("model", "synth", *arguments, folder=folder)
+            assert made.returncode == 0, made.stderr
+            assert path.stat().st_size > 100_000
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy(model_file) -> str:
+    """The --model argument of the usual toy model."""
+    return f"toy={model_file()}"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, toy):
+    """A ready server with the model "toy", shared by the tests that leave it as they found it."""
+    started = harness.Server(tmp_path_factory.mktemp("server"), "--model", toy)
+    try:
+        started.wait_for_ready()
+    except BaseException:
+        started.kill()
+        raise
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """start_server(*arguments, ready=True, NAME=value...): a server of the test's own, ended (and held to a clean end) after it."""
+    started = []
+
+    def start(*arguments: str, ready: bool = True, **environment: str) -> harness.Server:
+        one = harness.Server(tmp_path / f"server{len(started)}", *arguments, environment=environment)
+        started.append(one)
+        return one.wait_for_ready() if ready else one.wait_for_port()
+
+    yield start
+    try:
+        for one in started:
+            one.stop()
+    finally:
+        for one in started:
+            one.kill()

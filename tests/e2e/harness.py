@@ -1,0 +1,233 @@
+"""Starts, watches and ends real servers; reads what they stream."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import httpx
+
+BINARY = os.environ.get("SUTAZAI_BIN", "")
+
+#: How much longer things may take than in an optimised build (sanitizers: several times).
+SLOWDOWN = float(os.environ.get("E2E_SLOWDOWN", "1"))
+
+STREAM_PATH = "/api/v1/streaming/chat/stream"
+COMPLETIONS_PATH = "/v1/chat/completions"
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's environment without any setting of the product, plus `more`."""
+    kept = {"PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}
+    return {name: value for name, value in os.environ.items() if name in kept} | more
+
+
+def wait_until(what: str, condition, seconds: float = 10.0):
+    """The first true value of condition(), polled; fails naming `what` when there is none in time."""
+    deadline = time.monotonic() + seconds * SLOWDOWN
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"after {seconds * SLOWDOWN:.0f} s still not so: {what}"
+        time.sleep(0.01)
+
+
+def command_line(pid: int) -> list[str]:
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        return []
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def engines_of(server: int, folder: pathlib.Path) -> list[int]:
+    """Engine processes of a server, whoever their parent is by now: known by parent, process group or working folder."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit() or command_line(int(entry.name))[1:2] != ["engine"]:
+            continue
+        pid = int(entry.name)
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            ours = parent == server or os.getpgid(pid) == server or os.readlink(entry / "cwd") == str(folder)
+        except OSError:
+            continue
+        if ours and is_running(pid):
+            found.append(pid)
+    return sorted(found)
+
+
+@dataclasses.dataclass
+class Answer:
+    """One answer, streamed or not."""
+
+    text: str
+    finish_reason: str
+    usage: dict
+    events: list[dict] = dataclasses.field(default_factory=list)
+
+    @property
+    def chunks(self) -> list[str]:
+        return [event["content"] for event in self.events if event["type"] == "chunk"]
+
+
+def parse_sse(lines) -> "list[dict]":
+    """Events of an SSE body given as an iterable of raw bytes; strict about framing and UTF-8."""
+    return list(iterate_sse(lines))
+
+
+def iterate_sse(pieces):
+    """Yields each event's object (or "[DONE]") as soon as its blank line has arrived."""
+    pending = b""
+    for piece in pieces:
+        pending += piece
+        while b"\n\n" in pending:
+            frame, pending = pending.split(b"\n\n", 1)
+            if frame.startswith(b":"):  # a comment, which keeps idle connections open
+                continue
+            assert frame.startswith(b"data: "), frame
+            assert b"\n" not in frame, f"more than one line in a frame: {frame!r}"
+            payload = frame.removeprefix(b"data: ").decode("utf-8", errors="strict")
+            yield payload if payload == "[DONE]" else json.loads(payload)
+    assert pending == b"", f"the stream ended inside a frame: {pending!r}"
+
+
+def user(content: str) -> list[dict]:
+    return [{"role": "user", "content": content}]
+
+
+class Server:
+    """One `sutazai serve` in its own process group."""
+
+    def __init__(self, folder: pathlib.Path, *arguments: str, environment: dict[str, str] | None = None):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.log_path = folder / "server.log"
+        self.url = ""
+        self._log = open(self.log_path, "wb")
+        settings = {"SUTAZAI_HOME": str(folder / "home"), **(environment or {})}
+        self.process = subprocess.Popen(
+            [BINARY, "serve", "--host", "127.0.0.1", "--port", "0", *arguments],
+            cwd=folder,
+            env=clean_environment(**settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+        self._reader = threading.Thread(target=self._read_stdout, daemon=True)
+        self._reader.start()
+        self.client = httpx.Client(timeout=60 * SLOWDOWN)
+
+    def _read_stdout(self) -> None:
+        for line in self.process.stdout:
+            match = re.search(rb"listening on (http://\S+)", line)
+            if match and not self.url:
+                self.url = match[1].decode()
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def wait_for_port(self) -> "Server":
+        def listening():
+            assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log()}"
+            return self.url
+
+        wait_until("the server prints where it listens", listening, 20)
+        return self
+
+    def wait_for_ready(self) -> "Server":
+        self.wait_for_port()
+
+        def ready():
+            assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log()}"
+            return self.client.get(self.url + "/ready").status_code == 200
+
+        wait_until("/ready answers 200", ready, 30)
+        return self
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def engines(self) -> list[int]:
+        return engines_of(self.pid, self.folder)
+
+    def only_engine(self) -> int:
+        """The pid of the one engine that runs."""
+        found = self.engines()
+        assert len(found) == 1, f"expected one engine, found {found}"
+        return found[0]
+
+    def post(self, path: str, body, **arguments) -> httpx.Response:
+        return self.client.post(self.url + path, json=body, **arguments)
+
+    def stream(self, messages, **fields):
+        """A context manager: the response of the SutazAI streaming route, its body not yet read."""
+        body = {"messages": user(messages) if isinstance(messages, str) else messages, **fields}
+        return self.client.stream("POST", self.url + STREAM_PATH, json=body)
+
+    def chat(self, messages, **fields) -> Answer:
+        """A whole streamed answer."""
+        with self.stream(messages, **fields) as response:
+            if response.status_code != 200:
+                raise AssertionError(f"{response.status_code}: {response.read().decode()}")
+            events = parse_sse(response.iter_raw())
+        last = events[-1]
+        assert last["type"] == "complete", events[-3:]
+        text = "".join(event["content"] for event in events if event["type"] == "chunk")
+        return Answer(text, last["finish_reason"], last["usage"], events)
+
+    def stop(self) -> None:
+        """Ends the server with SIGTERM and holds it to a clean end: exit code 0 and no engine left."""
+        try:
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGTERM)
+            code = self.process.wait(30 * SLOWDOWN)
+            left = self.engines()
+            log = self.log()
+            assert "Sanitizer" not in log, log
+            assert code == 0, f"exit code {code}:\n{log}"
+            assert left == [], f"engines outlive the server: {left}\n{log}"
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """Frees everything, whatever state it is in."""
+        self.client.close()
+        for pid in [self.pid, *self.engines()]:
+            if is_running(pid):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self._reader.join(5)
+        self._log.close()
+
+
+def run_binary(*arguments: str, folder: pathlib.Path, environment: dict[str, str] | None = None, **options):
+    """A finished `sutazai` command; stdout and stderr as text."""
+    settings = {"SUTAZAI_HOME": str(folder / "home"), **(environment or {})}
+    return subprocess.run(
+        [BINARY, *arguments],
+        cwd=folder,
+        env=clean_environment(**settings),
+        stdin=options.pop("stdin", subprocess.DEVNULL) if "input" not in options else None,
+        capture_output=True,
+        text=True,
+        timeout=60 * SLOWDOWN,
+        **options,
+    )

@@ -1,0 +1,178 @@
+"""The command line: config, run, version, help."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import harness
+
+SPECIFIED = {
+    "ADVANCED_CACHING_ENABLED": "true", "BATCH_SIZE": "8", "BATCH_TIMEOUT_MS": "100", "STREAMING_ENABLED": "true",
+    "GPU_ACCELERATION": "true", "MODEL_CACHE_SIZE": "3", "CACHE_WARMUP_ON_STARTUP": "true",
+    "CACHE_ARTIFACT_RETENTION_DAYS": "7", "PERFORMANCE_MONITORING": "true",
+}  # fmt: skip
+
+
+def config_row(output: str, name: str) -> str:
+    rows = [line for line in output.splitlines() if re.match(rf"\s*{name}\b", line)]
+    assert len(rows) == 1, output
+    return rows[0]
+
+
+def test_version(tmp_path):
+    result = harness.run_binary("version", folder=tmp_path)
+    assert result.returncode == 0
+    assert re.search(r"\b\d+\.\d+\.\d+\b", result.stdout)
+    assert "llama.cpp" in result.stdout
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["run"], ["config"], ["version"], ["model"], ["model", "synth"]])
+def test_help(tmp_path, command):
+    result = harness.run_binary(*command, "--help", folder=tmp_path)
+    assert result.returncode == 0
+    assert "--help" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--nonsense"], ["run"], ["model", "synth"], []])
+def test_a_wrong_command_line_fails(tmp_path, arguments):
+    result = harness.run_binary(*arguments, folder=tmp_path)
+    assert result.returncode not in (0, -6, -11)
+    assert result.stderr.strip()
+
+
+def test_config_lists_every_specified_setting(tmp_path):
+    result = harness.run_binary("config", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for name, value in SPECIFIED.items():
+        assert re.search(rf"\b{value}\b.*\bdefault\b", config_row(result.stdout, name)), name
+
+
+def test_precedence(tmp_path):
+    """flags > environment > .env > default."""
+    (tmp_path / ".env").write_text("BATCH_SIZE=11\nMODEL_CACHE_SIZE=12\nMAX_QUEUE=13\n")
+    result = harness.run_binary(
+        "config", "--batch-size", "31", folder=tmp_path, environment={"BATCH_SIZE": "21", "MODEL_CACHE_SIZE": "22"}
+    )
+    assert result.returncode == 0, result.stderr
+    for name, value, source in [
+        ("BATCH_SIZE", "31", "flag"),
+        ("MODEL_CACHE_SIZE", "22", "environment"),
+        ("MAX_QUEUE", "13", r"\.env"),
+        ("BATCH_TIMEOUT_MS", "100", "default"),
+    ]:
+        assert re.search(rf"\b{value}\b.*{source}", config_row(result.stdout, name))
+
+
+def test_keys_are_not_printed(tmp_path):
+    result = harness.run_binary("config", folder=tmp_path, environment={"API_KEYS": "very-secret"})
+    assert result.returncode == 0
+    assert "very-secret" not in result.stdout + result.stderr
+    assert "***" in config_row(result.stdout, "API_KEYS")
+
+
+@pytest.mark.parametrize("command", ["serve", "config"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BATCH_SIZE", "0"), ("BATCH_SIZE", "many"), ("BATCH_SIZE", "8.5"), ("BATCH_SIZE", "99999999999999999999"),
+     ("BATCH_TIMEOUT_MS", "-1"), ("STREAMING_ENABLED", "perhaps"), ("PORT", "65536"), ("LOG_LEVEL", "loud"),
+     ("MODEL_CACHE_SIZE", "")],
+)  # fmt: skip
+def test_an_invalid_value_stops_the_start(tmp_path, command, name, value):
+    result = harness.run_binary(command, folder=tmp_path, environment={name: value})
+    assert result.returncode not in (0, -6, -11)
+    assert name in result.stderr
+    assert value in result.stderr
+
+
+def test_an_unknown_name_in_the_env_file_stops_the_start(tmp_path):
+    (tmp_path / ".env").write_text("BATCH_SIZE=4\nBATCHSIZE=5\n")
+    result = harness.run_binary("serve", folder=tmp_path)
+    assert result.returncode not in (0, -6, -11)
+    assert "BATCHSIZE" in result.stderr
+
+
+def test_a_malformed_env_file_names_the_line(tmp_path):
+    (tmp_path / ".env").write_text("BATCH_SIZE=4\n\nthis is no setting\n")
+    result = harness.run_binary("config", folder=tmp_path)
+    assert result.returncode not in (0, -6, -11)
+    assert re.search(r"\b3\b", result.stderr)
+
+
+def test_the_documented_env_file_is_valid_and_holds_the_defaults(tmp_path):
+    example = os.path.join(os.path.dirname(__file__), "..", "..", ".env.example")
+    plain = harness.run_binary("config", folder=tmp_path).stdout
+    (tmp_path / ".env").write_text(open(example).read())
+    documented = harness.run_binary("config", folder=tmp_path)
+    assert documented.returncode == 0, documented.stderr
+    for name, value in SPECIFIED.items():
+        assert re.search(rf"\b{value}\b", config_row(documented.stdout, name))
+    names = [line.split()[0] for line in plain.splitlines() if re.match(r"\s*[A-Z][A-Z_]+\b", line)]
+    missing = [name for name in names if not re.search(rf"^#?\s*{name}=", open(example).read(), re.MULTILINE)]
+    assert len(names) > 20
+    assert missing == []
+
+
+def test_run_streams_an_answer(tmp_path, toy):
+    result = harness.run_binary("run", "--model", toy, "toy", "Hello there", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+
+
+def test_run_says_what_it_does_not_know(tmp_path, toy):
+    result = harness.run_binary("run", "--model", toy, "no-such-model", "Hello", folder=tmp_path)
+    assert result.returncode not in (0, -6, -11)
+    assert "no-such-model" in result.stderr
+
+
+def test_run_is_interactive_without_a_prompt(tmp_path, toy):
+    result = harness.run_binary("run", "--model", toy, "toy", folder=tmp_path, input="Hello\nAnd again\n/bye\n")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+
+
+def test_run_ends_cleanly_on_ctrl_c(tmp_path, toy):
+    process = subprocess.Popen(
+        [harness.BINARY, "run", "--model", toy, "toy"],
+        cwd=tmp_path,
+        env=harness.clean_environment(SUTAZAI_HOME=str(tmp_path / "home")),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        process.stdin.write(b"Hello\n")
+        process.stdin.flush()
+        assert process.stdout.read(1), "nothing was written"
+        engines = harness.engines_of(process.pid, tmp_path)
+        for _ in range(2):  # the first may only cut the answer
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+        process.stdin.close()
+        assert process.wait(20 * harness.SLOWDOWN) in (0, 130)
+        assert not any(harness.is_running(pid) for pid in engines)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def test_a_wide_binding_without_keys_is_warned_of(tmp_path, toy):
+    def start(*arguments: str, **settings: str) -> str:
+        server = harness.Server(tmp_path / f"wide{len(arguments)}{len(settings)}", "--model", toy, *arguments, environment=settings)
+        try:
+            server.wait_for_port()
+            server.stop()
+        finally:
+            server.kill()
+        return server.log().lower()
+
+    assert "api_keys" in start("--host", "0.0.0.0")
+    assert "api_keys" not in start("--host", "0.0.0.0", API_KEYS="one")
+    assert "api_keys" not in start()
