@@ -1,0 +1,144 @@
+#include "api/chat_fields.h"
+
+#include <fmt/format.h>
+
+namespace sutazai::api {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr int kMaxInt = std::numeric_limits<int>::max();
+
+/// A short word of the request, for an error message; long ones are not worth repeating.
+std::string shown(const std::string& word) {
+    return word.size() <= 40 ? fmt::format("\"{}\"", word) : "a long string";
+}
+
+void read_part(const json::value& part, FieldReader& message, const std::string& name, std::string& content) {
+    if (!part.is_object()) {
+        return message.refuse(name, fmt::format("must be an object with a type (got {})", kind_of(part)));
+    }
+    FieldReader fields(part.get_object(), message.error(), message.path_of(name) + ".");
+    std::string type;
+    fields.string("type", type);
+    if (type != "text") {
+        if (type.empty()) return fields.refuse("type", "is missing; only \"text\" is supported");
+        return fields.refuse("type", fmt::format("{} is not supported; only \"text\" is", shown(type)));
+    }
+    if (fields.find("text") == nullptr) return fields.refuse("text", "is missing");
+    std::string text;
+    fields.string("text", text);
+    content += text;
+}
+
+void read_content(FieldReader& message, std::string& content) {
+    const json::value* value = message.find("content");
+    if (value == nullptr) return message.refuse("content", "is missing");
+    if (value->is_string()) {
+        content = std::string_view(value->get_string());
+    } else if (value->is_array()) {
+        std::size_t index = 0;
+        for (const json::value& part : value->get_array()) {
+            read_part(part, message, fmt::format("content[{}]", index++), content);
+            if (message.failed()) return;
+        }
+    } else {
+        message.refuse("content", fmt::format("must be a string or an array of text parts (got {})", kind_of(*value)));
+    }
+}
+
+ChatMessage read_message(FieldReader& message) {
+    ChatMessage out;
+    message.string("role", out.role);
+    if (out.role == "developer") out.role = "system";
+    if (out.role.empty()) {
+        message.refuse("role", "is missing");
+    } else if (out.role != "system" && out.role != "user" && out.role != "assistant") {
+        message.refuse("role", fmt::format("must be system, developer, user or assistant (got {})", shown(out.role)));
+    }
+    read_content(message, out.content);
+    return out;
+}
+
+std::vector<ChatMessage> read_messages(FieldReader& fields) {
+    std::vector<ChatMessage> messages;
+    const json::value* value = fields.find("messages");
+    if (value == nullptr) {
+        fields.refuse("messages", "is missing");
+        return messages;
+    }
+    if (!value->is_array()) {
+        fields.refuse("messages", fmt::format("must be an array (got {})", kind_of(*value)));
+        return messages;
+    }
+    const json::array& list = value->get_array();
+    if (list.empty() || list.size() > kMaxMessages) {
+        fields.refuse("messages", fmt::format("must hold 1 to {} messages (got {})", kMaxMessages, list.size()));
+        return messages;
+    }
+    messages.reserve(list.size());
+    for (const json::value& entry : list) {
+        const std::string name = fmt::format("messages[{}]", messages.size());
+        if (!entry.is_object()) {
+            fields.refuse(name, fmt::format("must be an object (got {})", kind_of(entry)));
+            break;
+        }
+        FieldReader message(entry.get_object(), fields.error(), fields.path_of(name) + ".");
+        messages.push_back(read_message(message));
+        if (fields.failed()) break;
+    }
+    return messages;
+}
+
+void read_stop(FieldReader& fields, std::vector<std::string>& stops) {
+    const json::value* value = fields.find("stop");
+    if (value == nullptr) return;
+    const auto add = [&](const json::value& entry, std::string_view name) {
+        if (!entry.is_string()) return fields.refuse(name, fmt::format("must be a string (got {})", kind_of(entry)));
+        const std::size_t size = entry.get_string().size();
+        if (size == 0 || size > kMaxStopBytes) {
+            return fields.refuse(name, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
+        }
+        stops.emplace_back(std::string_view(entry.get_string()));
+    };
+    if (!value->is_array()) {
+        if (value->is_string()) return add(*value, "stop");
+        return fields.refuse("stop", fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
+    }
+    const json::array& list = value->get_array();
+    if (list.size() > kMaxStops) {
+        return fields.refuse("stop", fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
+    }
+    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
+}
+
+}  // namespace
+
+void read_generation_fields(FieldReader& fields, ChatRequest& out) {
+    GenerationRequest& generation = out.generation;
+    SamplingParams& sampling = generation.sampling;
+    fields.string("model", out.model);
+    fields.number("temperature", {0, 2}, sampling.temperature);
+    fields.number("top_p", {0, 1, true}, sampling.top_p);
+    fields.integer("top_k", 0, 10000, sampling.top_k);
+    fields.number("min_p", {0, 1}, sampling.min_p);
+    fields.number("repeat_penalty", {0, 2, true}, sampling.repeat_penalty);
+    fields.number("presence_penalty", {-2, 2}, sampling.presence_penalty);
+    fields.number("frequency_penalty", {-2, 2}, sampling.frequency_penalty);
+    std::int64_t seed = -1;
+    fields.integer("seed", std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), seed);
+    if (seed != -1) sampling.seed = static_cast<std::uint32_t>(seed);
+    fields.integer("max_tokens", 1, kMaxInt, generation.max_tokens);
+    read_stop(fields, generation.stop);
+    fields.boolean("ignore_eos", generation.ignore_eos);
+    fields.integer("priority", -1000, 1000, generation.priority);
+    fields.boolean("stream", out.stream);
+}
+
+void read_chat_fields(FieldReader& fields, ChatRequest& out) {
+    out.generation.prompt = read_messages(fields);
+    read_generation_fields(fields, out);
+}
+
+}  // namespace sutazai::api

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "api/json.h"
+#include "base/generation.h"
+
+/// The fields of a chat request that every API family shares. Pure.
+namespace sutazai::api {
+
+inline constexpr std::size_t kMaxMessages = 4096;
+inline constexpr std::size_t kMaxStops = 16;
+inline constexpr std::size_t kMaxStopBytes = 256;
+
+struct ChatRequest {
+    std::string model;  ///< empty: the server's default
+    GenerationRequest generation;
+    bool stream = false;
+};
+
+/// Reads messages, model, temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed,
+/// max_tokens, stop, ignore_eos, priority and stream. The role "developer" becomes "system"; content given as text
+/// parts is joined. A seed of -1 means a random one, as in llama-server; any other int64 counts by its low 32 bits.
+void read_chat_fields(FieldReader& fields, ChatRequest& out);
+
+/// All but `messages`: for families that carry the prompt in another way.
+void read_generation_fields(FieldReader& fields, ChatRequest& out);
+
+}  // namespace sutazai::api

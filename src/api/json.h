@@ -1,0 +1,63 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+/// Reading requests: JSON text to typed fields with ranges. Pure.
+namespace sutazai::api {
+
+inline constexpr std::size_t kMaxJsonDepth = 32;
+
+/// The body as an object. kInvalidArgument when it is no JSON, no object, nests deeper than kMaxJsonDepth or holds
+/// invalid UTF-8.
+[[nodiscard]] Result<boost::json::object> parse_object(std::string_view body);
+
+/// The kind of a value in words: "a string", "null" and so on.
+[[nodiscard]] const char* kind_of(const boost::json::value& value);
+
+/// What a number may be. Both ends count, unless `above_min`.
+struct Range {
+    double min;
+    double max;
+    bool above_min = false;  ///< min itself is not allowed
+};
+
+/// Reads the fields of one object into typed variables. A field that is absent or null leaves its variable as it is;
+/// fields nobody reads are ignored. The first thing wrong is kept in the error that readers of nested objects share,
+/// and later reads do nothing; so read everything, then ask for the error once.
+class FieldReader {
+  public:
+    /// `path` is put before each name in errors, for example "messages[2].". `object` and `error` must outlive this.
+    FieldReader(const boost::json::object& object, std::optional<Error>& error, std::string path = {});
+
+    void number(std::string_view name, Range range, float& out);
+    /// Whole numbers only, but 5.0 is one.
+    void integer(std::string_view name, std::int64_t min, std::int64_t max, std::int64_t& out);
+    void integer(std::string_view name, std::int64_t min, std::int64_t max, int& out);
+    void boolean(std::string_view name, bool& out);
+    void string(std::string_view name, std::string& out);
+
+    /// The field's value; null pointer when it is absent or null, or when an error has already been found.
+    [[nodiscard]] const boost::json::value* find(std::string_view name) const;
+
+    /// Records kInvalidArgument with the message "<path><name> <what>", unless there is an error already.
+    void refuse(std::string_view name, std::string_view what);
+
+    [[nodiscard]] std::string path_of(std::string_view name) const;
+    [[nodiscard]] bool failed() const { return error_.has_value(); }
+    [[nodiscard]] std::optional<Error>& error() { return error_; }
+
+  private:
+    const boost::json::object& object_;
+    std::optional<Error>& error_;
+    std::string path_;
+};
+
+}  // namespace sutazai::api

@@ -1,0 +1,113 @@
+#include "api/openai.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace sutazai::api::openai {
+namespace {
+
+const Identity kIdentity{.id = "chatcmpl-1", .model = "m", .created_unix_s = 1737901852};
+const Finished kFinished{.reason = FinishReason::kLength,
+                         .usage = {.prompt_tokens = 10, .completion_tokens = 2, .cached_tokens = 4}};
+
+Result<OpenAiChatRequest> with(std::string_view field) {
+    return parse_chat(R"({"messages":[{"role":"user","content":"hi"}],)" + std::string(field) + "}");
+}
+
+std::string refusal(std::string_view field) {
+    const auto result = with(field);
+    return result ? "accepted" : result.error().field + ": " + result.error().message;
+}
+
+TEST(OpenAi, WritesTheGoldenStream) {
+    const ChunkEncoder encoder(kIdentity, false);
+    std::string out;
+    encoder.start(out);
+    encoder.content(out, "Hi \"you\"\n");
+    encoder.finish(out, kFinished);
+    const std::string head =
+        R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1737901852,"model":"m","choices":[)";
+    EXPECT_EQ(out,
+              head + R"({"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})" +
+                  "\n\n" + head +
+                  R"({"index":0,"delta":{"content":"Hi \"you\"\n"},"logprobs":null,"finish_reason":null}]})" + "\n\n" +
+                  head + R"({"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}]})" +
+                  "\n\ndata: [DONE]\n\n");
+}
+
+TEST(OpenAi, WritesTheGoldenStreamWithUsage) {
+    const ChunkEncoder encoder(kIdentity, true);
+    std::string out;
+    encoder.content(out, "x");
+    encoder.finish(out, kFinished);
+    const std::string head =
+        R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1737901852,"model":"m","choices":[)";
+    EXPECT_EQ(out, head + R"({"index":0,"delta":{"content":"x"},"logprobs":null,"finish_reason":null}],"usage":null})" +
+                       "\n\n" + head +
+                       R"({"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}],"usage":null})" + "\n\n" +
+                       head +
+                       R"(],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
+                       R"("prompt_tokens_details":{"cached_tokens":4}}})"
+                       "\n\ndata: [DONE]\n\n");
+}
+
+TEST(OpenAi, WritesTheGoldenAnswer) {
+    EXPECT_EQ(encode_answer(kIdentity, "Hi\t", kFinished),
+              R"({"id":"chatcmpl-1","object":"chat.completion","created":1737901852,"model":"m","choices":[{"index":0,)"
+              R"("message":{"role":"assistant","content":"Hi\t","refusal":null},"logprobs":null,)"
+              R"("finish_reason":"length"}],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
+              R"("prompt_tokens_details":{"cached_tokens":4}}})");
+}
+
+TEST(OpenAi, WritesTheGoldenErrors) {
+    EXPECT_EQ(encode_error({ErrorCode::kContextOverflow, "Too long."}),
+              R"({"error":{"message":"Too long.","type":"invalid_request_error","param":null,)"
+              R"("code":"context_length_exceeded"}})");
+    EXPECT_EQ(
+        encode_error({ErrorCode::kNotFound, "No model x.", "model"}),
+        R"({"error":{"message":"No model x.","type":"not_found_error","param":"model","code":"model_not_found"}})");
+    std::string out;
+    ChunkEncoder::error(out, {ErrorCode::kInternal, "No."});
+    EXPECT_EQ(out,
+              "data: {\"error\":{\"message\":\"No.\",\"type\":\"server_error\",\"param\":null,"
+              "\"code\":\"internal_error\"}}\n\n");
+}
+
+TEST(OpenAi, WritesTheGoldenModelList) {
+    const std::array<ModelCard, 2> cards{{{"a", 1}, {"b:3b", 2}}};
+    EXPECT_EQ(encode_models(cards),
+              R"({"object":"list","data":[{"id":"a","object":"model","created":1,"owned_by":"sutazai"},)"
+              R"({"id":"b:3b","object":"model","created":2,"owned_by":"sutazai"}]})");
+    EXPECT_EQ(encode_models({}), R"({"object":"list","data":[]})");
+    EXPECT_EQ(encode_model(cards[0]), R"({"id":"a","object":"model","created":1,"owned_by":"sutazai"})");
+}
+
+TEST(OpenAi, ReadsItsOwnFields) {
+    const auto plain = with(R"("user": "me")");
+    ASSERT_TRUE(plain);
+    EXPECT_FALSE(plain->stream);
+    EXPECT_FALSE(plain->include_usage);
+    EXPECT_EQ(with(R"("max_tokens": 5, "max_completion_tokens": 6)")->generation.max_tokens, 6);
+    EXPECT_TRUE(with(R"("stream": true, "stream_options": {"include_usage": true})")->include_usage);
+    EXPECT_EQ(refusal(R"("stream_options": 1)"), "stream_options: stream_options must be an object (got a number)");
+    EXPECT_EQ(refusal(R"("stream_options": {"include_usage": 1})"),
+              "stream_options.include_usage: stream_options.include_usage must be true or false (got a number)");
+}
+
+TEST(OpenAi, RefusesByNameWhatItCannotDo) {
+    EXPECT_EQ(refusal(R"("n": 2)"), "n: n other than 1 is not supported (got 2)");
+    EXPECT_EQ(refusal(R"("tools": [{"type": "function"}])"), "tools: tools is not supported");
+    EXPECT_EQ(refusal(R"("logprobs": true)"), "logprobs: logprobs is not supported");
+    EXPECT_EQ(refusal(R"("top_logprobs": 2)"), "top_logprobs: top_logprobs is not supported");
+    EXPECT_EQ(refusal(R"("logit_bias": {"50": 1})"), "logit_bias: logit_bias is not supported");
+    EXPECT_EQ(refusal(R"("response_format": {"type": "json_object"})"),
+              "response_format.type: response_format.type other than \"text\" is not supported");
+    for (const char* field : {R"("n": 1)", R"("tools": [])", R"("logprobs": false)", R"("top_logprobs": 0)",
+                              R"("logit_bias": {})", R"("response_format": {"type": "text"})", R"("tools": null)"}) {
+        EXPECT_EQ(refusal(field), "accepted") << field;
+    }
+}
+
+}  // namespace
+}  // namespace sutazai::api::openai

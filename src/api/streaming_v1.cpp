@@ -1,0 +1,84 @@
+#include "api/streaming_v1.h"
+
+#include "api/error_names.h"
+#include "api/json_text.h"
+
+namespace sutazai::api::streaming_v1 {
+
+Result<ChatRequest> parse_chat(std::string_view body) {
+    const auto object = parse_object(body);
+    if (!object) return std::unexpected(object.error());
+    std::optional<Error> error;
+    FieldReader fields(*object, error);
+    ChatRequest request{.stream = true};
+    read_chat_fields(fields, request);
+    if (error) return std::unexpected(std::move(*error));
+    return request;
+}
+
+void EventEncoder::start(std::string& out, Clock::time_point now) const {
+    out += R"(data: {"type": "start", "model": )";
+    append_quoted(out, model_);
+    out += R"(, "timestamp": ")";
+    append_timestamp(out, now);
+    out += "\"}\n\n";
+}
+
+void EventEncoder::chunk(std::string& out, std::string_view content, bool is_final) const {
+    out += R"(data: {"type": "chunk", "content": ")";
+    append_escaped(out, content);
+    out += is_final ? "\", \"is_final\": true}\n\n" : "\", \"is_final\": false}\n\n";
+}
+
+void EventEncoder::complete(std::string& out, Clock::time_point now, const Finished& finished) const {
+    out += R"(data: {"type": "complete", "timestamp": ")";
+    append_timestamp(out, now);
+    out += R"(", "finish_reason": ")";
+    out += to_string(finished.reason);
+    out += R"(", "usage": )";
+    append_usage(out, finished.usage);
+    out += "}\n\n";
+}
+
+void EventEncoder::error(std::string& out, const Error& error) const {
+    out += R"(data: {"type": "error", "error": )";
+    append_quoted(out, error.message);
+    out += R"(, "code": ")";
+    out += code_name(error.code);
+    out += "\"}\n\n";
+}
+
+std::string encode_answer(std::string_view model, std::string_view content, const Finished& finished,
+                          Clock::time_point now) {
+    std::string out = R"({"model": )";
+    append_quoted(out, model);
+    out += R"(, "content": )";
+    append_quoted(out, content);
+    out += R"(, "finish_reason": ")";
+    out += to_string(finished.reason);
+    out += R"(", "usage": )";
+    append_usage(out, finished.usage);
+    out += R"(, "timestamp": ")";
+    append_timestamp(out, now);
+    out += "\"}";
+    return out;
+}
+
+std::string encode_error(const Error& error) {
+    std::string out = R"({"error": {"message": )";
+    append_quoted(out, error.message);
+    out += R"(, "type": ")";
+    out += openai_type(error.code);
+    out += R"(", "field": )";
+    if (error.field.empty()) {
+        out += "null";
+    } else {
+        append_quoted(out, error.field);
+    }
+    out += R"(, "code": ")";
+    out += code_name(error.code);
+    out += "\"}}";
+    return out;
+}
+
+}  // namespace sutazai::api::streaming_v1
