@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 
-/// Models of random weights, in the shape of real ones, for tests and benchmarks. The text they write means nothing; it is
-/// varied, and costs what a real model of that shape costs.
+/// Models of random weights, in the shape of real ones, for tests and benchmarks. The text they write means nothing; it
+/// is varied, and costs what a real model of that shape costs.
 namespace sutazai::engine {
 
 struct SynthOptions {
@@ -20,22 +20,22 @@ struct SynthOptions {
     std::uint32_t embedding = 128;       ///< width; a multiple of 32 and of `heads`
     std::uint32_t heads = 4;             ///< a multiple of `kv_heads`; embedding / heads is even
     std::uint32_t kv_heads = 2;
-    std::uint32_t feed_forward = 384;    ///< a multiple of 32
+    std::uint32_t feed_forward = 384;  ///< a multiple of 32
     std::uint32_t context_length = 8192;
     float rope_base = 10000.0F;
-    bool tied_embeddings = false;        ///< the output layer is the embedding table
-    std::string quantisation = "q8_0";   ///< one of synth_quantisations()
-    /// "builtin": about 800 tokens (every byte, English words, ChatML marks), needs no file. "qwen2", "llama-spm" and so
-    /// on: that vocabulary of the llama.cpp source tree which this binary was built from. Else the path of a GGUF file
-    /// whose vocabulary is copied.
+    bool tied_embeddings = false;       ///< the output layer is the embedding table
+    std::string quantisation = "q8_0";  ///< one of synth_quantisations()
+    /// "builtin": about 800 tokens (every byte, English words, ChatML marks), needs no file. "qwen2", "llama-spm" and
+    /// so on: that vocabulary of the llama.cpp source tree which this binary was built from. Else the path of a GGUF
+    /// file whose vocabulary is copied.
     std::string vocabulary = "builtin";
     std::uint64_t seed = 1;
-    std::filesystem::path output;        ///< replaced when complete, never left half written
+    std::filesystem::path output;  ///< replaced when complete, never left half written
 };
 
-/// Shapes by name: "toy" (2 layers, built-in vocabulary, about 1 MB), "toy-qwen2" (the same with Qwen2's 151,936 tokens, where
-/// sampling costs what it costs in a real model) and "qwen2.5-0.5b". `output` stays empty. An unknown name is an error
-/// that lists the known ones.
+/// Shapes by name: "toy" (2 layers, built-in vocabulary, about 1 MB), "toy-qwen2" (the same with Qwen2's 151,936
+/// tokens, where sampling costs what it costs in a real model) and "qwen2.5-0.5b". `output` stays empty. An unknown
+/// name is an error that lists the known ones.
 [[nodiscard]] Result<SynthOptions> synth_preset(std::string_view name);
 
 [[nodiscard]] const std::vector<std::string_view>& synth_presets();
@@ -46,7 +46,8 @@ struct SynthOptions {
 using SynthProgress = std::function<void(double)>;
 
 /// Writes a GGUF file with a tokenizer and a ChatML template. The same options and seed give the same bytes on the same
-/// build. Takes one core (about 5 s for qwen2.5-0.5b) and the memory of the largest tensor. Errors name the option at fault.
+/// build. Takes one core (about 5 s for qwen2.5-0.5b) and the memory of the largest tensor. Errors name the option at
+/// fault.
 [[nodiscard]] Result<void> synthesize(const SynthOptions& options, const SynthProgress& progress = {});
 
 }  // namespace sutazai::engine

@@ -1,0 +1,324 @@
+#include "engine/synth.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <ggml.h>
+#include <gguf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <memory>
+
+#include "engine/synth_vocabulary.h"
+#include "engine/synth_weights.h"
+
+namespace sutazai::engine {
+namespace {
+
+// Real models' logits differ by about this much (standard deviation). Less, and every answer is noise at temperature 1;
+// more, and sampling has nothing to choose.
+constexpr float kLogitDeviation = 2.5F;
+// The logit of a token of Speech::Kind::kAfter where it belongs: above every free one.
+constexpr float kAfterLogit = 20.0F;
+// Queries and keys a little larger than usual, so that attention picks tokens instead of averaging all of them: a
+// random model that averages soon writes the same few tokens in a circle.
+constexpr float kAttentionGain = 2.0F;
+constexpr float kTiedEmbeddingDeviation = 0.02F;
+
+constexpr float kNorms = 1.0F;
+
+/// How the numbers of one tensor are made.
+enum class Fill : std::uint8_t { kRandom, kConstant, kOutput };
+
+struct TensorPlan {
+    std::string name;
+    std::int64_t columns = 0;
+    std::int64_t rows = 1;
+    ggml_type type = GGML_TYPE_F32;
+    Fill fill = Fill::kRandom;
+    float value = 0.0F;  ///< standard deviation, or the constant
+};
+
+/// The types that llama-quantize gives the matrices of a model, row lengths permitting.
+struct Quantisation {
+    std::string_view name;
+    std::uint32_t file_type;  ///< general.file_type
+    ggml_type matrix;
+    ggml_type output;     ///< output layer, tied or not
+    ggml_type sensitive;  ///< attn_v and ffn_down of every other layer or so
+};
+
+constexpr Quantisation kQuantisations[] = {
+    {"f32", 0, GGML_TYPE_F32, GGML_TYPE_F32, GGML_TYPE_F32},
+    {"f16", 1, GGML_TYPE_F16, GGML_TYPE_F16, GGML_TYPE_F16},
+    {"q8_0", 7, GGML_TYPE_Q8_0, GGML_TYPE_Q8_0, GGML_TYPE_Q8_0},
+    {"q4_0", 2, GGML_TYPE_Q4_0, GGML_TYPE_Q6_K, GGML_TYPE_Q4_0},
+    {"q4_k_m", 15, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K, GGML_TYPE_Q6_K},
+};
+
+const Quantisation* find_quantisation(std::string_view name) {
+    const auto found = std::ranges::find(kQuantisations, name, &Quantisation::name);
+    return found == std::ranges::end(kQuantisations) ? nullptr : &*found;
+}
+
+/// llama-quantize's fall-back where a row is no multiple of a block of the type.
+ggml_type fitting(ggml_type type, std::int64_t columns) {
+    if (columns % ggml_blck_size(type) == 0) return type;
+    return type == GGML_TYPE_Q4_K ? GGML_TYPE_Q5_0 : GGML_TYPE_Q8_0;
+}
+
+bool gets_more_bits(std::uint32_t layer, std::uint32_t layers) {
+    return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
+}
+
+Result<void> check(const SynthOptions& o) {
+    const auto refuse = [](std::string_view field, std::string message) {
+        return fail(ErrorCode::kInvalidArgument, std::move(message), std::string(field));
+    };
+    if (std::ranges::find(synth_architectures(), o.architecture) == synth_architectures().end()) {
+        return refuse("architecture", fmt::format("architecture is '{}'; it must be one of {}", o.architecture,
+                                                  fmt::join(synth_architectures(), ", ")));
+    }
+    if (find_quantisation(o.quantisation) == nullptr) {
+        return refuse("quantisation", fmt::format("quantisation is '{}'; it must be one of {}", o.quantisation,
+                                                  fmt::join(synth_quantisations(), ", ")));
+    }
+    if (o.layers < 1 || o.layers > 512) return refuse("layers", "layers must be 1 to 512");
+    if (o.kv_heads < 1 || o.heads < 1 || o.heads % o.kv_heads != 0) {
+        return refuse("heads", "heads must be a multiple of kv_heads");
+    }
+    if (o.embedding == 0 || o.embedding > 65536 || o.embedding % 32 != 0 || o.embedding % (2 * o.heads) != 0) {
+        return refuse("embedding", "embedding must be a multiple of 32 and of twice the heads, at most 65536");
+    }
+    if (o.feed_forward == 0 || o.feed_forward > 262144 || o.feed_forward % 32 != 0) {
+        return refuse("feed_forward", "feed_forward must be a multiple of 32, at most 262144");
+    }
+    if (o.context_length < 16) return refuse("context_length", "context_length must be at least 16");
+    if (o.output.empty()) return refuse("output", "output must name a file");
+    return {};
+}
+
+void write_shape(const SynthOptions& o, std::uint32_t vocabulary, gguf_context* file) {
+    const auto number = [&](std::string_view key, std::uint32_t value) {
+        gguf_set_val_u32(file, fmt::format("{}.{}", o.architecture, key).c_str(), value);
+    };
+    const auto real = [&](std::string_view key, float value) {
+        gguf_set_val_f32(file, fmt::format("{}.{}", o.architecture, key).c_str(), value);
+    };
+    gguf_set_val_str(file, "general.architecture", o.architecture.c_str());
+    gguf_set_val_str(file, "general.name", o.name.c_str());
+    gguf_set_val_u32(file, "general.file_type", find_quantisation(o.quantisation)->file_type);
+    number("block_count", o.layers);
+    number("context_length", o.context_length);
+    number("embedding_length", o.embedding);
+    number("feed_forward_length", o.feed_forward);
+    number("attention.head_count", o.heads);
+    number("attention.head_count_kv", o.kv_heads);
+    number("rope.dimension_count", o.embedding / o.heads);
+    number("vocab_size", vocabulary);
+    real("rope.freq_base", o.rope_base);
+    real("attention.layer_norm_rms_epsilon", 1e-6F);
+}
+
+std::vector<TensorPlan> plan_tensors(const SynthOptions& o, std::int64_t vocabulary) {
+    const Quantisation& quantisation = *find_quantisation(o.quantisation);
+    const std::int64_t width = o.embedding;
+    const std::int64_t kv_width = width / o.heads * o.kv_heads;
+    const std::int64_t inner = o.feed_forward;
+    std::vector<TensorPlan> plans;
+
+    const auto matrix = [&](std::string name, std::int64_t in, std::int64_t out, ggml_type type, float gain = 1.0F) {
+        plans.push_back(
+            {std::move(name), in, out, fitting(type, in), Fill::kRandom, gain / std::sqrt(static_cast<float>(in))});
+    };
+    const auto vector = [&](std::string name, std::int64_t size, Fill fill, float value) {
+        plans.push_back({std::move(name), size, 1, GGML_TYPE_F32, fill, value});
+    };
+
+    if (o.tied_embeddings) {
+        plans.push_back({"token_embd.weight", width, vocabulary, fitting(quantisation.output, width), Fill::kRandom,
+                         kTiedEmbeddingDeviation});
+        vector("output_norm.weight", width, Fill::kConstant,
+               kLogitDeviation / (kTiedEmbeddingDeviation * std::sqrt(static_cast<float>(width))));
+    } else {
+        plans.push_back(
+            {"token_embd.weight", width, vocabulary, fitting(quantisation.matrix, width), Fill::kRandom, 1.0F});
+        vector("output_norm.weight", width, Fill::kConstant, kNorms);
+        plans.push_back({"output.weight", width, vocabulary, fitting(quantisation.output, width), Fill::kOutput,
+                         kLogitDeviation / std::sqrt(static_cast<float>(width))});
+    }
+    for (std::uint32_t layer = 0; layer < o.layers; ++layer) {
+        const auto name = [layer](std::string_view tensor) { return fmt::format("blk.{}.{}", layer, tensor); };
+        const ggml_type sensitive = gets_more_bits(layer, o.layers) ? quantisation.sensitive : quantisation.matrix;
+        vector(name("attn_norm.weight"), width, Fill::kConstant, kNorms);
+        matrix(name("attn_q.weight"), width, width, quantisation.matrix, kAttentionGain);
+        matrix(name("attn_k.weight"), width, kv_width, quantisation.matrix, kAttentionGain);
+        matrix(name("attn_v.weight"), width, kv_width, sensitive);
+        if (o.architecture == "qwen2") {
+            vector(name("attn_q.bias"), width, Fill::kRandom, 0.1F);
+            vector(name("attn_k.bias"), kv_width, Fill::kRandom, 0.1F);
+            vector(name("attn_v.bias"), kv_width, Fill::kRandom, 0.1F);
+        }
+        matrix(name("attn_output.weight"), width, width, quantisation.matrix);
+        vector(name("ffn_norm.weight"), width, Fill::kConstant, kNorms);
+        matrix(name("ffn_gate.weight"), width, inner, quantisation.matrix);
+        matrix(name("ffn_up.weight"), width, inner, quantisation.matrix);
+        matrix(name("ffn_down.weight"), inner, width, sensitive);
+    }
+    return plans;
+}
+
+/// Makes one tensor's rows a block at a time.
+class TensorWriter {
+  public:
+    TensorWriter(const SynthOptions& options, const std::vector<Speech>& speech, std::ofstream& file)
+        : seed_(options.seed), embeddings_(options.seed, "token_embd.weight"), speech_(speech), file_(file) {}
+
+    void write(const TensorPlan& plan) {
+        const RandomRows random(seed_, plan.name);
+        const std::int64_t block = std::clamp<std::int64_t>((1 << 18) / plan.columns, 1, plan.rows);
+        numbers_.resize(static_cast<std::size_t>(block * plan.columns));
+        bytes_.resize(static_cast<std::size_t>(block) * ggml_row_size(plan.type, plan.columns));
+        for (std::int64_t first = 0; first < plan.rows; first += block) {
+            const std::int64_t rows = std::min(block, plan.rows - first);
+            for (std::int64_t i = 0; i < rows; ++i) {
+                const auto columns = static_cast<std::size_t>(plan.columns);
+                fill(plan, random, first + i,
+                     std::span(numbers_).subspan(static_cast<std::size_t>(i) * columns, columns));
+            }
+            const std::size_t size =
+                ggml_quantize_chunk(plan.type, numbers_.data(), bytes_.data(), 0, rows, plan.columns, nullptr);
+            file_.write(bytes_.data(), static_cast<std::streamsize>(size));
+        }
+        pad();
+    }
+
+  private:
+    void fill(const TensorPlan& plan, const RandomRows& random, std::int64_t row, std::span<float> out) const {
+        if (plan.fill == Fill::kConstant) {
+            std::ranges::fill(out, plan.value);
+            return;
+        }
+        const auto token = static_cast<std::size_t>(row);
+        const bool spoken = plan.fill == Fill::kOutput && token < speech_.size();
+        if (spoken && speech_[token].kind == Speech::Kind::kSilent) {
+            std::ranges::fill(out, 0.0F);
+        } else if (spoken && speech_[token].kind == Speech::Kind::kAfter) {
+            // In line with the embedding of the token before, which is still a good part of the last layer's result.
+            embeddings_.fill(static_cast<std::uint64_t>(speech_[token].previous), kAfterLogit / plan.columns, out);
+        } else {
+            random.fill(static_cast<std::uint64_t>(row), plan.value, out);
+        }
+    }
+
+    void pad() {
+        const auto over = static_cast<std::size_t>(file_.tellp()) % GGUF_DEFAULT_ALIGNMENT;
+        constexpr char kZeros[GGUF_DEFAULT_ALIGNMENT] = {};
+        if (over != 0) file_.write(kZeros, static_cast<std::streamsize>(GGUF_DEFAULT_ALIGNMENT - over));
+    }
+
+    std::uint64_t seed_;
+    RandomRows embeddings_;
+    const std::vector<Speech>& speech_;
+    std::ofstream& file_;
+    std::vector<float> numbers_;
+    std::vector<char> bytes_;
+};
+
+void write_tensor_list(const std::vector<TensorPlan>& plans, gguf_context* file) {
+    const std::unique_ptr<ggml_context, decltype(&ggml_free)> descriptors(
+        ggml_init({.mem_size = plans.size() * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true}),
+        ggml_free);
+    for (const auto& plan : plans) {
+        ggml_tensor* tensor = plan.rows == 1
+                                  ? ggml_new_tensor_1d(descriptors.get(), plan.type, plan.columns)
+                                  : ggml_new_tensor_2d(descriptors.get(), plan.type, plan.columns, plan.rows);
+        ggml_set_name(tensor, plan.name.c_str());
+        gguf_add_tensor(file, tensor);
+    }
+}
+
+}  // namespace
+
+const std::vector<std::string_view>& synth_presets() {
+    static const std::vector<std::string_view> names = {"toy", "toy-qwen2", "qwen2.5-0.5b"};
+    return names;
+}
+
+const std::vector<std::string_view>& synth_architectures() {
+    static const std::vector<std::string_view> names = {"llama", "qwen2"};
+    return names;
+}
+
+const std::vector<std::string_view>& synth_quantisations() {
+    static const std::vector<std::string_view> names = [] {
+        std::vector<std::string_view> all;
+        for (const auto& quantisation : kQuantisations) all.push_back(quantisation.name);
+        return all;
+    }();
+    return names;
+}
+
+Result<SynthOptions> synth_preset(std::string_view name) {
+    SynthOptions options;
+    options.name = fmt::format("synthetic-{}", name);
+    if (name == "toy") return options;
+    if (name == "toy-qwen2") {
+        options.architecture = "qwen2";
+        options.vocabulary = "qwen2";
+        options.tied_embeddings = true;
+        return options;
+    }
+    if (name == "qwen2.5-0.5b") {
+        options.architecture = "qwen2";
+        options.layers = 24;
+        options.embedding = 896;
+        options.heads = 14;
+        options.kv_heads = 2;
+        options.feed_forward = 4864;
+        options.context_length = 32768;
+        options.rope_base = 1'000'000.0F;
+        options.tied_embeddings = true;
+        options.quantisation = "q4_0";
+        options.vocabulary = "qwen2";
+        return options;
+    }
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("There is no preset '{}'; there are {}", name, fmt::join(synth_presets(), ", ")), "preset");
+}
+
+Result<void> synthesize(const SynthOptions& options, const SynthProgress& progress) {
+    if (auto valid = check(options); !valid) return valid;
+    const std::unique_ptr<gguf_context, decltype(&gguf_free)> metadata(gguf_init_empty(), gguf_free);
+    const auto vocabulary = write_vocabulary(options.vocabulary, metadata.get());
+    if (!vocabulary) return std::unexpected(vocabulary.error());
+    write_shape(options, vocabulary->size, metadata.get());
+    const auto plans = plan_tensors(options, vocabulary->size);
+    write_tensor_list(plans, metadata.get());
+
+    auto partial = options.output;
+    partial += fmt::format(".partial-{}", ::getpid());
+    std::ofstream file(partial, std::ios::binary | std::ios::trunc);
+    std::vector<char> head(gguf_get_meta_size(metadata.get()));
+    gguf_get_meta_data(metadata.get(), head.data());
+    file.write(head.data(), static_cast<std::streamsize>(head.size()));
+    TensorWriter writer(options, vocabulary->speech, file);
+    for (std::size_t i = 0; i < plans.size() && file; ++i) {
+        writer.write(plans[i]);
+        if (progress) progress(static_cast<double>(i + 1) / static_cast<double>(plans.size()));
+    }
+    file.close();
+    std::error_code error;
+    if (file) std::filesystem::rename(partial, options.output, error);
+    if (!file || error) {
+        std::filesystem::remove(partial, error);
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("{} could not be written; is its folder there, and not full?", options.output.string()),
+                    "output");
+    }
+    return {};
+}
+
+}  // namespace sutazai::engine
