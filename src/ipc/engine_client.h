@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/generation.h"
@@ -27,7 +28,8 @@ struct EngineOptions {
     bool warmup = true;
     std::uint32_t batch_hold_ms = 100;
     std::uint32_t queue_limit = 512;
-    std::chrono::seconds load_timeout{300};
+    std::chrono::milliseconds load_timeout{300'000};
+    std::vector<std::string> arguments = {};  ///< of the command line, after --fd N
 };
 
 /// What the engine said of the loaded model.
@@ -63,7 +65,8 @@ class TokenStream {
 
     /// All that has arrived since the last call, merged into one update; waits while there is nothing. After an update
     /// with last() there are no more. One call at a time. Asio cancellation (of the awaiting coroutine) ends the wait
-    /// with an operation_aborted exception and leaves the stream intact.
+    /// with an operation_aborted exception and leaves the stream intact. (Of two operations raced with operator|| the
+    /// later result is thrown away, which may be an update: race it only against what ends the request.)
     [[nodiscard]] boost::asio::awaitable<GenerationUpdate> next();
 
   private:
@@ -75,11 +78,13 @@ class TokenStream {
 class EngineClient {
   public:
     /// Called once, on the I/O thread, when the process has ended for whatever reason, after every open TokenStream
-    /// got its kEngineDied error. `clean` is true after drain().
+    /// got its kEngineDied error. `clean` is true after stop(), when the engine ended itself in time. Not called once
+    /// this object is destroyed.
     using ExitHandler = std::function<void(bool clean, std::string why)>;
 
     /// Starts the process and loads the model. kLoadFailed with the engine's own reason when that does not work out
-    /// (the process is gone then). `progress` gets fractions from 0 to 1.
+    /// (the process is gone then). `progress` gets fractions from 0 to 1. Cancelling the awaiting coroutine ends the
+    /// process. Call it on a thread that lasts: the process is killed when the thread that started it ends.
     [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<EngineClient>>> start(
         EngineOptions options, std::function<void(float)> progress);
 

@@ -1,0 +1,108 @@
+#include "ipc/channel.h"
+
+#include <boost/asio/append.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+namespace sutazai::ipc {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+void TokenStream::Channel::add(std::string_view text, std::uint32_t n_tokens) {
+    if (ended_) return;
+    pending_.text += text;
+    pending_.n_tokens += n_tokens;
+    has_pending_ = true;
+    wake({});
+}
+
+void TokenStream::Channel::finish(const Finished& finished) {
+    if (ended_) return;
+    pending_.finished = finished;
+    has_pending_ = ended_ = true;
+    cancel_ = nullptr;
+    wake({});
+}
+
+void TokenStream::Channel::fail(Error error) {
+    if (ended_) return;
+    pending_.error = std::move(error);
+    has_pending_ = ended_ = true;
+    cancel_ = nullptr;
+    wake({});
+}
+
+void TokenStream::Channel::wake(error_code error) {
+    if (waiter_) std::exchange(waiter_, nullptr)(error);
+}
+
+void TokenStream::Channel::abandon() {
+    ended_ = true;
+    if (cancel_) std::exchange(cancel_, nullptr)();
+    wake(asio::error::operation_aborted);
+}
+
+/// Keeps the handler of one wait in the channel until wake().
+struct TokenStream::Channel::Initiation {
+    template <typename Handler>
+    void operator()(Handler&& handler, const std::shared_ptr<Channel>& channel) const {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        if (slot.is_connected()) {
+            slot.assign([weak = std::weak_ptr(channel)](asio::cancellation_type) {
+                if (const auto held = weak.lock()) held->wake(asio::error::operation_aborted);
+            });
+        }
+        channel->waiter_ = [handler = std::forward<Handler>(handler)](error_code error) mutable {
+            asio::post(asio::append(std::move(handler), error));
+        };
+    }
+};
+
+asio::awaitable<GenerationUpdate> TokenStream::Channel::next(std::shared_ptr<Channel> self) {
+    if (!has_pending_) {
+        if (ended_) {
+            GenerationUpdate nothing;
+            nothing.error = Error{ErrorCode::kInternal, "The stream was read past its end."};
+            co_return nothing;
+        }
+        co_await asio::async_initiate<const asio::use_awaitable_t<>, void(error_code)>(Initiation{},
+                                                                                       asio::use_awaitable, self);
+        // A cancellation that comes between wake() and here must not take the update with it.
+        const auto state = co_await asio::this_coro::cancellation_state;
+        if (state.cancelled() != asio::cancellation_type::none) {
+            throw boost::system::system_error(asio::error::operation_aborted);
+        }
+    }
+    has_pending_ = false;
+    co_return std::exchange(pending_, {});
+}
+
+TokenStream::TokenStream(std::shared_ptr<Channel> channel) : channel_(std::move(channel)) {}
+
+TokenStream& TokenStream::operator=(TokenStream&& other) noexcept {
+    if (this != &other) {
+        if (channel_) channel_->abandon();
+        channel_ = std::move(other.channel_);
+    }
+    return *this;
+}
+
+TokenStream::~TokenStream() {
+    if (channel_) channel_->abandon();
+}
+
+asio::awaitable<GenerationUpdate> TokenStream::next() {
+    if (!channel_) {
+        channel_ = std::make_shared<Channel>(nullptr);
+        channel_->fail({ErrorCode::kInternal, "There is no stream to read."});
+    }
+    return channel_->next(channel_);
+}
+
+}  // namespace sutazai::ipc

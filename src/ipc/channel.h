@@ -1,0 +1,42 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/system/error_code.hpp>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+
+#include "ipc/engine_client.h"
+
+namespace sutazai::ipc {
+
+/// What lies between the client, which puts updates in, and one TokenStream, which takes them out. Same thread.
+struct TokenStream::Channel {
+  public:
+    /// `cancel` tells the engine that nobody reads any more; it is dropped at the last update.
+    explicit Channel(std::move_only_function<void()> cancel) : cancel_(std::move(cancel)) {}
+
+    // The client's side. Nothing is taken after the last update. The reader is resumed through its executor's queue,
+    // never from within these.
+    void add(std::string_view text, std::uint32_t n_tokens);
+    void finish(const Finished& finished);
+    void fail(Error error);
+
+    // The reader's side.
+    [[nodiscard]] boost::asio::awaitable<GenerationUpdate> next(std::shared_ptr<Channel> self);
+    void abandon();
+
+  private:
+    struct Initiation;
+    void wake(boost::system::error_code error);
+
+    GenerationUpdate pending_;
+    bool has_pending_ = false;
+    bool ended_ = false;  // the last update was put in
+    std::move_only_function<void()> cancel_;
+    std::move_only_function<void(boost::system::error_code)> waiter_;
+};
+
+}  // namespace sutazai::ipc

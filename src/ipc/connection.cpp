@@ -1,0 +1,319 @@
+#include "ipc/connection.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/arena.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "ipc/wire.h"
+
+namespace sutazai::ipc {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{256} << 10;
+constexpr int kReadsInARow = 8;  // then the thread's other work gets its turn
+constexpr std::size_t kArenaBytes = std::size_t{64} << 10;
+constexpr std::size_t kKeepOutgoingBytes = std::size_t{1} << 20;
+constexpr std::chrono::milliseconds kSocketEndGrace{250};
+
+}  // namespace
+
+Result<std::shared_ptr<Connection>> Connection::open(const Executor& executor, const EngineOptions& options,
+                                                     std::function<void(float)> progress) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+        return fail(ErrorCode::kInternal, fmt::format("no new socket: {}", std::strerror(errno)));
+    }
+    std::vector<std::string> arguments{options.executable, "engine", "--fd", std::to_string(ChildProcess::kSocketFd)};
+    arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
+    auto process = ChildProcess::spawn(arguments, ends[1]);
+    ::close(ends[1]);
+    auto pidfd = process ? process->open_pidfd() : std::unexpected(process.error());
+    if (!pidfd) {
+        ::close(ends[0]);
+        return std::unexpected(pidfd.error());
+    }
+    auto self = std::make_shared<Connection>(executor, options, std::move(progress), std::move(*process));
+    self->exit_.assign(*pidfd);
+    self->socket_.assign({}, ends[0]);
+    self->socket_.non_blocking(true);
+    self->watch_exit();
+    self->wait_readable();
+    wire::ToEngine load;
+    *load.mutable_load() = to_wire(options);
+    self->send(load);
+    return self;
+}
+
+Connection::Connection(const Executor& executor, const EngineOptions& options, std::function<void(float)> progress,
+                       ChildProcess process)
+    : executor_(executor),
+      who_(fmt::format("the engine for '{}'", options.model_name)),
+      progress_(std::move(progress)),
+      process_(std::move(process)),
+      socket_(executor),
+      exit_(executor),
+      socket_end_grace_(executor),
+      arena_block_(std::make_unique_for_overwrite<char[]>(kArenaBytes)) {}
+
+Connection::~Connection() {
+    end_streams(who_ + " was ended");
+}
+
+void Connection::on_exit(EngineClient::ExitHandler handler) {
+    on_exit_ = std::move(handler);
+    if (state_ != State::kGone) return;
+    asio::post(executor_, [self = shared_from_this()] {
+        if (self->on_exit_) std::exchange(self->on_exit_, nullptr)(false, self->why_);
+    });
+}
+
+TokenStream Connection::submit(GenerationRequest request) {
+    const RequestId id = next_id_++;
+    auto channel = std::make_shared<TokenStream::Channel>([this, id] { cancel(id); });
+    if (state_ != State::kServing) {
+        channel->fail({ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_});
+        return TokenStream(std::move(channel));
+    }
+    if (draining_) {
+        channel->fail({ErrorCode::kUnavailable, who_ + " is being stopped"});
+        return TokenStream(std::move(channel));
+    }
+    wire::ToEngine message;
+    *message.mutable_submit() = to_wire(id, std::move(request));
+    if (auto appended = append_frame(outgoing_, message); !appended) {
+        channel->fail(std::move(appended.error()));
+        return TokenStream(std::move(channel));
+    }
+    channels_.emplace(id, channel);
+    write_more();
+    return TokenStream(std::move(channel));
+}
+
+void Connection::cancel(RequestId id) {
+    if (channels_.erase(id) == 0) return;
+    wire::ToEngine message;
+    message.mutable_cancel()->set_request_id(id);
+    send(message);
+}
+
+void Connection::drain() {
+    if (std::exchange(draining_, true)) return;
+    wire::ToEngine message;
+    message.mutable_drain();
+    send(message);
+}
+
+void Connection::kill(std::string why) {
+    if (state_ == State::kGone) return;
+    if (why_.empty()) why_ = std::move(why);
+    process_.kill();
+}
+
+void Connection::abandon() {
+    on_exit_ = nullptr;
+    progress_ = nullptr;
+    kill(who_ + " was ended");
+    end_streams(why_);
+    error_code ignored;
+    socket_.close(ignored);
+}
+
+// --- writing
+
+void Connection::send(const wire::ToEngine& message) {
+    if (state_ == State::kGone) return;
+    if (append_frame(outgoing_, message)) write_more();
+}
+
+void Connection::write_more() {
+    if (write_in_flight_ || outgoing_.empty() || !socket_.is_open()) return;
+    write_in_flight_ = true;
+    writing_.clear();
+    if (writing_.capacity() > kKeepOutgoingBytes) writing_.shrink_to_fit();
+    std::swap(writing_, outgoing_);
+    asio::async_write(socket_, asio::buffer(writing_), [self = shared_from_this()](error_code error, std::size_t) {
+        self->write_in_flight_ = false;
+        // A failed write means that the engine is going; its end is seen by the others.
+        if (!error) self->write_more();
+    });
+}
+
+// --- reading
+
+void Connection::wait_readable() {
+    socket_.async_wait(asio::socket_base::wait_read, [self = shared_from_this()](error_code error) {
+        if (error || self->state_ == State::kGone) return;
+        for (int i = 0; i < kReadsInARow; ++i) {
+            const auto n_bytes = self->read_some();
+            if (!n_bytes || (*n_bytes > 0 && !self->parse())) return;
+            if (*n_bytes < kReadBytes) break;
+        }
+        self->wait_readable();
+    });
+}
+
+/// Reads what is there into the decoder: how many bytes, or nothing when no more will come.
+std::optional<std::size_t> Connection::read_some() {
+    const auto room = decoder_.prepare(kReadBytes);
+    const ssize_t n = ::recv(socket_.native_handle(), room.data(), room.size(), MSG_DONTWAIT);
+    if (n > 0) {
+        decoder_.commit(static_cast<std::size_t>(n));
+        return static_cast<std::size_t>(n);
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+    on_socket_end();
+    return std::nullopt;
+}
+
+/// Handles every whole frame; false when the engine talks nonsense and has been killed for it.
+bool Connection::parse() {
+    google::protobuf::ArenaOptions arena_options;
+    arena_options.initial_block = arena_block_.get();
+    arena_options.initial_block_size = kArenaBytes;
+    google::protobuf::Arena arena(arena_options);
+    for (;;) {
+        const auto payload = decoder_.next();
+        if (payload && !*payload) return true;
+        auto* message = google::protobuf::Arena::CreateMessage<wire::FromEngine>(&arena);
+        if (!payload || !message->ParseFromArray((*payload)->data(), static_cast<int>((*payload)->size())) ||
+            !handle(*message)) {
+            talked_nonsense_ = true;
+            kill(who_ + " sent what is no valid message and was ended");
+            return false;
+        }
+        arena.Reset();
+    }
+}
+
+/// False when the message has no place in this state.
+bool Connection::handle(wire::FromEngine& message) {
+    if (state_ == State::kServing) {
+        if (!message.has_step()) return false;
+        deliver(message.step());
+        return true;
+    }
+    if (state_ != State::kLoading) return true;
+    if (message.has_progress()) {
+        const float fraction = message.progress().fraction();
+        if (progress_ && std::isfinite(fraction)) progress_(std::clamp(fraction, 0.0F, 1.0F));
+        return true;
+    }
+    if (message.has_loaded()) {
+        info_ = from_wire(message.loaded());
+        change_state(State::kServing);
+        return true;
+    }
+    if (message.has_load_failed()) {
+        why_ = std::move(*message.mutable_load_failed()->mutable_message());
+        change_state(State::kLoadFailed);
+        return true;
+    }
+    return false;
+}
+
+void Connection::deliver(const wire::StepOutput& step) {
+    for (const wire::Delta& delta : step.deltas()) {
+        const auto found = channels_.find(delta.request_id());
+        if (found != channels_.end()) found->second->add(delta.text(), delta.n_tokens());
+    }
+    for (const wire::Finished& finished : step.finished()) {
+        if (const auto ended = channels_.extract(finished.request_id())) ended.mapped()->finish(from_wire(finished));
+    }
+    for (const wire::Failed& failed : step.failed()) {
+        if (const auto ended = channels_.extract(failed.request_id())) ended.mapped()->fail(from_wire(failed));
+    }
+    if (step.has_stats()) stats_ = from_wire(step.stats());
+}
+
+/// The engine closed its end. Its exit, which says why, is due now; one that stays is not waited for.
+void Connection::on_socket_end() {
+    if (draining_) return;
+    socket_end_grace_.expires_after(kSocketEndGrace);
+    socket_end_grace_.async_wait([self = shared_from_this()](error_code error) {
+        if (!error) self->kill(self->who_ + " closed its connection and was ended");
+    });
+}
+
+// --- the process's end
+
+void Connection::watch_exit() {
+    exit_.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](error_code error) {
+        if (!error) self->on_process_end();
+    });
+}
+
+void Connection::on_process_end() {
+    const ExitStatus status = process_.reap();
+    // Its last words may still lie in the socket.
+    while (socket_.is_open() && !talked_nonsense_ && read_some().value_or(0) > 0 && parse()) {
+    }
+    if (why_.empty()) why_ = fmt::format("{} {}", who_, status.describe());
+    error_code ignored;
+    socket_.close(ignored);
+    exit_.close(ignored);
+    socket_end_grace_.cancel();
+    progress_ = nullptr;
+    stats_.running = stats_.waiting = stats_.kv_cells_used = 0;
+    change_state(State::kGone);
+    end_streams(why_);
+    if (on_exit_) std::exchange(on_exit_, nullptr)(draining_ && status.success(), why_);
+}
+
+void Connection::end_streams(const std::string& why) {
+    for (const auto& [id, channel] : std::exchange(channels_, {})) channel->fail({ErrorCode::kEngineDied, why});
+}
+
+// --- waiting
+
+void Connection::change_state(State state) {
+    state_ = state;
+    for (asio::steady_timer* timer : waiting_) timer->cancel();
+}
+
+asio::awaitable<void> Connection::wait_while(bool (Connection::*condition)() const, Clock::time_point deadline) {
+    const auto self = shared_from_this();
+    while ((this->*condition)() && Clock::now() < deadline) {
+        asio::steady_timer timer(executor_, deadline);
+        struct Registration {
+            std::vector<asio::steady_timer*>& list;
+            asio::steady_timer* timer;
+            ~Registration() { std::erase(list, timer); }
+        };
+        waiting_.push_back(&timer);
+        const Registration registration{waiting_, &timer};
+        error_code error;
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        const auto cancellation = co_await asio::this_coro::cancellation_state;
+        if (cancellation.cancelled() != asio::cancellation_type::none) {
+            throw boost::system::system_error(asio::error::operation_aborted);
+        }
+    }
+}
+
+asio::awaitable<void> Connection::wait_loaded(Clock::time_point deadline) {
+    return wait_while(&Connection::loading, deadline);
+}
+
+asio::awaitable<void> Connection::wait_gone(Clock::time_point deadline) {
+    return wait_while(&Connection::running, deadline);
+}
+
+}  // namespace sutazai::ipc

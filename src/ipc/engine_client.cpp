@@ -1,0 +1,82 @@
+#include "ipc/engine_client.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "ipc/connection.h"
+
+namespace sutazai::ipc {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using Clock = Connection::Clock;
+constexpr std::chrono::seconds kExitAfterLoadFailed{2};
+constexpr Clock::time_point kEver = Clock::time_point::max();
+
+class Client : public EngineClient {
+  public:
+    Client(std::shared_ptr<Connection> connection, std::string model)
+        : connection_(std::move(connection)), model_(std::move(model)) {}
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+    ~Client() override { connection_->abandon(); }
+
+    [[nodiscard]] const ModelInfo& info() const override { return connection_->info(); }
+    [[nodiscard]] const EngineStats& stats() const override { return connection_->stats(); }
+    [[nodiscard]] int pid() const override { return connection_->pid(); }
+    [[nodiscard]] bool alive() const override { return connection_->state() == Connection::State::kServing; }
+    [[nodiscard]] std::size_t open_requests() const override { return connection_->open_requests(); }
+    void on_exit(ExitHandler handler) override { connection_->on_exit(std::move(handler)); }
+    [[nodiscard]] TokenStream submit(GenerationRequest request) override {
+        return connection_->submit(std::move(request));
+    }
+
+    [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds deadline) override {
+        const auto connection = connection_;  // this client may be destroyed meanwhile
+        const std::string model = model_;
+        connection->drain();
+        co_await connection->wait_gone(Clock::now() + deadline);
+        connection->kill(fmt::format("the engine for '{}' did not finish in time and was ended", model));
+        co_await connection->wait_gone(kEver);
+    }
+
+  private:
+    std::shared_ptr<Connection> connection_;
+    std::string model_;
+};
+
+}  // namespace
+
+asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(EngineOptions options,
+                                                                           std::function<void(float)> progress) {
+    const Clock::time_point deadline = Clock::now() + options.load_timeout;
+    auto opened = Connection::open(co_await asio::this_coro::executor, options, std::move(progress));
+    if (!opened) {
+        co_return fail(ErrorCode::kLoadFailed, fmt::format("the engine for '{}' could not be started: {}",
+                                                           options.model_name, opened.error().message));
+    }
+    // From here on whatever ends this coroutine, cancellation too, ends the process.
+    const std::shared_ptr<Connection> connection = std::move(*opened);
+    auto client = std::make_unique<Client>(connection, options.model_name);
+
+    co_await connection->wait_loaded(deadline);
+    switch (connection->state()) {
+        case Connection::State::kServing: co_return std::move(client);
+        case Connection::State::kLoading:
+            connection->kill(fmt::format("'{}' was not loaded within {} s", options.model_name,
+                                         std::chrono::duration<double>(options.load_timeout).count()));
+            break;
+        case Connection::State::kLoadFailed: co_await connection->wait_gone(Clock::now() + kExitAfterLoadFailed); break;
+        case Connection::State::kGone: break;
+    }
+    connection->kill("");
+    co_await connection->wait_gone(kEver);
+    co_return fail(ErrorCode::kLoadFailed, connection->why());
+}
+
+}  // namespace sutazai::ipc

@@ -1,0 +1,207 @@
+#include "ipc/engine_host.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "engine/engine.h"
+#include "ipc/frame.h"
+#include "ipc/wire.h"
+#include "proto/engine.pb.h"
+
+namespace sutazai::engine_host {
+namespace {
+
+/// Frames on their way to the server. Anybody may add; one thread writes, so that a slow server holds up nobody else.
+class Outbox {
+  public:
+    explicit Outbox(int fd) : fd_(fd), thread_([this] { write_loop(); }) {}
+    ~Outbox() {
+        flush();
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+        }
+        changed_.notify_all();
+    }
+    Outbox(const Outbox&) = delete;
+    Outbox& operator=(const Outbox&) = delete;
+
+    void send(const wire::FromEngine& message) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto appended = ipc::append_frame(pending_, message); !appended) {
+                spdlog::error("a frame was not sent: {}", appended.error().message);
+            }
+        }
+        changed_.notify_all();
+    }
+    /// Returns when all that was sent is with the kernel, or the server is gone.
+    void flush() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return broken_ || (pending_.empty() && !writing_); });
+    }
+
+  private:
+    void write_loop() {
+        std::string batch;
+        std::unique_lock lock(mutex_);
+        while (true) {
+            changed_.wait(lock, [&] { return stopping_ || !pending_.empty(); });
+            if (pending_.empty()) return;
+            batch.swap(pending_);
+            writing_ = true;
+            lock.unlock();
+            const bool written = ipc::write_all(fd_, batch).has_value();
+            batch.clear();
+            lock.lock();
+            writing_ = false;
+            broken_ |= !written;
+            changed_.notify_all();
+            if (broken_) return;
+        }
+    }
+
+    int fd_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::string pending_;
+    bool writing_ = false;
+    bool broken_ = false;
+    bool stopping_ = false;
+    std::jthread thread_;
+};
+
+wire::FromEngine to_wire(const engine::StepReport& report) {
+    wire::FromEngine message;
+    wire::StepOutput& step = *message.mutable_step();
+    for (const auto& [id, update] : report.updates) {
+        if (!update.text.empty() || update.n_tokens > 0) {
+            wire::Delta& delta = *step.add_deltas();
+            delta.set_request_id(id);
+            delta.set_text(update.text);
+            delta.set_n_tokens(update.n_tokens);
+        }
+        if (update.finished) *step.add_finished() = ipc::to_wire(id, *update.finished);
+        if (update.error) *step.add_failed() = ipc::to_wire(id, *update.error);
+    }
+    if (report.stats) {
+        wire::Stats& stats = *step.mutable_stats();
+        stats.set_running(static_cast<std::uint32_t>(report.stats->running));
+        stats.set_waiting(static_cast<std::uint32_t>(report.stats->waiting));
+        stats.set_kv_cells_used(static_cast<std::uint32_t>(report.stats->kv_cells_used));
+        stats.set_kv_cells(static_cast<std::uint32_t>(report.stats->kv_cells));
+        stats.set_prompt_tokens(report.stats->prompt_tokens);
+        stats.set_generation_tokens(report.stats->generation_tokens);
+        stats.set_cached_tokens(report.stats->cached_tokens);
+        stats.set_steps(report.stats->steps);
+        stats.set_step_us(report.stats->step_us);
+    }
+    return message;
+}
+
+Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outbox) {
+    engine::LoadOptions options;
+    options.path = load.path();
+    options.context_tokens = load.context_tokens();
+    options.max_sequences = load.max_sequences();
+    options.batch_tokens = load.batch_tokens();
+    options.threads = load.threads();
+    options.gpu = load.gpu();
+    int last_percent = -1;
+    auto model = engine::Model::load(options, [&](float fraction) {
+        if (const int percent = static_cast<int>(fraction * 100); percent != last_percent) {
+            last_percent = percent;
+            wire::FromEngine message;
+            message.mutable_progress()->set_fraction(fraction);
+            outbox.send(message);
+        }
+    });
+    if (model && load.warmup()) (*model)->warm_up();
+    return model;
+}
+
+wire::FromEngine loaded_message(const engine::Model::Properties& p, std::chrono::microseconds took) {
+    wire::FromEngine message;
+    wire::Loaded& loaded = *message.mutable_loaded();
+    loaded.set_context_tokens(static_cast<std::uint32_t>(p.kv_cells));
+    loaded.set_context_per_sequence(static_cast<std::uint32_t>(p.context_per_sequence));
+    loaded.set_training_context(static_cast<std::uint32_t>(p.training_context));
+    loaded.set_weights_bytes(p.weights_bytes);
+    loaded.set_parameters(p.parameters);
+    loaded.set_description(p.description);
+    loaded.set_on_gpu(p.on_gpu);
+    loaded.set_has_chat_template(p.has_chat_template);
+    loaded.set_load_us(static_cast<std::uint64_t>(took.count()));
+    return message;
+}
+
+}  // namespace
+
+int run(int fd) {
+    ipc::FrameReader reader(fd);
+    Outbox outbox(fd);
+
+    // The next message; null when the server is gone or speaks nonsense.
+    wire::ToEngine message;
+    const auto read = [&]() -> bool {
+        const auto payload = reader.read();
+        if (!payload || !*payload) return false;
+        return message.ParseFromArray((*payload)->data(), static_cast<int>((*payload)->size()));
+    };
+
+    if (!read()) return 0;
+    if (message.kind_case() != wire::ToEngine::kLoad) return 2;
+    const wire::Load options = message.load();
+    const auto began = std::chrono::steady_clock::now();
+    Result<std::unique_ptr<engine::Model>> model = load(options, outbox);
+    if (!model) {
+        wire::FromEngine failed;
+        failed.mutable_load_failed()->set_message(model.error().message);
+        outbox.send(failed);
+        return 1;
+    }
+    const auto took = std::chrono::steady_clock::now() - began;
+    outbox.send(loaded_message((*model)->properties(), std::chrono::duration_cast<std::chrono::microseconds>(took)));
+
+    engine::EngineConfig config;
+    config.max_sequences = options.max_sequences();
+    config.batch_tokens = options.batch_tokens();
+    config.queue_limit = options.queue_limit();
+    engine::Engine engine(std::move(*model), config, [&](engine::StepReport report) { outbox.send(to_wire(report)); });
+    std::jthread drainer;
+    bool sane = true;
+    while (sane && read()) {
+        switch (message.kind_case()) {
+            case wire::ToEngine::kSubmit: {
+                const RequestId id = message.submit().request_id();
+                engine.submit(id, ipc::from_wire(std::move(*message.mutable_submit())));
+                break;
+            }
+            case wire::ToEngine::kCancel: engine.cancel(message.cancel().request_id()); break;
+            case wire::ToEngine::kDrain:
+                // Cancels still come meanwhile, so this thread goes on reading until the socket is shut.
+                if (!drainer.joinable()) {
+                    drainer = std::jthread([&] {
+                        engine.wait_until_idle();
+                        outbox.flush();
+                        ::shutdown(fd, SHUT_RDWR);
+                    });
+                }
+                break;
+            default:
+                spdlog::error("a message of an unknown kind came from the server");
+                sane = false;
+                break;
+        }
+    }
+    engine.stop();
+    return sane ? 0 : 2;
+}
+
+}  // namespace sutazai::engine_host
