@@ -16,7 +16,9 @@ if(SUTAZAI_ASSERTIONS)
 endif()
 
 add_library(sutazai_options INTERFACE)
-target_compile_options(sutazai_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
+# g++ 12 takes Asio's own operator new and delete of coroutine frames for a mismatch.
+target_compile_options(sutazai_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
+                       -Wno-mismatched-new-delete)
 if(SUTAZAI_WERROR)
     target_compile_options(sutazai_options INTERFACE -Werror)
 endif()
