@@ -340,6 +340,8 @@ Scheduler::RequestView Scheduler::view(RequestId id) const {
     return {r.n_prompt, r.length() - r.n_prompt, r.n_cached, r.begun};
 }
 
+const std::vector<Token>& Scheduler::chain(RequestId id) const { return requests_.at(id)->tokens; }
+
 bool Scheduler::is_running(RequestId id) const {
     const auto found = requests_.find(id);
     return found != requests_.end() && found->second->slot != kNoSlot;

@@ -63,6 +63,7 @@ class Scheduler {
         std::optional<Time> begun;  ///< when it was first admitted
     };
     [[nodiscard]] RequestView view(RequestId request) const;
+    [[nodiscard]] const std::vector<Token>& chain(RequestId request) const;  ///< prompt and what was generated
     [[nodiscard]] bool is_running(RequestId request) const;
 
     [[nodiscard]] int running() const { return static_cast<int>(running_.size()); }

@@ -1,0 +1,367 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/sampler.h"
+#include "text/stop_matcher.h"
+#include "text/utf8_stream.h"
+
+namespace sutazai::engine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+
+/// A step is cut short for a cancelled request when it computes at least this much of its prompt.
+constexpr int kWorthAborting = 64;
+
+sched::Limits limits_of(const Model& model, const EngineConfig& config) {
+    const Model::Properties& p = model.properties();
+    sched::Limits limits;
+    limits.kv_cells = p.kv_cells;
+    limits.context_per_sequence = p.context_per_sequence;
+    limits.slots = p.slots;
+    limits.max_running = std::clamp(static_cast<int>(config.max_sequences), 1, p.slots);
+    limits.batch_tokens = std::max(static_cast<int>(config.batch_tokens), limits.max_running);
+    limits.queue_limit = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
+    limits.share_prefixes = p.shares_prefixes;
+    return limits;
+}
+
+}  // namespace
+
+/// One request between its preparation and its end.
+struct Engine::Generation {
+    RequestId id;
+    Sampler sampler;
+    text::Utf8Stream characters;
+    text::StopMatcher stops;
+    bool ignore_eos;
+    Clock::time_point submitted;
+    std::optional<Clock::time_point> first_token;
+    std::uint32_t n_generated = 0;
+
+    Generation(RequestId id_, const GenerationRequest& request, Clock::time_point submitted_)
+        : id(id_),
+          sampler(request.sampling),
+          stops(request.stop),
+          ignore_eos(request.ignore_eos),
+          submitted(submitted_) {}
+};
+
+Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report)
+    : model_(std::move(model)), config_(config), report_(std::move(report)), scheduler_(limits_of(*model_, config)) {
+    model_->set_abort_check([this] { return abort_.load(std::memory_order_relaxed); });
+    prepare_thread_ = std::jthread([this] { prepare_loop(); });
+    decode_thread_ = std::jthread([this] { decode_loop(); });
+}
+
+Engine::~Engine() {
+    stop();
+}
+
+void Engine::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    abort_ = true;
+    to_prepare_ready_.notify_all();
+    inbox_ready_.notify_all();
+    idle_.notify_all();
+}
+
+void Engine::submit(RequestId id, GenerationRequest request) {
+    bool full = false;
+    int retry_after = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto queued = static_cast<std::size_t>(waiting_) + preparing_.size() + inbox_.size();
+        const auto places = static_cast<std::size_t>(std::max(0, static_cast<int>(config_.max_sequences) - running_));
+        full = queued >= config_.queue_limit + places;
+        if (full) {
+            retry_after = retry_after_s();
+        } else {
+            preparing_.emplace(id, false);
+            to_prepare_.push_back({id, std::move(request), {}, Clock::now()});
+        }
+    }
+    if (!full) {
+        to_prepare_ready_.notify_one();
+        return;
+    }
+    Error error{ErrorCode::kQueueFull,
+                fmt::format("{} requests are waiting for this model already", config_.queue_limit)};
+    error.retry_after_s = retry_after;
+    refuse(id, std::move(error));
+}
+
+/// Seconds until the queue has shrunk by a quarter at the rate of the last ends.
+int Engine::retry_after_s() const {
+    if (ends_per_s_ <= 0) return 1;
+    return static_cast<int>(std::clamp(std::ceil(config_.queue_limit / 4.0 / ends_per_s_), 1.0, 60.0));
+}
+
+void Engine::cancel(RequestId id) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = preparing_.find(id); found != preparing_.end()) {
+            found->second = true;
+            return;
+        }
+        cancels_.push_back(id);
+    }
+    if (prefilling_.load() == id) abort_ = true;
+    inbox_ready_.notify_one();
+}
+
+void Engine::wait_until_idle() {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [&] { return stopping_ || (!busy_ && preparing_.empty() && inbox_.empty()); });
+}
+
+void Engine::refuse(RequestId id, Error error) {
+    GenerationUpdate update;
+    update.error = std::move(error);
+    StepReport report;
+    report.updates.emplace_back(id, std::move(update));
+    report_(std::move(report));
+}
+
+void Engine::prepare_loop() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        to_prepare_ready_.wait(lock, [&] { return stopping_ || !to_prepare_.empty(); });
+        if (stopping_) return;
+        Prepared prepared = std::move(to_prepare_.front());
+        to_prepare_.pop_front();
+        if (preparing_.at(prepared.id)) {  // cancelled before it was looked at
+            preparing_.erase(prepared.id);
+            idle_.notify_all();
+            continue;
+        }
+        lock.unlock();
+        Result<std::vector<Token>> tokens = model_->tokenize(prepared.request);
+        const int n = tokens ? static_cast<int>(tokens->size()) : 0;
+        const int context = model_->properties().context_per_sequence;
+        if (tokens && n >= context) {
+            tokens = fail(
+                ErrorCode::kContextOverflow,
+                fmt::format("the prompt has {} tokens; this model's context holds {}, of which at least one must be "
+                            "left for the answer",
+                            n, context),
+                "messages");
+        }
+        if (!tokens) refuse(prepared.id, tokens.error());
+        lock.lock();
+        const bool cancelled = preparing_.at(prepared.id);
+        preparing_.erase(prepared.id);
+        if (!tokens || cancelled) {
+            idle_.notify_all();
+            continue;
+        }
+        prepared.prompt = std::move(*tokens);
+        prepared.request.prompt = std::string();  // no longer needed
+        inbox_.push_back(std::move(prepared));
+        inbox_ready_.notify_one();
+    }
+}
+
+void Engine::decode_loop() {
+    Clock::time_point rate_since = Clock::now();
+    int ended = 0;
+    while (true) {
+        {
+            std::unique_lock lock(mutex_);
+            busy_ = !scheduler_.idle();
+            waiting_ = scheduler_.waiting();
+            running_ = scheduler_.running();
+            if (!busy_) idle_.notify_all();
+            inbox_ready_.wait(lock, [&] { return stopping_ || busy_ || !inbox_.empty() || !cancels_.empty(); });
+            if (stopping_) return;
+            busy_ = true;  // what is taken from the inbox now is not yet in the scheduler
+        }
+        StepReport report;
+        take_inbox(report);
+        if (!scheduler_.idle()) run_step(report);
+        for (const auto& [id, update] : report.updates) ended += update.last() ? 1 : 0;
+        report.stats = stats();
+        report_(std::move(report));
+
+        const double elapsed = std::chrono::duration<double>(Clock::now() - rate_since).count();
+        if (elapsed >= 1.0) {
+            const std::lock_guard lock(mutex_);
+            ends_per_s_ = 0.5 * ends_per_s_ + 0.5 * ended / elapsed;
+            ended = 0;
+            rate_since = Clock::now();
+        }
+    }
+}
+
+void Engine::take_inbox(StepReport& report) {
+    std::deque<Prepared> arrived;
+    std::deque<RequestId> cancelled;
+    {
+        const std::lock_guard lock(mutex_);
+        arrived.swap(inbox_);
+        cancelled.swap(cancels_);
+        waiting_ += static_cast<int>(arrived.size());  // until the next step tells better
+    }
+    for (Prepared& prepared : arrived) start(std::move(prepared), report);
+    for (const RequestId id : cancelled) {
+        scheduler_.cancel(id);
+        generations_.erase(id);
+    }
+    abort_ = false;
+}
+
+void Engine::start(Prepared prepared, StepReport& report) {
+    auto generation = std::make_unique<Generation>(prepared.id, prepared.request, prepared.submitted);
+    const std::size_t n = prepared.prompt.size();
+    for (std::size_t i = n - std::min<std::size_t>(n, kPenaltyWindowTokens); i < n; ++i) {
+        generation->sampler.accept(prepared.prompt[i]);
+    }
+    const auto submitted = duration_cast<microseconds>(prepared.submitted - origin_);
+    const auto admission = scheduler_.submit(
+        {prepared.id, std::move(prepared.prompt), prepared.request.max_tokens, prepared.request.priority}, submitted);
+    if (admission == sched::Scheduler::Admission::kAccepted) {
+        generations_.emplace(prepared.id, std::move(generation));
+        return;
+    }
+    GenerationUpdate update;  // both limits were checked before: a bug
+    update.error = Error{ErrorCode::kInternal, "the scheduler refused the request"};
+    report.updates.emplace_back(prepared.id, std::move(update));
+}
+
+sched::Time Engine::now() const {
+    return duration_cast<microseconds>(Clock::now() - origin_);
+}
+
+void Engine::run_step(StepReport& report) {
+    const sched::Step step = scheduler_.plan(now());
+    if (step.empty()) return;
+    for (const sched::KvOp& op : step.ops) model_->apply(op);
+
+    const auto heaviest = std::ranges::max_element(step.chunks, {}, &sched::Chunk::n_tokens);
+    const bool mostly_one = heaviest->n_tokens >= kWorthAborting && 2 * heaviest->n_tokens >= step.n_tokens;
+    prefilling_ = mostly_one ? heaviest->request : 0;
+    const auto began = Clock::now();
+    const Model::Outcome outcome =
+        model_->decode(step, [&](sched::RequestId id) -> const std::vector<Token>& { return scheduler_.chain(id); });
+    const auto took = duration_cast<microseconds>(Clock::now() - began);
+    prefilling_ = 0;
+
+    ++counters_.steps;
+    counters_.step_us += static_cast<std::uint64_t>(took.count());
+    switch (outcome) {
+        case Model::Outcome::kDone:
+            scheduler_.commit(step, took);
+            sample(step, report);
+            break;
+        case Model::Outcome::kAborted: scheduler_.roll_back(step); break;
+        case Model::Outcome::kFailed:
+            scheduler_.roll_back(step);
+            fail_step(step, report);
+            break;
+    }
+}
+
+void Engine::sample(const sched::Step& step, StepReport& report) {
+    struct Drawn {
+        Generation* generation;
+        float* logits;
+        Token token;
+    };
+    std::vector<Drawn> drawn;
+    for (std::size_t i = 0; i < step.chunks.size(); ++i) {
+        if (!step.chunks[i].wants_logits) continue;
+        drawn.push_back({generations_.at(step.chunks[i].request).get(), model_->logits(i), 0});
+    }
+    const auto vocabulary = static_cast<std::size_t>(model_->properties().vocabulary);
+    const auto n = static_cast<int>(drawn.size());
+    // On llama.cpp's own OpenMP team, which is still awake.
+#pragma omp parallel for schedule(dynamic) if (n > 1 && vocabulary * static_cast <std::size_t>(n) > 100'000)
+    for (int i = 0; i < n; ++i) {
+        Drawn& d = drawn[static_cast<std::size_t>(i)];
+        d.token = d.generation->sampler.sample({d.logits, vocabulary});
+    }
+    for (const Drawn& d : drawn) deliver(*d.generation, d.token, report);
+}
+
+void Engine::deliver(Generation& generation, Token token, StepReport& report) {
+    generation.sampler.accept(token);
+    ++generation.n_generated;
+    ++counters_.generation_tokens;
+    if (!generation.first_token) {
+        generation.first_token = Clock::now();
+        const auto view = scheduler_.view(generation.id);
+        counters_.prompt_tokens += static_cast<std::uint64_t>(view.prompt_tokens);
+        counters_.cached_tokens += static_cast<std::uint64_t>(view.cached_tokens);
+    }
+    GenerationUpdate update;
+    update.n_tokens = 1;
+    const bool more = scheduler_.append(generation.id, token);
+    if (!generation.ignore_eos && model_->ends_generation(token)) {
+        end(generation, FinishReason::kStop, std::move(update), report);
+        return;
+    }
+    std::string piece;
+    model_->append_piece(token, piece);
+    std::string text;
+    generation.characters.append(piece, text);
+    if (generation.stops.push(text, update.text)) {
+        end(generation, FinishReason::kStop, std::move(update), report);
+    } else if (!more) {
+        end(generation, FinishReason::kLength, std::move(update), report);
+    } else {
+        report.updates.emplace_back(generation.id, std::move(update));
+    }
+}
+
+void Engine::end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report) {
+    if (!generation.stops.matched()) {
+        std::string tail;
+        generation.characters.finish(tail);
+        if (!generation.stops.push(tail, update.text)) generation.stops.finish(update.text);
+    }
+    const auto view = scheduler_.view(generation.id);
+    const auto first = *generation.first_token;
+    const auto begun = origin_ + *view.begun;
+    Finished finished;
+    finished.reason = reason;
+    finished.usage = {static_cast<std::uint32_t>(view.prompt_tokens), generation.n_generated,
+                      static_cast<std::uint32_t>(view.cached_tokens)};
+    finished.timings = {duration_cast<microseconds>(begun - generation.submitted),
+                        duration_cast<microseconds>(first - begun), duration_cast<microseconds>(Clock::now() - first)};
+    update.finished = finished;
+    report.updates.emplace_back(generation.id, std::move(update));
+    scheduler_.finish(generation.id);
+    generations_.erase(generation.id);
+}
+
+void Engine::fail_step(const sched::Step& step, StepReport& report) {
+    for (const sched::Chunk& chunk : step.chunks) {
+        GenerationUpdate update;
+        update.error = Error{ErrorCode::kInternal, "the model could not compute this step"};
+        report.updates.emplace_back(chunk.request, std::move(update));
+        scheduler_.cancel(chunk.request);
+        generations_.erase(chunk.request);
+    }
+}
+
+EngineStats Engine::stats() const {
+    EngineStats stats = counters_;
+    stats.running = scheduler_.running();
+    stats.waiting = scheduler_.waiting();
+    stats.kv_cells_used = scheduler_.cells().used();
+    stats.kv_cells = scheduler_.cells().total();
+    return stats;
+}
+
+}  // namespace sutazai::engine

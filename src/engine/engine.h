@@ -1,0 +1,124 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/generation.h"
+#include "engine/model.h"
+#include "sched/scheduler.h"
+
+namespace sutazai::engine {
+
+struct EngineConfig {
+    std::uint32_t max_sequences = 8;
+    std::uint32_t batch_tokens = 2048;
+    std::uint32_t queue_limit = 512;
+};
+
+struct EngineStats {
+    int running = 0;
+    int waiting = 0;
+    int kv_cells_used = 0;
+    int kv_cells = 0;
+    std::uint64_t prompt_tokens = 0;  ///< counters since the start
+    std::uint64_t generation_tokens = 0;
+    std::uint64_t cached_tokens = 0;
+    std::uint64_t steps = 0;
+    std::uint64_t step_us = 0;  ///< inside llama_decode
+};
+
+/// What one step (or one refused request) brought, for all requests at once.
+struct StepReport {
+    std::vector<std::pair<RequestId, GenerationUpdate>> updates;
+    std::optional<EngineStats> stats;  ///< after the step; none for a refused request
+};
+
+/// Serves one model. Two threads of its own: one prepares requests (template, tokens), one plans, decodes and samples;
+/// nothing on the latter ever waits for a reader.
+class Engine {
+  public:
+    /// `report` is called on either thread and must neither block nor throw.
+    Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report);
+    ~Engine();  ///< stop(), and waits for the threads
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    // Any thread; none of these waits for a step.
+
+    /// Errors come as updates. Ids must not repeat.
+    void submit(RequestId id, GenerationRequest request);
+    /// Unknown and ended ids are ignored. The sequence is freed by the next step; a step that mostly computes this
+    /// request's prompt is cut short. No update follows.
+    void cancel(RequestId id);
+    /// Returns when nothing is open, or after stop(). New requests should have stopped.
+    void wait_until_idle();
+    /// Ends both threads soon; open requests get nothing more.
+    void stop();
+
+    [[nodiscard]] const Model& model() const { return *model_; }
+
+  private:
+    struct Generation;
+    struct Prepared {
+        RequestId id = 0;
+        GenerationRequest request;
+        std::vector<Token> prompt;
+        std::chrono::steady_clock::time_point submitted;
+    };
+
+    void prepare_loop();
+    void decode_loop();
+    void take_inbox(StepReport& report);
+    void start(Prepared prepared, StepReport& report);
+    void run_step(StepReport& report);
+    void sample(const sched::Step& step, StepReport& report);
+    /// False when the request ended with this token.
+    void deliver(Generation& generation, Token token, StepReport& report);
+    void end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report);
+    void refuse(RequestId id, Error error);
+    void fail_step(const sched::Step& step, StepReport& report);
+    [[nodiscard]] sched::Time now() const;
+    [[nodiscard]] int retry_after_s() const;
+    [[nodiscard]] EngineStats stats() const;
+
+    std::unique_ptr<Model> model_;
+    EngineConfig config_;
+    std::function<void(StepReport)> report_;
+    std::chrono::steady_clock::time_point origin_ = std::chrono::steady_clock::now();
+
+    // Decode thread only.
+    sched::Scheduler scheduler_;
+    std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
+    EngineStats counters_;
+
+    // Between threads, under mutex_.
+    std::mutex mutex_;
+    std::condition_variable to_prepare_ready_, inbox_ready_, idle_;
+    std::deque<Prepared> to_prepare_;
+    std::unordered_map<RequestId, bool> preparing_;  ///< id -> cancelled meanwhile; from submit() until in the inbox
+    std::deque<Prepared> inbox_;
+    std::deque<RequestId> cancels_;
+    bool stopping_ = false;
+    bool busy_ = false;  ///< the decode thread has open requests
+    int waiting_ = 0;    ///< as of the last step
+    int running_ = 0;
+    double ends_per_s_ = 0;  ///< smoothed rate at which requests end
+
+    std::atomic<RequestId> prefilling_{0};  ///< whose prompt is most of the running step; 0: nobody's
+    std::atomic<bool> abort_{false};
+
+    std::jthread prepare_thread_, decode_thread_;
+};
+
+}  // namespace sutazai::engine

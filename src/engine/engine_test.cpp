@@ -1,0 +1,224 @@
+// The decode loop on a real, small model of random weights.
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+
+#include "engine/synth.h"
+
+namespace sutazai::engine {
+namespace {
+
+using std::chrono::seconds;
+
+const std::string& toy_model() {
+    static const std::string path = [] {
+        auto options = synth_preset("toy").value();
+        options.quantisation = "f32";  // in which rounding leaves greedy answers alone, whatever the batch
+        options.output =
+            std::filesystem::temp_directory_path() / ("sutazai-engine-test-" + std::to_string(getpid()) + ".gguf");
+        EXPECT_TRUE(synthesize(options).has_value());
+        return options.output.string();
+    }();
+    return path;
+}
+
+class RemoveToyModel : public testing::Environment {
+    void TearDown() override { std::filesystem::remove(toy_model()); }
+};
+const auto* const kRemove = testing::AddGlobalTestEnvironment(new RemoveToyModel);
+
+/// An engine whose updates are collected by request.
+class Harness {
+  public:
+    explicit Harness(EngineConfig config = {.max_sequences = 8}, std::uint32_t context_tokens = 4096) {
+        LoadOptions options;
+        options.path = toy_model();
+        options.context_tokens = context_tokens;
+        options.max_sequences = config.max_sequences;
+        options.batch_tokens = config.batch_tokens;
+        options.threads = 1;
+        auto model = Model::load(options, [](float) {});
+        EXPECT_TRUE(model.has_value());
+        engine_ =
+            std::make_unique<Engine>(std::move(*model), config, [this](StepReport report) { take(std::move(report)); });
+    }
+    ~Harness() { engine_.reset(); }
+
+    RequestId submit(GenerationRequest request) {
+        const RequestId id = ++last_id_;
+        engine_->submit(id, std::move(request));
+        return id;
+    }
+    /// Waits for the end of a request; the whole text and the end.
+    GenerationUpdate wait(RequestId id) {
+        std::unique_lock lock(mutex_);
+        EXPECT_TRUE(changed_.wait_for(lock, seconds(60), [&] { return results_[id].last(); }));
+        return results_[id];
+    }
+    void wait_for_tokens(RequestId id, std::uint32_t n) {
+        std::unique_lock lock(mutex_);
+        EXPECT_TRUE(changed_.wait_for(lock, seconds(60), [&] { return results_[id].n_tokens >= n; }));
+    }
+    EngineStats stats() {
+        const std::lock_guard lock(mutex_);
+        return stats_;
+    }
+    Engine& engine() { return *engine_; }
+
+  private:
+    void take(StepReport report) {
+        const std::lock_guard lock(mutex_);
+        for (auto& [id, update] : report.updates) {
+            GenerationUpdate& all = results_[id];
+            EXPECT_FALSE(all.last()) << "an update after the last";
+            all.text += update.text;
+            all.n_tokens += update.n_tokens;
+            all.finished = update.finished;
+            all.error = update.error;
+        }
+        if (report.stats) stats_ = *report.stats;
+        changed_.notify_all();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::map<RequestId, GenerationUpdate> results_;
+    EngineStats stats_;
+    RequestId last_id_ = 0;
+    std::unique_ptr<Engine> engine_;
+};
+
+GenerationRequest greedy(std::string prompt, int max_tokens) {
+    GenerationRequest request;
+    request.prompt = std::move(prompt);
+    request.sampling.temperature = 0;
+    request.max_tokens = max_tokens;
+    request.ignore_eos = true;
+    return request;
+}
+
+std::string story(int i) {
+    std::string text = "A long story about the sea, told in the harbour by an old sailor who had seen everything. ";
+    return text + text + "Part " + std::to_string(i) + ": ";
+}
+
+TEST(Engine, GivesWhatWasAskedFor) {
+    Harness harness;
+    const auto end = harness.wait(harness.submit(greedy("Once upon a time", 20)));
+    ASSERT_TRUE(end.finished.has_value());
+    EXPECT_EQ(end.finished->reason, FinishReason::kLength);
+    EXPECT_EQ(end.finished->usage.completion_tokens, 20U);
+    EXPECT_EQ(end.n_tokens, 20U);
+    EXPECT_GT(end.finished->usage.prompt_tokens, 0U);
+    EXPECT_FALSE(end.text.empty());
+}
+
+TEST(Engine, ForkedPrefixesGiveTheTextOfComputedOnes) {
+    std::map<int, std::string> computed;
+    for (int i = 0; i < 6; ++i) {
+        Harness fresh;
+        computed[i] = fresh.wait(fresh.submit(greedy(story(i), 24))).text;
+    }
+    Harness harness;
+    std::map<int, RequestId> ids;
+    for (int i = 0; i < 6; ++i) ids[i] = harness.submit(greedy(story(i), 24));
+    std::uint32_t cached = 0;
+    for (const auto& [i, id] : ids) {
+        const auto end = harness.wait(id);
+        EXPECT_EQ(end.text, computed[i]) << i;
+        cached += end.finished->usage.cached_tokens;
+    }
+    EXPECT_GT(cached, 0U) << "nobody shared anything: the test shows nothing";
+}
+
+TEST(Engine, PreemptedRequestsGiveTheSameText) {
+    std::map<int, std::string> alone;
+    for (int i = 0; i < 4; ++i) {
+        Harness roomy;
+        alone[i] = roomy.wait(roomy.submit(greedy("Number " + std::to_string(i * 7), 150))).text;
+    }
+    Harness tight({.max_sequences = 4}, 256);
+    std::map<int, RequestId> ids;
+    for (int i = 0; i < 4; ++i) ids[i] = tight.submit(greedy("Number " + std::to_string(i * 7), 150));
+    for (const auto& [i, id] : ids) EXPECT_EQ(tight.wait(id).text, alone[i]) << i;
+}
+
+TEST(Engine, StopStringsNeverLeak) {
+    Harness harness;
+    const std::string whole = harness.wait(harness.submit(greedy("Once upon a time", 60))).text;
+    ASSERT_GT(whole.size(), 20U);
+    GenerationRequest request = greedy("Once upon a time", 60);
+    std::size_t at = whole.size() / 2;
+    while ((static_cast<unsigned char>(whole[at]) & 0xC0U) == 0x80U) ++at;
+    std::size_t until = at + 3;
+    while (until < whole.size() && (static_cast<unsigned char>(whole[until]) & 0xC0U) == 0x80U) ++until;
+    request.stop = {whole.substr(at, until - at)};
+    const auto end = harness.wait(harness.submit(std::move(request)));
+    EXPECT_EQ(end.finished->reason, FinishReason::kStop);
+    EXPECT_EQ(end.text, whole.substr(0, whole.find(whole.substr(at, until - at))));
+}
+
+TEST(Engine, APromptThatIsTooLongIsRefusedWithTheNumbers) {
+    Harness harness({.max_sequences = 2}, 256);
+    std::string prompt;
+    for (int i = 0; i < 400; ++i) prompt += "word " + std::to_string(i) + " ";
+    const auto end = harness.wait(harness.submit(greedy(prompt, 4)));
+    ASSERT_TRUE(end.error.has_value());
+    EXPECT_EQ(end.error->code, ErrorCode::kContextOverflow);
+    EXPECT_NE(end.error->message.find("256"), std::string::npos) << end.error->message;
+}
+
+TEST(Engine, TheContextsEndIsALengthFinish) {
+    Harness harness({.max_sequences = 2}, 256);
+    const auto end = harness.wait(harness.submit(greedy("Hello", -1)));
+    EXPECT_EQ(end.finished->reason, FinishReason::kLength);
+    EXPECT_EQ(end.finished->usage.prompt_tokens + end.finished->usage.completion_tokens, 256U);
+}
+
+TEST(Engine, CancelledRequestsAreFreedAndSilent) {
+    Harness harness({.max_sequences = 1});
+    const RequestId endless = harness.submit(greedy("Hello", -1));
+    harness.wait_for_tokens(endless, 3);
+    const RequestId next = harness.submit(greedy("World", 4));
+    harness.engine().cancel(endless);
+    EXPECT_EQ(harness.wait(next).n_tokens, 4U);
+    harness.engine().wait_until_idle();
+    EXPECT_EQ(harness.stats().running, 0);
+}
+
+TEST(Engine, AFullQueueRefusesAtOnce) {
+    Harness harness({.max_sequences = 1, .queue_limit = 1});
+    const RequestId endless = harness.submit(greedy("Hello", -1));
+    harness.wait_for_tokens(endless, 3);
+    harness.submit(greedy("waits", 1));
+    const auto refused = harness.wait(harness.submit(greedy("refused", 1)));
+    ASSERT_TRUE(refused.error.has_value());
+    EXPECT_EQ(refused.error->code, ErrorCode::kQueueFull);
+    EXPECT_GE(refused.error->retry_after_s, 1);
+}
+
+TEST(Engine, ChatsGoThroughTheTemplate) {
+    Harness harness;
+    GenerationRequest chat = greedy("", 8);
+    chat.prompt = std::vector<ChatMessage>{{"system", "Be brief."}, {"user", "Hello"}};
+    const auto as_chat = harness.wait(harness.submit(chat));
+    const auto as_text = harness.wait(harness.submit(greedy(
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n", 8)));
+    EXPECT_EQ(as_chat.text, as_text.text);
+    EXPECT_EQ(as_chat.finished->usage.prompt_tokens, as_text.finished->usage.prompt_tokens);
+}
+
+TEST(Model, FilesThatAreNoModelsAreRefusedWithAReason) {
+    LoadOptions options;
+    options.path = "/proc/self/exe";
+    const auto model = Model::load(options, [](float) {});
+    ASSERT_FALSE(model.has_value());
+    EXPECT_EQ(model.error().code, ErrorCode::kLoadFailed);
+    EXPECT_NE(model.error().message.find("could not be loaded: "), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sutazai::engine

@@ -1,0 +1,298 @@
+#include "engine/model.h"
+
+#include <chat-auto-parser.h>
+#include <chat.h>
+#include <common.h>
+#include <fmt/format.h>
+#include <llama.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+namespace sutazai::engine {
+namespace {
+
+constexpr std::uint32_t kMicroBatchTokens = 512;
+constexpr int kMaxSequences = 256;  // LLAMA_MAX_SEQ of llama.cpp
+constexpr int kKeptChains = 64;     // chains of finished requests beside the running ones
+constexpr int kDefaultCellsPerSequence = 2048;
+constexpr int kMostDefaultCells = 65536;
+
+/// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
+class LlamaLog {
+  public:
+    static void install() { llama_log_set(&LlamaLog::on_line, nullptr); }
+    static std::string last_error() {
+        const std::lock_guard lock(mutex());
+        return text();
+    }
+
+  private:
+    static std::mutex& mutex() {
+        static std::mutex instance;
+        return instance;
+    }
+    static std::string& text() {
+        static std::string instance;
+        return instance;
+    }
+    static void on_line(ggml_log_level level, const char* line, void*) {
+        std::string_view message(line);
+        while (!message.empty() && message.back() == '\n') message.remove_suffix(1);
+        if (message.empty()) return;
+        if (level == GGML_LOG_LEVEL_ERROR) {
+            const std::lock_guard lock(mutex());
+            text() = message;
+        }
+        spdlog::debug("llama.cpp: {}", message);
+    }
+};
+
+struct ModelDeleter {
+    void operator()(llama_model* model) const { llama_model_free(model); }
+};
+struct ContextDeleter {
+    void operator()(llama_context* context) const { llama_free(context); }
+};
+
+std::string piece_text(const llama_vocab* vocab, llama_token token) {
+    return token == LLAMA_TOKEN_NULL ? std::string() : common_token_to_piece(vocab, token, true);
+}
+
+/// A conversation as the template engine takes it. A system message that the template has no place for goes in front of
+/// the first user message.
+common_json messages_json(const std::vector<ChatMessage>& messages, bool system_supported) {
+    common_json out = common_json::array();
+    std::string system;
+    for (const ChatMessage& message : messages) {
+        std::string content = message.content;
+        if (message.role == "system" && !system_supported) {
+            system += content + "\n\n";
+            continue;
+        }
+        if (message.role == "user" && !system.empty()) {
+            content = system + content;
+            system.clear();
+        }
+        out.push_back({{"role", message.role}, {"content", content}});
+    }
+    if (!system.empty()) out.push_back({{"role", "user"}, {"content", system}});
+    return out;
+}
+
+}  // namespace
+
+struct Model::Impl {
+    std::unique_ptr<llama_model, ModelDeleter> model;
+    std::unique_ptr<llama_context, ContextDeleter> context;
+    const llama_vocab* vocab = nullptr;
+    std::unique_ptr<common_chat_template> chat_template;
+    llama_batch batch{};
+    std::vector<int> output_rows;  ///< [chunks of the last step] index in the batch, -1 without logits
+
+    ~Impl() {
+        if (batch.token != nullptr) llama_batch_free(batch);
+    }
+};
+
+Model::Model() : impl_(std::make_unique<Impl>()) {}
+Model::~Model() = default;
+
+Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress) {
+    LlamaLog::install();
+    llama_backend_init();
+    std::unique_ptr<Model> self(new Model());
+    Impl& impl = *self->impl_;
+    try {
+        llama_model_params params = llama_model_default_params();
+        const bool offload = options.gpu && llama_supports_gpu_offload();
+        params.n_gpu_layers = offload ? 999 : 0;
+        params.progress_callback = [](float fraction, void* user) {
+            (*static_cast<const std::function<void(float)>*>(user))(fraction);
+            return true;
+        };
+        params.progress_callback_user_data = const_cast<std::function<void(float)>*>(&progress);
+        impl.model.reset(llama_model_load_from_file(options.path.c_str(), params));
+        if (impl.model == nullptr && offload) {
+            spdlog::warn("{} did not load on the GPU ({}); using the CPU", options.path, LlamaLog::last_error());
+            params.n_gpu_layers = 0;
+            impl.model.reset(llama_model_load_from_file(options.path.c_str(), params));
+        }
+        self->properties_.on_gpu = params.n_gpu_layers > 0;
+        if (impl.model == nullptr) {
+            return fail(ErrorCode::kLoadFailed,
+                        fmt::format("{} could not be loaded: {}", options.path, LlamaLog::last_error()));
+        }
+        if (!llama_model_has_decoder(impl.model.get()) || llama_model_is_diffusion(impl.model.get())) {
+            return fail(ErrorCode::kLoadFailed, options.path + " holds a model that does not generate text");
+        }
+        impl.vocab = llama_model_get_vocab(impl.model.get());
+        if (llama_vocab_n_tokens(impl.vocab) == 0) {
+            return fail(ErrorCode::kLoadFailed, options.path + " holds no vocabulary");
+        }
+
+        const int sequences = std::clamp(static_cast<int>(options.max_sequences), 1, kMaxSequences);
+        const int training = llama_model_n_ctx_train(impl.model.get());
+        int cells = static_cast<int>(options.context_tokens);
+        if (cells == 0) {
+            cells = std::min(
+                std::max(std::min(training, 4 * kDefaultCellsPerSequence), sequences * kDefaultCellsPerSequence),
+                kMostDefaultCells);
+        }
+        const auto threads =
+            static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
+        llama_context_params context = llama_context_default_params();
+        context.n_ctx = static_cast<std::uint32_t>(cells);
+        context.n_batch = std::max(options.batch_tokens, static_cast<std::uint32_t>(sequences));
+        context.n_ubatch = std::min(context.n_batch, kMicroBatchTokens);
+        context.n_seq_max = static_cast<std::uint32_t>(std::min(kMaxSequences, sequences + kKeptChains));
+        context.n_threads = threads;
+        context.n_threads_batch = threads;
+        context.kv_unified = true;
+        context.no_perf = true;
+        context.abort_callback = [](void* user) {
+            const auto& check = static_cast<const Model*>(user)->abort_check_;
+            return check != nullptr && check();
+        };
+        context.abort_callback_data = self.get();
+        impl.context.reset(llama_init_from_model(impl.model.get(), context));
+        if (impl.context == nullptr) {
+            return fail(ErrorCode::kLoadFailed, fmt::format("{}: no memory for a context of {} tokens: {}",
+                                                            options.path, cells, LlamaLog::last_error()));
+        }
+
+        Properties& p = self->properties_;
+        const bool cuttable = !llama_model_is_recurrent(impl.model.get()) && !llama_model_is_hybrid(impl.model.get());
+        p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get()));
+        p.context_per_sequence = std::min(p.kv_cells, training > 0 ? training : p.kv_cells);
+        p.training_context = training;
+        p.slots = static_cast<int>(llama_n_seq_max(impl.context.get()));
+        p.vocabulary = llama_vocab_n_tokens(impl.vocab);
+        p.shares_prefixes = cuttable && (llama_model_n_swa(impl.model.get()) == 0 || context.swa_full);
+        const char* own_template = llama_model_chat_template(impl.model.get(), nullptr);
+        p.has_chat_template = own_template != nullptr;
+        p.weights_bytes = llama_model_size(impl.model.get());
+        p.parameters = llama_model_n_params(impl.model.get());
+        char description[128];
+        llama_model_desc(impl.model.get(), description, sizeof description);
+        p.description = description;
+
+        // common_chat_templates knows the fallbacks; rendering goes through the one template, without the analysis of
+        // tool-call formats that it would do for each request.
+        const common_chat_templates_ptr templates = common_chat_templates_init(impl.model.get(), "");
+        impl.chat_template = std::make_unique<common_chat_template>(
+            common_chat_templates_source(templates.get()), piece_text(impl.vocab, llama_vocab_bos(impl.vocab)),
+            piece_text(impl.vocab, llama_vocab_eos(impl.vocab)));
+        impl.batch = llama_batch_init(static_cast<std::int32_t>(context.n_batch), 0, 1);
+    } catch (const std::exception& e) {
+        return fail(ErrorCode::kLoadFailed, fmt::format("{} could not be loaded: {}", options.path, e.what()));
+    }
+    return self;
+}
+
+Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) const {
+    const Impl& impl = *impl_;
+    std::string text;
+    const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt);
+    try {
+        if (messages != nullptr) {
+            autoparser::generation_params params;
+            params.messages = messages_json(*messages, impl.chat_template->original_caps().supports_system_role);
+            params.add_generation_prompt = true;
+            params.add_bos = llama_vocab_get_add_bos(impl.vocab);
+            params.add_eos = llama_vocab_get_add_eos(impl.vocab);
+            text = common_chat_template_direct_apply(*impl.chat_template, params);
+        } else {
+            text = std::get<std::string>(request.prompt);
+        }
+    } catch (const std::exception& e) {
+        return fail(ErrorCode::kInvalidArgument,
+                    std::string("the model's chat template does not take these messages: ") + e.what(), "messages");
+    }
+    std::vector<Token> tokens = common_tokenize(impl.vocab, text, true, true);
+    if (tokens.empty()) {
+        return fail(ErrorCode::kInvalidArgument, "the prompt is empty", messages != nullptr ? "messages" : "prompt");
+    }
+    return tokens;
+}
+
+void Model::append_piece(Token token, std::string& out) const {
+    char buffer[256];
+    const int n = llama_token_to_piece(impl_->vocab, token, buffer, sizeof buffer, 0, false);
+    if (n >= 0) {
+        out.append(buffer, static_cast<std::size_t>(n));
+    } else {
+        std::string large(static_cast<std::size_t>(-n), '\0');
+        llama_token_to_piece(impl_->vocab, token, large.data(), -n, 0, false);
+        out += large;
+    }
+}
+
+bool Model::ends_generation(Token token) const {
+    return llama_vocab_is_eog(impl_->vocab, token);
+}
+
+void Model::apply(const sched::KvOp& op) {
+    llama_memory_t memory = llama_get_memory(impl_->context.get());
+    if (const auto* fork = std::get_if<sched::Fork>(&op)) {
+        llama_memory_seq_cp(memory, fork->from, fork->to, 0, fork->n_tokens);
+    } else if (const auto* trim = std::get_if<sched::Trim>(&op)) {
+        llama_memory_seq_rm(memory, trim->slot, trim->n_tokens > 0 ? trim->n_tokens : -1, -1);
+    }
+}
+
+Model::Outcome Model::decode(const sched::Step& step,
+                             const std::function<const std::vector<Token>&(sched::RequestId)>& chain) {
+    llama_batch& batch = impl_->batch;
+    batch.n_tokens = 0;
+    impl_->output_rows.clear();
+    for (const sched::Chunk& chunk : step.chunks) {
+        const std::vector<Token>& tokens = chain(chunk.request);
+        for (int i = 0; i < chunk.n_tokens; ++i) {
+            const int row = batch.n_tokens++;
+            batch.token[row] = tokens[chunk.first + i];
+            batch.pos[row] = chunk.first + i;
+            batch.n_seq_id[row] = 1;
+            batch.seq_id[row][0] = chunk.slot;
+            batch.logits[row] = 0;
+        }
+        if (chunk.wants_logits) batch.logits[batch.n_tokens - 1] = 1;
+        impl_->output_rows.push_back(chunk.wants_logits ? batch.n_tokens - 1 : -1);
+    }
+    try {
+        const int code = llama_decode(impl_->context.get(), batch);
+        if (code == 0) {
+            llama_synchronize(impl_->context.get());
+            return Outcome::kDone;
+        }
+        if (code == 2) return Outcome::kAborted;
+        spdlog::error("llama_decode failed with code {} ({} tokens): {}", code, step.n_tokens, LlamaLog::last_error());
+    } catch (const std::exception& e) {
+        spdlog::error("llama_decode threw: {}", e.what());
+    }
+    return Outcome::kFailed;
+}
+
+float* Model::logits(std::size_t chunk) const {
+    return llama_get_logits_ith(impl_->context.get(), impl_->output_rows.at(chunk));
+}
+
+void Model::warm_up() {
+    Token first = llama_vocab_bos(impl_->vocab);
+    if (first == LLAMA_TOKEN_NULL) first = 0;
+    const std::vector<Token> tokens(17, first);
+    const int prompt = std::min(16, properties_.context_per_sequence - 1);
+    for (const sched::Chunk& chunk : {sched::Chunk{0, 0, 0, prompt, true}, sched::Chunk{0, 0, prompt, 1, true}}) {
+        sched::Step step;
+        step.chunks.push_back(chunk);
+        step.n_tokens = chunk.n_tokens;
+        if (decode(step, [&](sched::RequestId) -> const std::vector<Token>& { return tokens; }) != Outcome::kDone)
+            break;
+    }
+    llama_memory_clear(llama_get_memory(impl_->context.get()), false);
+}
+
+}  // namespace sutazai::engine

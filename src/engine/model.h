@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/generation.h"
+#include "sched/types.h"
+
+namespace sutazai::engine {
+
+using sched::Token;
+
+struct LoadOptions {
+    std::string path;                   ///< GGUF file
+    std::uint32_t context_tokens = 0;   ///< KV cells in all; 0: from the training context and max_sequences
+    std::uint32_t max_sequences = 8;    ///< decoded together at most
+    std::uint32_t batch_tokens = 2048;  ///< tokens in one decode at most
+    std::uint32_t threads = 0;          ///< 0: one per core
+    bool gpu = true;                    ///< offload all layers when the build and the machine can, else use the CPU
+};
+
+/// One loaded model: weights, vocabulary, chat template and one context with unified KV memory. This adapter and its
+/// .cpp are the only users of llama.h beside synth. Exceptions of llama.cpp end here.
+class Model {
+  public:
+    /// Loads file and context. kLoadFailed with llama.cpp's own last error. `progress` gets fractions from 0 to 1 on
+    /// the calling thread. One model per process: llama.cpp's log callback is global.
+    [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options,
+                                                             const std::function<void(float)>& progress);
+    ~Model();
+    Model(const Model&) = delete;
+    Model& operator=(const Model&) = delete;
+
+    // Constant properties; any thread.
+
+    struct Properties {
+        int kv_cells = 0;
+        int context_per_sequence = 0;  ///< tokens that one chain can hold
+        int training_context = 0;
+        int slots = 0;  ///< chains that the KV memory can hold at once
+        int vocabulary = 0;
+        bool shares_prefixes = false;  ///< can the KV memory be cut and forked at any token
+        bool on_gpu = false;
+        bool has_chat_template = false;
+        std::uint64_t weights_bytes = 0;
+        std::uint64_t parameters = 0;
+        std::string description;
+    };
+    [[nodiscard]] const Properties& properties() const { return properties_; }
+
+    /// The prompt as the model reads it. kInvalidArgument (field "messages") when the chat template refuses it.
+    /// At least one token. Any thread; takes about a millisecond for a chat.
+    [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request) const;
+
+    /// Appends the bytes of a generated token (maybe part of a character; nothing for control tokens).
+    void append_piece(Token token, std::string& out) const;
+    [[nodiscard]] bool ends_generation(Token token) const;
+
+    // The context; decode thread only.
+
+    void apply(const sched::KvOp& op);
+
+    enum class Outcome : std::uint8_t { kDone, kAborted, kFailed };
+    /// Computes one step's chunks; `chain(request)` are the tokens of a chunk's request. After kDone logits(i) are
+    /// those of the last token of chunk i, for chunks that want them. kAborted and kFailed leave a part of the step
+    /// behind, which the scheduler's roll_back() cleans up.
+    [[nodiscard]] Outcome decode(const sched::Step& step,
+                                 const std::function<const std::vector<Token>&(sched::RequestId)>& chain);
+    [[nodiscard]] float* logits(std::size_t chunk) const;  ///< [vocabulary]; valid, and free to change, until decode()
+
+    /// Asked often during decode(), on any thread: true ends it with kAborted.
+    void set_abort_check(std::function<bool()> check) { abort_check_ = std::move(check); }
+
+    /// Runs a prompt and a decode step and forgets them, so that the first request finds pages and buffers ready.
+    void warm_up();
+
+  private:
+    Model();
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+    Properties properties_;
+    std::function<bool()> abort_check_;
+};
+
+}  // namespace sutazai::engine
