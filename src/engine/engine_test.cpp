@@ -40,6 +40,7 @@ class Harness {
         options.max_sequences = config.max_sequences;
         options.batch_tokens = config.batch_tokens;
         options.threads = 1;
+        options.kv_f32 = true;
         auto model = Model::load(options, [](float) {});
         EXPECT_TRUE(model.has_value());
         engine_ =

@@ -152,6 +152,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         context.n_threads = threads;
         context.n_threads_batch = threads;
         context.kv_unified = true;
+        if (options.kv_f32) context.type_k = context.type_v = GGML_TYPE_F32;
         context.no_perf = true;
         context.abort_callback = [](void* user) {
             const auto& check = static_cast<const Model*>(user)->abort_check_;

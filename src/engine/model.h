@@ -20,6 +20,7 @@ struct LoadOptions {
     std::uint32_t max_sequences = 8;    ///< decoded together at most
     std::uint32_t batch_tokens = 2048;  ///< tokens in one decode at most
     std::uint32_t threads = 0;          ///< 0: one per core
+    bool kv_f32 = false;                ///< full precision KV instead of half: twice the memory, for exact comparisons
     bool gpu = true;                    ///< offload all layers when the build and the machine can, else use the CPU
 };
 
