@@ -9,9 +9,6 @@
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <cerrno>
 #include <cmath>
@@ -285,35 +282,17 @@ void Connection::end_streams(const std::string& why) {
 
 void Connection::change_state(State state) {
     state_ = state;
-    for (asio::steady_timer* timer : waiting_) timer->cancel();
-}
-
-asio::awaitable<void> Connection::wait_while(bool (Connection::*condition)() const, Clock::time_point deadline) {
-    const auto self = shared_from_this();
-    while ((this->*condition)() && Clock::now() < deadline) {
-        asio::steady_timer timer(executor_, deadline);
-        struct Registration {
-            std::vector<asio::steady_timer*>& list;
-            asio::steady_timer* timer;
-            ~Registration() { std::erase(list, timer); }
-        };
-        waiting_.push_back(&timer);
-        const Registration registration{waiting_, &timer};
-        error_code error;
-        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-        const auto cancellation = co_await asio::this_coro::cancellation_state;
-        if (cancellation.cancelled() != asio::cancellation_type::none) {
-            throw boost::system::system_error(asio::error::operation_aborted);
-        }
-    }
+    state_changed_.notify();
 }
 
 asio::awaitable<void> Connection::wait_loaded(Clock::time_point deadline) {
-    return wait_while(&Connection::loading, deadline);
+    const auto self = shared_from_this();
+    while (state_ == State::kLoading && Clock::now() < deadline) co_await state_changed_.wait(deadline);
 }
 
 asio::awaitable<void> Connection::wait_gone(Clock::time_point deadline) {
-    return wait_while(&Connection::running, deadline);
+    const auto self = shared_from_this();
+    while (state_ != State::kGone && Clock::now() < deadline) co_await state_changed_.wait(deadline);
 }
 
 }  // namespace sutazai::ipc

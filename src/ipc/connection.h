@@ -11,12 +11,12 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "ipc/channel.h"
 #include "ipc/engine_client.h"
 #include "ipc/frame.h"
 #include "ipc/process.h"
+#include "ipc/signal.h"
 #include "proto/engine.pb.h"
 
 namespace sutazai::ipc {
@@ -74,10 +74,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void watch_exit();
     void on_process_end();
     void end_streams(const std::string& why);
-    [[nodiscard]] boost::asio::awaitable<void> wait_while(bool (Connection::*condition)() const,
-                                                          Clock::time_point deadline);
-    [[nodiscard]] bool loading() const { return state_ == State::kLoading; }
-    [[nodiscard]] bool running() const { return state_ != State::kGone; }
     void change_state(State state);
 
     Executor executor_;
@@ -95,7 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool talked_nonsense_ = false;
     std::string why_;
     EngineClient::ExitHandler on_exit_;
-    std::vector<boost::asio::steady_timer*> waiting_;  // cancelled when state_ changes
+    Signal state_changed_;
 
     RequestId next_id_ = 1;
     std::unordered_map<RequestId, std::shared_ptr<TokenStream::Channel>> channels_;
