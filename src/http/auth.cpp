@@ -1,0 +1,55 @@
+#include "http/auth.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <strings.h>
+
+namespace sutazai::http {
+
+namespace {
+
+/// The token of "Bearer <token>", the scheme in any case; empty for anything else.
+std::string_view bearer_token(std::string_view authorization) {
+    constexpr std::string_view kScheme = "bearer ";
+    if (authorization.size() <= kScheme.size()) return {};
+    if (strncasecmp(authorization.data(), kScheme.data(), kScheme.size()) != 0) return {};
+    authorization.remove_prefix(kScheme.size());
+    while (authorization.starts_with(' ')) authorization.remove_prefix(1);
+    return authorization;
+}
+
+}  // namespace
+
+Auth::Auth(const std::vector<std::string>& keys) {
+    digests_.reserve(keys.size());
+    for (const std::string& key : keys) digests_.push_back(digest(key));
+}
+
+Auth::Digest Auth::digest(std::string_view key) {
+    Digest result{};
+    SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), result.data());
+    return result;
+}
+
+bool Auth::is_known(std::string_view key) const {
+    const Digest given = digest(key);
+    bool known = false;
+    for (const Digest& digest : digests_) {
+        known |= CRYPTO_memcmp(given.data(), digest.data(), digest.size()) == 0;
+    }
+    return known;
+}
+
+Result<void> Auth::check(std::string_view authorization, std::string_view api_key) const {
+    if (!required()) return {};
+    const std::string_view bearer = bearer_token(authorization);
+    if (!bearer.empty() && is_known(bearer)) return {};
+    if (!api_key.empty() && is_known(api_key)) return {};
+    if (authorization.empty() && api_key.empty()) {
+        return fail(ErrorCode::kUnauthorized,
+                    "An API key is needed: send it as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.");
+    }
+    return fail(ErrorCode::kUnauthorized, "The API key is not valid.");
+}
+
+}  // namespace sutazai::http

@@ -1,0 +1,69 @@
+#include "http/exchange.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <ctime>
+
+#include "http/status.h"
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// The Date header's value, made anew once a second.
+const std::string& http_date() {
+    thread_local std::time_t made_for = 0;
+    thread_local std::string date;
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    if (now != made_for) {
+        made_for = now;
+        date = fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(now));
+    }
+    return date;
+}
+
+}  // namespace
+
+void Exchange::add_header(std::string_view name, std::string_view value) {
+    fmt::format_to(std::back_inserter(extra_headers_), "{}: {}\r\n", name, value);
+}
+
+void Exchange::append_head(std::string& out, unsigned status, std::string_view content_type) {
+    status_ = status;
+    fmt::format_to(std::back_inserter(out),
+                   "HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: {}\r\nX-Content-Type-Options: nosniff\r\n{}", status,
+                   reason_phrase(status), http_date(), keep_alive ? "keep-alive" : "close", extra_headers_);
+    if (!content_type.empty()) fmt::format_to(std::back_inserter(out), "Content-Type: {}\r\n", content_type);
+}
+
+asio::awaitable<Result<void>> Exchange::send(unsigned status, std::string_view content_type, std::string_view body) {
+    std::string out;
+    out.reserve(512 + body.size());
+    append_head(out, status, content_type);
+    if (status != 204) fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", body.size());
+    out += "\r\n";
+    if (request_.method != Method::kHead && status != 204) out += body;
+    co_return co_await transport_.write(out);
+}
+
+asio::awaitable<Result<void>> Exchange::send_json(unsigned status, std::string_view body) {
+    return send(status, "application/json", body);
+}
+
+asio::awaitable<Result<void>> Exchange::send_error(Error error) {
+    const unsigned status = http_status(error.code, family);
+    return send_error(std::move(error), status);
+}
+
+asio::awaitable<Result<void>> Exchange::send_error(Error error, unsigned status) {
+    if (error.code == ErrorCode::kUnauthorized) add_header("WWW-Authenticate", "Bearer");
+    if (const int seconds = retry_after_s(error); seconds > 0) add_header("Retry-After", fmt::to_string(seconds));
+    const std::string body = error_body(family, error);
+    co_return co_await send_json(status, body);
+}
+
+}  // namespace sutazai::http

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "http/family.h"
+#include "http/request.h"
+
+namespace sutazai::http {
+
+/// Where an answer's bytes go: a connection, or a test's string.
+class Transport {
+  public:
+    virtual ~Transport() = default;
+    /// Writes all of `bytes`; kCancelled when the client is gone or takes nothing for WRITE_TIMEOUT_S.
+    [[nodiscard]] virtual boost::asio::awaitable<Result<void>> write(std::string_view bytes) = 0;
+};
+
+/// One request and the means to answer it, once. Lives in its session's coroutine.
+class Exchange {
+  public:
+    Exchange(Request request, Transport& transport) : request_(std::move(request)), transport_(transport) {}
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+
+    [[nodiscard]] const Request& request() const { return request_; }
+    [[nodiscard]] Request& request() { return request_; }
+
+    Family family = Family::kStreamingV1;  ///< shape of errors
+    std::string parameter;                 ///< of a "/*" route
+    bool keep_alive = false;               ///< is the connection to stay open after this answer
+
+    /// For every answer to this request.
+    void add_header(std::string_view name, std::string_view value);
+
+    /// A whole answer in one write. To HEAD the body is left out. A status of 204 has none.
+    [[nodiscard]] boost::asio::awaitable<Result<void>> send(unsigned status, std::string_view content_type,
+                                                            std::string_view body);
+    [[nodiscard]] boost::asio::awaitable<Result<void>> send_json(unsigned status, std::string_view body);
+    [[nodiscard]] boost::asio::awaitable<Result<void>> send_error(Error error);
+    /// The same with a status that no ErrorCode stands for.
+    [[nodiscard]] boost::asio::awaitable<Result<void>> send_error(Error error, unsigned status);
+
+    [[nodiscard]] bool answered() const { return status_ != 0; }  ///< has any of the answer been sent
+    [[nodiscard]] unsigned status() const { return status_; }     ///< 0: not answered
+
+  private:
+    friend class SseWriter;
+    void append_head(std::string& out, unsigned status, std::string_view content_type);
+
+    Request request_;
+    Transport& transport_;
+    std::string extra_headers_;
+    unsigned status_ = 0;
+};
+
+}  // namespace sutazai::http

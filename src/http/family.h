@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace sutazai::http {
+
+/// Whose conventions a route follows: the shape of its errors and the statuses of a few of them.
+enum class Family : std::uint8_t {
+    kStreamingV1,  ///< /api/v1/... and everything that belongs to no family
+    kOpenAi,       ///< /v1/...
+};
+
+/// For paths that match no route.
+[[nodiscard]] Family family_of_path(std::string_view path);
+
+/// The body that tells of `error` in the family's shape: JSON.
+[[nodiscard]] std::string error_body(Family family, const Error& error);
+
+}  // namespace sutazai::http

@@ -1,0 +1,83 @@
+#include "http/gate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Header names as they may stand in Access-Control-Allow-Headers; they are sent back, so nothing else may be in them.
+bool is_header_list(std::string_view text) {
+    return text.size() <= 1024 && std::ranges::all_of(text, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                      c == '_' || c == ',' || c == ' ';
+           });
+}
+
+asio::awaitable<Result<void>> answer_options(Services& /*services*/, Exchange& exchange) {
+    co_return co_await exchange.send(204, "", "");
+}
+
+void add_preflight_headers(Exchange& exchange, const std::string& allowed) {
+    const Request& request = exchange.request();
+    exchange.add_header("Access-Control-Allow-Methods", allowed);
+    if (!request.requested_headers.empty() && is_header_list(request.requested_headers)) {
+        exchange.add_header("Access-Control-Allow-Headers", request.requested_headers);
+    }
+    exchange.add_header("Access-Control-Max-Age", "600");
+}
+
+}  // namespace
+
+Result<const Route*> admit(const Services& services, Exchange& exchange) {
+    const Request& request = exchange.request();
+    Match match = services.router.match(request.method, request.path);
+    exchange.family = match.family;
+    exchange.parameter = std::move(match.parameter);
+
+    // HTTP/1.0 has no Host; no browser speaks it.
+    if (request.http_1_1 || !request.host.empty()) {
+        if (auto allowed = services.hosts.check_host(request.host); !allowed) return std::unexpected(allowed.error());
+    }
+    if (auto allowed = services.hosts.check_origin(request.origin, request.host); !allowed) {
+        return std::unexpected(allowed.error());
+    }
+    const bool cors = services.hosts.is_listed_origin(request.origin);
+    if (cors) {
+        exchange.add_header("Access-Control-Allow-Origin", request.origin);
+        exchange.add_header("Vary", "Origin");
+    }
+    if (request.method == Method::kOptions && (!match.allowed.empty() || request.path == "*")) {
+        // A preflight carries no key and reads nothing.
+        static const Route options{Method::kOptions, "*", Family::kStreamingV1, answer_options, true};
+        exchange.add_header("Allow", match.allowed.empty() ? "GET, HEAD, POST, OPTIONS" : match.allowed);
+        if (cors && !request.requested_method.empty()) add_preflight_headers(exchange, match.allowed);
+        return &options;
+    }
+    if (match.route == nullptr || !match.route->open) {
+        if (auto allowed = services.auth.check(request.authorization, request.api_key); !allowed) {
+            return std::unexpected(allowed.error());
+        }
+    }
+    if (match.route == nullptr) {
+        if (match.allowed.empty()) {
+            return fail(ErrorCode::kNotFound, "There is no such route; GET /v1/models lists the models.");
+        }
+        exchange.add_header("Allow", match.allowed);
+        return fail(ErrorCode::kMethodNotAllowed, fmt::format("This route takes {}.", match.allowed));
+    }
+    if (services.draining && !match.route->open) {
+        return fail(ErrorCode::kUnavailable, "The server is shutting down.");
+    }
+    if (match.route->method == Method::kPost && !request.content_type.empty() && !is_json_type(request.content_type)) {
+        return fail(ErrorCode::kUnsupportedMedia, "The body must be JSON: send 'Content-Type: application/json'.",
+                    "Content-Type");
+    }
+    return match.route;
+}
+
+}  // namespace sutazai::http

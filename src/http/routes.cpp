@@ -1,0 +1,20 @@
+#include "http/routes.h"
+
+namespace sutazai::http {
+
+std::vector<Route> all_routes() {
+    using enum Method;
+    using enum Family;
+    return {
+        {kPost, "/api/v1/streaming/chat/stream", kStreamingV1, post_chat_stream},
+        {kGet, "/api/v1/streaming/performance/metrics", kStreamingV1, get_performance_metrics},
+        {kGet, "/api/v1/streaming/health/advanced", kStreamingV1, get_advanced_health},
+        {kPost, "/v1/chat/completions", kOpenAi, post_chat_completions},
+        {kGet, "/v1/models", kOpenAi, get_models},
+        {kGet, "/v1/models/*", kOpenAi, get_model},
+        {kGet, "/health", kStreamingV1, get_health, true},
+        {kGet, "/ready", kStreamingV1, get_ready, true},
+    };
+}
+
+}  // namespace sutazai::http

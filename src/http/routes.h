@@ -1,0 +1,30 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <vector>
+
+#include "base/error.h"
+#include "http/exchange.h"
+#include "http/router.h"
+#include "http/services.h"
+
+/// The handlers, by family, and the table that leads to them.
+namespace sutazai::http {
+
+[[nodiscard]] std::vector<Route> all_routes();
+
+// streaming_v1_routes.cpp
+boost::asio::awaitable<Result<void>> post_chat_stream(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& exchange);
+
+// openai_routes.cpp
+boost::asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_model(Services& services, Exchange& exchange);
+
+// health_routes.cpp
+boost::asio::awaitable<Result<void>> get_health(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange);
+
+}  // namespace sutazai::http

@@ -1,0 +1,149 @@
+#include "http/server.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <unordered_set>
+
+#include "http/routes.h"
+#include "http/session.h"
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+/// Connections over the limit that may be told so at one time; beyond them they are just closed.
+constexpr std::size_t kMaxRefusals = 64;
+constexpr std::chrono::milliseconds kAcceptPause{50};
+constexpr std::chrono::seconds kUnwind{2};
+
+}  // namespace
+
+struct Server::Impl : std::enable_shared_from_this<Impl> {
+    Impl(asio::io_context& context, const config::Settings& settings, models::AdvancedModelManager& models,
+         const catalog::Catalog& catalog)
+        : io(context),
+          services{settings, models, catalog, HostCheck(settings), Auth(settings.api_keys), Router(all_routes())},
+          acceptor(context),
+          changed(context) {}
+
+    asio::io_context& io;
+    Services services;
+    tcp::acceptor acceptor;
+    std::unordered_set<Session*> sessions;
+    std::size_t refusals = 0;
+    asio::steady_timer changed;  // cancelled when the last session ends
+
+    asio::awaitable<void> accept_all(std::shared_ptr<Impl> self);
+    void start(tcp::socket socket);
+    asio::awaitable<void> wait_until_empty(std::chrono::milliseconds limit);
+};
+
+asio::awaitable<void> Server::Impl::accept_all(std::shared_ptr<Impl> /*self*/) {
+    asio::steady_timer pause(io);
+    while (acceptor.is_open()) {
+        auto [failure, socket] = co_await acceptor.async_accept(kTuple);
+        if (!failure) {
+            start(std::move(socket));
+        } else if (failure != asio::error::operation_aborted && acceptor.is_open()) {
+            // Out of file descriptors, most likely: the queue of the kernel holds newcomers while others finish.
+            spdlog::warn("A connection could not be accepted: {}", failure.message());
+            pause.expires_after(kAcceptPause);
+            co_await pause.async_wait(kTuple);
+        }
+    }
+}
+
+void Server::Impl::start(tcp::socket socket) {
+    const bool over = sessions.size() >= services.settings.max_connections + refusals;
+    if (over && refusals >= kMaxRefusals) return;
+    const auto session = std::make_shared<Session>(std::move(socket), services);
+    sessions.insert(session.get());
+    if (over) ++refusals;
+    const auto ended = [self = shared_from_this(), session, over](const std::exception_ptr& thrown) {
+        self->sessions.erase(session.get());
+        if (over) --self->refusals;
+        if (self->sessions.empty()) self->changed.cancel();
+        try {
+            if (thrown) std::rethrow_exception(thrown);
+        } catch (const boost::system::system_error& error) {
+            if (error.code() != asio::error::operation_aborted) spdlog::error("A session ended: {}", error.what());
+        } catch (const std::exception& error) {
+            spdlog::error("A session ended: {}", error.what());
+        }
+    };
+    asio::co_spawn(io, over ? session->refuse() : session->run(), asio::bind_cancellation_slot(session->slot(), ended));
+}
+
+asio::awaitable<void> Server::Impl::wait_until_empty(std::chrono::milliseconds limit) {
+    if (sessions.empty()) co_return;
+    changed.expires_after(limit);
+    co_await changed.async_wait(kTuple);
+}
+
+Server::Server(asio::io_context& io, const config::Settings& settings, models::AdvancedModelManager& models,
+               const catalog::Catalog& catalog)
+    : impl_(std::make_shared<Impl>(io, settings, models, catalog)) {}
+
+Server::~Server() {
+    error_code ignored;
+    impl_->acceptor.close(ignored);
+}
+
+Result<std::uint16_t> Server::listen() {
+    const config::Settings& settings = impl_->services.settings;
+    std::string host = settings.host;
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    error_code failure;
+    tcp::resolver resolver(impl_->io);
+    const auto found = resolver.resolve(host, fmt::to_string(settings.port), tcp::resolver::passive, failure);
+    if (failure || found.empty()) {
+        return fail(ErrorCode::kUnavailable,
+                    fmt::format("The address of HOST={} was not found: {}.", settings.host, failure.message()), "HOST");
+    }
+    const tcp::endpoint endpoint = found.begin()->endpoint();
+    tcp::acceptor& acceptor = impl_->acceptor;
+    acceptor.open(endpoint.protocol(), failure);
+    if (!failure) acceptor.set_option(tcp::acceptor::reuse_address(true), failure);
+    if (!failure && endpoint.address().is_v6()) {
+        acceptor.set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), failure);
+    }
+    if (!failure) acceptor.bind(endpoint, failure);
+    if (!failure) acceptor.listen(asio::socket_base::max_listen_connections, failure);
+    if (failure) {
+        error_code ignored;
+        acceptor.close(ignored);
+        return fail(ErrorCode::kUnavailable,
+                    fmt::format("{}:{} cannot be listened on: {}. Choose another address with --host or --port.",
+                                settings.host, settings.port, failure.message()),
+                    "PORT");
+    }
+    asio::co_spawn(impl_->io, impl_->accept_all(impl_), asio::detached);
+    return acceptor.local_endpoint().port();
+}
+
+asio::awaitable<void> Server::drain(std::chrono::milliseconds deadline) {
+    const std::shared_ptr<Impl> impl = impl_;
+    impl->services.draining = true;
+    error_code ignored;
+    impl->acceptor.close(ignored);
+    for (Session* session : impl->sessions) session->close_if_idle();
+    co_await impl->wait_until_empty(deadline);
+    for (Session* session : impl->sessions) session->abort();
+    co_await impl->wait_until_empty(kUnwind);
+}
+
+}  // namespace sutazai::http

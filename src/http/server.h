@@ -1,0 +1,40 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "base/error.h"
+#include "catalog/catalog.h"
+#include "config/settings.h"
+#include "models/model_manager.h"
+
+namespace sutazai::http {
+
+/// The HTTP server: accepts connections on HOST:PORT and serves every route. Everything happens on the one thread that
+/// runs `io`. All four arguments must outlive this object, and `io` must not run any more once it is destroyed unless
+/// drain() has completed.
+class Server {
+  public:
+    Server(boost::asio::io_context& io, const config::Settings& settings, models::AdvancedModelManager& models,
+           const catalog::Catalog& catalog);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    /// Binds, starts accepting, returns the port (the one chosen, if PORT is 0). kUnavailable when the address cannot
+    /// be had; the message says what to change.
+    [[nodiscard]] Result<std::uint16_t> listen();
+
+    /// Takes no new requests, lets running ones finish until `deadline`, then cuts them. Returns when every connection
+    /// is closed.
+    [[nodiscard]] boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
+
+  private:
+    struct Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace sutazai::http

@@ -1,0 +1,246 @@
+#include "http/session.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http.hpp>
+#include <cerrno>
+#include <chrono>
+
+#include "http/gate.h"
+#include "http/status.h"
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace wire = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kReadBytes = 8 << 10;
+constexpr std::chrono::seconds kLinger{2};
+constexpr std::size_t kLingerBytes = 16 << 20;
+
+using Parser = wire::request_parser<wire::string_body>;
+using Fields = wire::request<wire::string_body>;
+
+std::string text_of(const Fields& fields, std::string_view name) {
+    const auto value = fields[beast::string_view(name.data(), name.size())];
+    return {value.data(), value.size()};
+}
+
+std::string_view target_of(const Fields& fields) {
+    return {fields.target().data(), fields.target().size()};
+}
+
+Result<Request> read_head(const Parser& parser) {
+    const Fields& fields = parser.get();
+    Request request;
+    request.method = method_from(std::string_view(fields.method_string().data(), fields.method_string().size()));
+    request.http_1_1 = fields.version() >= 11;
+    request.has_body = parser.chunked() || parser.content_length().value_or(0) > 0;
+    request.host = text_of(fields, "Host");
+    request.origin = text_of(fields, "Origin");
+    request.authorization = text_of(fields, "Authorization");
+    request.api_key = text_of(fields, "X-API-Key");
+    request.content_type = text_of(fields, "Content-Type");
+    request.requested_method = text_of(fields, "Access-Control-Request-Method");
+    request.requested_headers = text_of(fields, "Access-Control-Request-Headers");
+    if (!split_target(target_of(fields), request)) {
+        return fail(ErrorCode::kInvalidArgument, "The request target is malformed.");
+    }
+    if (fields.count("Host") > 1)
+        return fail(ErrorCode::kInvalidArgument, "There is more than one Host header.", "Host");
+    return request;
+}
+
+Error client_gone() {
+    return {ErrorCode::kCancelled, "The client has gone."};
+}
+
+}  // namespace
+
+Session::Session(asio::ip::tcp::socket socket, Services& services)
+    : services_(services),
+      stream_(std::move(socket)),
+      // Holds a head and what was read beyond it; bodies are moved out as they come.
+      buffer_(services.settings.max_header_bytes + (std::size_t{128} << 10)) {
+    error_code ignored;
+    stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+    stream_.socket().non_blocking(true, ignored);
+}
+
+asio::awaitable<void> Session::run() {
+    Next next = Next::kRead;
+    while (next == Next::kRead) next = co_await serve_one();
+    if (next == Next::kLinger) co_await linger();
+    error_code ignored;
+    stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+}
+
+asio::awaitable<void> Session::refuse() {
+    Exchange exchange({}, *this);
+    Error error{ErrorCode::kUnavailable, fmt::format("There are more than {} connections (MAX_CONNECTIONS).",
+                                                     services_.settings.max_connections)};
+    error.retry_after_s = 1;
+    if (co_await exchange.send_error(std::move(error))) co_await linger();
+}
+
+void Session::close_if_idle() {
+    if (waiting_) stream_.cancel();
+}
+
+void Session::abort() {
+    cancellation_.emit(asio::cancellation_type::terminal);
+    stream_.cancel();
+}
+
+asio::awaitable<Result<void>> Session::write(std::string_view bytes) {
+    while (!bytes.empty()) {
+        // The socket nearly always takes a token at once; only a slow reader costs a wait and a timer.
+        error_code failure;
+        std::size_t written = stream_.socket().write_some(asio::buffer(bytes), failure);
+        if (failure == asio::error::would_block) {
+            stream_.expires_after(std::chrono::seconds(services_.settings.write_timeout_s));
+            std::tie(failure, written) = co_await stream_.async_write_some(asio::buffer(bytes), kTuple);
+        }
+        if (failure) co_return std::unexpected(client_gone());
+        bytes.remove_prefix(written);
+    }
+    co_return Result<void>{};
+}
+
+asio::awaitable<bool> Session::wait_for_request() {
+    if (buffer_.size() > 0) co_return true;
+    if (buffer_.capacity() > 2 * kReadBytes) buffer_.shrink_to_fit();  // grown by the body before
+    if (services_.draining) co_return false;
+    const config::Settings& settings = services_.settings;
+    stream_.expires_after(std::chrono::seconds(first_ ? settings.read_timeout_s : settings.idle_timeout_s));
+    waiting_ = true;
+    const auto [failure, size] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kTuple);
+    waiting_ = false;
+    buffer_.commit(size);
+    co_return !failure;
+}
+
+asio::awaitable<Session::Next> Session::serve_one() {
+    if (!co_await wait_for_request()) co_return Next::kClose;
+    first_ = false;
+    Parser parser;
+    parser.header_limit(services_.settings.max_header_bytes);
+    parser.body_limit(services_.settings.max_body_bytes);
+    // One deadline for head and body together: a sender of single bytes gets no more time than others.
+    stream_.expires_after(std::chrono::seconds(services_.settings.read_timeout_s));
+    if (auto [failure, size] = co_await wire::async_read_header(stream_, buffer_, parser, kTuple); failure) {
+        co_return co_await refuse_unread(failure, target_of(parser.get()));
+    }
+    auto request = read_head(parser);
+    Exchange exchange(request ? std::move(*request) : Request{}, *this);
+    Result<const Route*> route = request ? admit(services_, exchange) : std::unexpected(request.error());
+    if (!route) {
+        const bool body_is_left = !parser.is_done();
+        exchange.keep_alive = parser.keep_alive() && !body_is_left && !services_.draining;
+        // What is wrong with a head is wrong HTTP, whatever status the family has for wrong values.
+        const ErrorCode code = route.error().code;
+        const unsigned status = code == ErrorCode::kInvalidArgument ? 400 : http_status(code, exchange.family);
+        if (!co_await exchange.send_error(std::move(route.error()), status)) co_return Next::kClose;
+        co_return body_is_left ? Next::kLinger : exchange.keep_alive ? Next::kRead : Next::kClose;
+    }
+    if (!parser.is_done()) {
+        if (beast::iequals(parser.get()["Expect"], "100-continue") && exchange.request().http_1_1 &&
+            !co_await write("HTTP/1.1 100 Continue\r\n\r\n")) {
+            co_return Next::kClose;
+        }
+        if (auto [failure, size] = co_await wire::async_read(stream_, buffer_, parser, kTuple); failure) {
+            co_return co_await refuse_unread(failure, target_of(parser.get()));
+        }
+    }
+    exchange.request().body = std::move(parser.get().body());
+    exchange.keep_alive = parser.keep_alive() && !services_.draining;
+
+    watch();
+    Result<void> done = co_await handle(**route, exchange);
+    if (!done && !exchange.answered()) done = co_await exchange.send_error(std::move(done.error()));
+    stop_watching();
+    if (!done && done.error().code == ErrorCode::kCancelled) co_return Next::kClose;
+    co_return exchange.keep_alive && !services_.draining ? Next::kRead : Next::kClose;
+}
+
+asio::awaitable<Session::Next> Session::refuse_unread(error_code failure, std::string_view target) {
+    Error error{ErrorCode::kInvalidArgument, "The request is not valid HTTP: " + failure.message() + "."};
+    unsigned status = 400;
+    if (failure == wire::error::body_limit) {
+        error = {ErrorCode::kPayloadTooLarge, fmt::format("The body is over the limit of {} bytes (MAX_BODY_BYTES).",
+                                                          services_.settings.max_body_bytes)};
+        status = 413;
+    } else if (failure == wire::error::header_limit || failure == wire::error::buffer_overflow) {
+        error = {ErrorCode::kPayloadTooLarge,
+                 fmt::format("The header is over the limit of {} bytes (MAX_HEADER_BYTES).",
+                             services_.settings.max_header_bytes)};
+        status = 431;
+    } else if (failure.category() != wire::make_error_code(wire::error::bad_method).category() ||
+               failure == wire::error::end_of_stream || failure == wire::error::partial_message) {
+        co_return Next::kClose;  // nobody is left to be told, or the time is up
+    }
+    Exchange exchange({}, *this);
+    exchange.family = family_of_path(target);
+    co_return co_await exchange.send_error(std::move(error), status) ? Next::kLinger : Next::kClose;
+}
+
+asio::awaitable<Result<void>> Session::handle(const Route& route, Exchange& exchange) {
+    const auto begun = std::chrono::steady_clock::now();
+    Result<void> done;
+    try {
+        done = co_await route.handler(services_, exchange);
+    } catch (const boost::system::system_error& error) {
+        if (error.code() == asio::error::operation_aborted) throw;
+        done = fail(ErrorCode::kInternal, "The server failed to handle the request.");
+        spdlog::error("{} {}: {}", to_string(exchange.request().method), route.path, error.what());
+    } catch (const std::exception& error) {
+        done = fail(ErrorCode::kInternal, "The server failed to handle the request.");
+        spdlog::error("{} {}: {}", to_string(exchange.request().method), route.path, error.what());
+    }
+    // A stream that broke off can only be told by closing the connection.
+    if (!done && exchange.answered() && done.error().code == ErrorCode::kInternal) exchange.keep_alive = false;
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun;
+    spdlog::debug("{} {} {} {:.1f} ms", to_string(exchange.request().method), route.path, exchange.status(),
+                  took.count());
+    co_return done;
+}
+
+asio::awaitable<void> Session::linger() {
+    // Closing with unread bytes would reset the connection and take the answer with it.
+    error_code failure;
+    stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, failure);
+    stream_.expires_after(kLinger);
+    buffer_.clear();
+    for (std::size_t total = 0, size = 0; !failure && total < kLingerBytes; total += size) {
+        std::tie(failure, size) = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kTuple);
+    }
+}
+
+void Session::watch() {
+    stream_.socket().async_wait(
+        asio::ip::tcp::socket::wait_read, [self = shared_from_this(), mine = ++watch_](error_code failure) {
+            if (failure || mine != self->watch_) return;
+            char byte = 0;
+            const ssize_t size = recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+            if (size > 0) return;  // the next request: it waits its turn, and the client is there
+            if (size < 0 && (errno == EAGAIN || errno == EINTR)) return self->watch();
+            self->abort();
+        });
+}
+
+void Session::stop_watching() {
+    ++watch_;
+    error_code ignored;
+    stream_.socket().cancel(ignored);
+}
+
+}  // namespace sutazai::http

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "http/exchange.h"
+#include "http/services.h"
+
+namespace sutazai::http {
+
+/// One connection: reads requests one after the other (pipelined ones wait in the socket), answers each, notices a
+/// client that goes away while its request runs. Owned by whoever runs it; lives until run() or refuse() has ended. One
+/// thread.
+class Session final : public Transport, public std::enable_shared_from_this<Session> {
+  public:
+    Session(boost::asio::ip::tcp::socket socket, Services& services);
+
+    /// Serves until either side closes. Spawn it with slot(): abort() and a client that goes away end it by
+    /// cancellation, with an operation_aborted exception.
+    [[nodiscard]] boost::asio::awaitable<void> run();
+
+    /// Says 503 without reading anything, and closes: for connections over the limit.
+    [[nodiscard]] boost::asio::awaitable<void> refuse();
+
+    [[nodiscard]] boost::asio::cancellation_slot slot() { return cancellation_.slot(); }
+    void close_if_idle();  ///< ends the session if it waits for a request
+    void abort();          ///< ends it whatever it does
+
+    [[nodiscard]] boost::asio::awaitable<Result<void>> write(std::string_view bytes) override;
+
+  private:
+    enum class Next : std::uint8_t {
+        kRead,   // the next request
+        kClose,  // at once
+        kLinger  // the client may still be sending: let it read the answer first
+    };
+
+    boost::asio::awaitable<bool> wait_for_request();
+    boost::asio::awaitable<Next> serve_one();
+    boost::asio::awaitable<Next> refuse_unread(boost::system::error_code failure, std::string_view target);
+    boost::asio::awaitable<Result<void>> handle(const Route& route, Exchange& exchange);
+    boost::asio::awaitable<void> linger();
+    void watch();
+    void stop_watching();
+
+    Services& services_;
+    boost::beast::tcp_stream stream_;
+    boost::beast::flat_buffer buffer_;
+    boost::asio::cancellation_signal cancellation_;
+    std::uint64_t watch_ = 0;  // tells a late watcher that its request is over
+    bool waiting_ = false;     // for a request's first byte
+    bool first_ = true;        // no request has come yet
+};
+
+}  // namespace sutazai::http

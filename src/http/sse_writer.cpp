@@ -1,0 +1,57 @@
+#include "http/sse_writer.h"
+
+#include <string_view>
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// The size of a chunk is known only when its payload has been appended behind it, so it gets a fixed width.
+constexpr std::string_view kSizeLine = "00000000\r\n";
+
+}  // namespace
+
+SseWriter::SseWriter(Exchange& exchange) : exchange_(exchange), chunked_(exchange.request().http_1_1) {
+    buffer_.reserve(1024);
+    if (!chunked_) exchange_.keep_alive = false;
+    exchange_.append_head(buffer_, 200, "text/event-stream");
+    buffer_ += "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n";
+    if (chunked_) buffer_ += "Transfer-Encoding: chunked\r\n";
+    buffer_ += "\r\n";
+    begin_chunk();
+}
+
+void SseWriter::begin_chunk() {
+    if (chunked_) buffer_ += kSizeLine;
+    chunk_start_ = buffer_.size();
+}
+
+void SseWriter::end_chunk() {
+    if (!chunked_) return;
+    std::size_t size = buffer_.size() - chunk_start_;
+    const std::size_t line_start = chunk_start_ - kSizeLine.size();
+    if (size == 0) {
+        buffer_.resize(line_start);  // an empty chunk would end the stream
+        return;
+    }
+    for (std::size_t digit = line_start + 8; size > 0; size >>= 4) buffer_[--digit] = "0123456789abcdef"[size & 15];
+    buffer_ += "\r\n";
+}
+
+asio::awaitable<Result<void>> SseWriter::flush() {
+    end_chunk();
+    const Result<void> written = co_await exchange_.transport_.write(buffer_);
+    buffer_.clear();
+    begin_chunk();
+    co_return written;
+}
+
+asio::awaitable<Result<void>> SseWriter::finish() {
+    end_chunk();
+    if (chunked_) buffer_ += "0\r\n\r\n";
+    co_return co_await exchange_.transport_.write(buffer_);
+}
+
+}  // namespace sutazai::http

@@ -1,0 +1,75 @@
+#include "http/status_json.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace sutazai::http {
+namespace {
+
+using models::ModelState;
+using models::ModelStatus;
+
+ModelStatus model(std::string name, ModelState state) {
+    ModelStatus status;
+    status.name = std::move(name);
+    status.state = state;
+    return status;
+}
+
+TEST(Health, FollowsTheModels) {
+    const ModelStatus warm = model("w", ModelState::kWarm);
+    const ModelStatus cold = model("c", ModelState::kCold);
+    const ModelStatus failed = model("f", ModelState::kFailed);
+    const ModelStatus draining = model("d", ModelState::kDraining);
+    EXPECT_EQ(health_of({}), Health::kUnhealthy);
+    EXPECT_EQ(health_of(std::vector{failed, failed}), Health::kUnhealthy);
+    EXPECT_EQ(health_of(std::vector{warm, failed}), Health::kDegraded);
+    EXPECT_EQ(health_of(std::vector{warm, draining}), Health::kDegraded);
+    EXPECT_EQ(health_of(std::vector{warm, cold}), Health::kHealthy);
+}
+
+TEST(Readiness, ListsStates) {
+    ModelStatus failed = model("f \"x\"", ModelState::kFailed);
+    failed.last_error = "no GGUF";
+    EXPECT_EQ(readiness(false, std::vector{failed}),
+              R"({"status": "not ready", "models": [{"name": "f \"x\"", "state": ")" +
+                  std::string(models::to_string(ModelState::kFailed)) + R"(", "last_error": "no GGUF"}]})");
+}
+
+TEST(PerformanceMetrics, WritesTheGoldenBytes) {
+    ModelStatus warm = model("qwen2.5:3b", ModelState::kWarm);
+    warm.requests = 8;
+    warm.found_warm = 7;
+    warm.info.weights_bytes = 3 << 19;
+    warm.stats = {.running = 2,
+                  .waiting = 3,
+                  .kv_cells_used = 25,
+                  .kv_cells = 100,
+                  .prompt_tokens = 11,
+                  .generation_tokens = 52,
+                  .cached_tokens = 4,
+                  .steps = 10,
+                  .step_us = 1000};
+    const ModelStatus cold = model("cold", ModelState::kCold);
+    LatencyBook latencies;
+    latencies.record("qwen2.5:3b", std::chrono::milliseconds(2000));
+    latencies.record("qwen2.5:3b", std::chrono::milliseconds(2900));
+    EXPECT_EQ(performance_metrics(std::vector{cold, warm}, latencies),
+              R"({"cache_status": {"total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
+              R"("total_cache_size_mb": 1.5}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
+              R"("avg_latency": 2.450, "cache_hits": 7, "cache_misses": 1, "batch_efficiency": 5.20, )"
+              R"("requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
+              R"("generation_tokens": 52, "cached_tokens": 4}}, "system_info": {"gpu_available": false, )"
+              R"("device_preference": "cpu", "active_batch_processors": 1, "pending_batch_requests": 3}})");
+}
+
+TEST(PerformanceMetrics, AreZeroWithoutModels) {
+    EXPECT_EQ(performance_metrics({}, {}),
+              R"({"cache_status": {"total_models": 0, "warmed_models": 0, "cache_hit_rate": 0.0, )"
+              R"("total_cache_size_mb": 0.0}, "performance_stats": {}, "system_info": {"gpu_available": false, )"
+              R"("device_preference": "cpu", "active_batch_processors": 0, "pending_batch_requests": 0}})");
+}
+
+}  // namespace
+}  // namespace sutazai::http
