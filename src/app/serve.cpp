@@ -1,0 +1,170 @@
+#include "serve.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "catalog/catalog.h"
+#include "cli/model_files.h"
+#include "cli/setting_flags.h"
+#include "http/server.h"
+#include "models/model_manager.h"
+
+namespace sutazai::app {
+namespace {
+
+namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+/// Time for cut streams to hand their error on.
+constexpr milliseconds kLastWords{500};
+
+int report(const Error& error) {
+    fmt::print(stderr, "sutazai: {}\n", error.message);
+    return 1;
+}
+
+/// Each connection and each engine takes a descriptor; the usual soft limit of 1024 is for programs that use select().
+void raise_file_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files could not be raised");
+}
+
+bool is_loopback(const std::string& host) {
+    if (host == "localhost") return true;
+    boost::system::error_code no_address;
+    const auto address = asio::ip::make_address(host, no_address);
+    return !no_address && address.is_loopback();
+}
+
+std::string url(const std::string& host, std::uint16_t port) {
+    const bool is_v6 = host.find(':') != std::string::npos && !host.starts_with('[');
+    return is_v6 ? fmt::format("http://[{}]:{}", host, port) : fmt::format("http://{}:{}", host, port);
+}
+
+/// The catalogue; with the toy model when there is nothing else to offer.
+Result<catalog::Catalog> open_models(const config::Settings& settings, const std::filesystem::path& executable) {
+    auto catalog = cli::open_catalog(settings, executable);
+    if (!catalog) return catalog;
+    if (settings.models.empty() && catalog->list().empty()) {
+        if (const auto made = cli::make_toy_model(settings); !made) return std::unexpected(made.error());
+        catalog = cli::open_catalog(settings, executable);
+        if (!catalog) return catalog;
+    }
+    for (const auto& name : settings.model_order) {
+        if (!catalog->find(name)) {
+            spdlog::warn("model {}: there is no file {}; requests for it will fail", name, settings.models.at(name));
+        }
+    }
+    const std::string preferred = catalog->default_model();
+    if (preferred == cli::kToyModel) {
+        spdlog::warn(
+            "no model is configured: offering {}, whose weights, and so whose words, are random. Put GGUF files into "
+            "{} "
+            "or name them with --model NAME=PATH.",
+            cli::kToyModel, settings.models_dir);
+    }
+    std::vector<std::string> names;
+    for (const auto& file : catalog->list()) names.push_back(file.name);
+    spdlog::info("models: {}; default: {}", fmt::join(names, ", "), preferred.empty() ? "none" : preferred);
+    return catalog;
+}
+
+/// Loads the named models, else the default one: the first one first, as many as may be warm at once.
+asio::awaitable<void> warm_up(const config::Settings& settings, const catalog::Catalog& catalog,
+                              models::AdvancedModelManager& models) {
+    std::vector<std::string> names = settings.model_order;
+    if (names.empty() && !catalog.default_model().empty()) names.push_back(catalog.default_model());
+    const std::size_t room = settings.advanced_caching_enabled ? settings.model_cache_size : 1;
+    names.resize(std::min(names.size(), room));
+    for (const auto& name : names) {
+        const auto warmed = co_await models.warm(name);
+        if (warmed) continue;
+        if (warmed.error().code == ErrorCode::kUnavailable) co_return;  // draining by now
+        spdlog::error("model {}: {}", name, warmed.error().message);
+    }
+}
+
+asio::awaitable<void> drain(const config::Settings& settings, http::Server& server,
+                            models::AdvancedModelManager& models) {
+    const auto deadline = Clock::now() + std::chrono::seconds(settings.drain_timeout_s);
+    co_await server.drain(std::chrono::seconds(settings.drain_timeout_s));
+    co_await models.drain(std::max(std::chrono::duration_cast<milliseconds>(deadline - Clock::now()), milliseconds(0)));
+    co_await server.drain(kLastWords);
+}
+
+asio::awaitable<void> drain_on_signal(const config::Settings& settings, http::Server& server,
+                                      models::AdvancedModelManager& models) {
+    asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
+    const int signal = co_await signals.async_wait(asio::use_awaitable);
+    spdlog::info("{}: no new requests are taken; {} running ones have {} s to finish",
+                 signal == SIGINT ? "SIGINT" : "SIGTERM", models.open_requests(), settings.drain_timeout_s);
+    const auto ended = co_await (drain(settings, server, models) || signals.async_wait(asio::use_awaitable));
+    if (ended.index() == 1) spdlog::warn("second signal: ending at once");
+}
+
+}  // namespace
+
+int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
+    const config::Settings& settings = loaded.settings;
+    cli::start_logging(settings, "server");
+    raise_file_limit();
+    const auto catalog = open_models(settings, executable);
+    if (!catalog) return report(catalog.error());
+
+    asio::io_context io(1);
+    models::AdvancedModelManager models(settings, *catalog, executable.string());
+    http::Server server(io, settings, models, *catalog);
+
+    std::exception_ptr failure;
+    // Before the first request: a signal from here on is a drain.
+    asio::co_spawn(io, drain_on_signal(settings, server, models), [&](const std::exception_ptr& thrown) {
+        failure = thrown;
+        io.stop();
+    });
+    io.poll();
+
+    const auto port = server.listen();
+    if (!port) return report(port.error());
+    if (!is_loopback(settings.host) && settings.api_keys.empty()) {
+        spdlog::warn("HOST={} can be reached from other machines and API_KEYS is empty: whoever reaches it may use it",
+                     settings.host);
+    }
+    fmt::print("listening on {}\n", url(settings.host, *port));
+    std::fflush(stdout);
+
+    if (settings.cache_warmup_on_startup) {
+        asio::co_spawn(io, warm_up(settings, *catalog, models), [&](const std::exception_ptr& thrown) {
+            if (!thrown) return;
+            failure = thrown;
+            io.stop();
+        });
+    }
+    io.run();
+    if (failure) std::rethrow_exception(failure);
+    spdlog::info("ended");
+    return 0;
+}
+
+}  // namespace sutazai::app

@@ -1,0 +1,115 @@
+#include "cli/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "cli/config_command.h"
+#include "cli/list_command.h"
+#include "cli/model_files.h"
+#include "cli/run_command.h"
+#include "cli/setting_flags.h"
+#include "cli/synth_command.h"
+#include "ipc/engine_host.h"
+
+namespace sutazai::cli {
+namespace {
+
+using Flags = std::map<std::string, std::string>;
+using Action = std::function<int()>;
+
+int report(const Error& error) {
+    fmt::print(stderr, "sutazai: {}\n", error.message);
+    return 1;
+}
+
+int serve(const Flags& flags, const Hooks& hooks) {
+    const auto loaded = load_settings(flags);
+    if (!loaded) return report(loaded.error());
+    return hooks.serve(*loaded, executable_path());
+}
+
+int config(const Flags& flags, bool json) {
+    const auto loaded = load_settings(flags);
+    if (!loaded) return report(loaded.error());
+    fmt::print("{}", json ? config_json(loaded->rows) : config_table(loaded->rows));
+    return 0;
+}
+
+int list(const Flags& flags) {
+    const auto loaded = load_settings(flags);
+    if (!loaded) return report(loaded.error());
+    const auto catalog = open_catalog(loaded->settings, executable_path());
+    if (!catalog) return report(catalog.error());
+    const std::string table = model_table(*catalog);
+    if (table.empty()) {
+        fmt::print(stderr, "There are no models: put a GGUF file into {} or name one with --model NAME=PATH.\n",
+                   loaded->settings.models_dir);
+    }
+    fmt::print("{}", table);
+    return 0;
+}
+
+int version() {
+    fmt::print("sutazai {}\nllama.cpp {}\nbuild {}\n", SUTAZAI_VERSION, SUTAZAI_LLAMA_VERSION, SUTAZAI_BUILD);
+    return 0;
+}
+
+/// The commands that take settings and nothing else.
+CLI::App* add_command(CLI::App& app, const char* name, const char* help, Flags& flags, Action& action, Action then) {
+    CLI::App* command = app.add_subcommand(name, help);
+    add_setting_flags(*command, flags);
+    command->callback([&action, then = std::move(then)] { action = then; });
+    return command;
+}
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv, const Hooks& hooks) {
+    CLI::App app("SutazAI: several language models, warm on one machine, streaming from all of them at once",
+                 "sutazai");
+    app.require_subcommand(1);
+    Flags flags;
+    Action action;
+
+    add_command(app, "serve", "Serve models over HTTP until SIGTERM or ctrl-C", flags, action,
+                [&] { return serve(flags, hooks); });
+    add_run_command(app, flags, action);
+    add_command(app, "list", "List the models", flags, action, [&] { return list(flags); });
+
+    bool json = false;
+    CLI::App* config_app = add_command(app, "config", "Print each setting, its effective value and where it came from",
+                                       flags, action, [&] { return config(flags, json); });
+    config_app->add_flag("--json", json, "Print JSON");
+
+    CLI::App* model_app = app.add_subcommand("model", "Make model files");
+    model_app->require_subcommand(1);
+    add_synth_command(*model_app, action);
+
+    app.add_subcommand("version", "Print the version")->callback([&] { action = version; });
+
+    // Started by the server, not by people: in no list of commands.
+    CLI::App* engine_app = app.add_subcommand("engine", "Serve one model over a socket")->group("");
+    int fd = -1;
+    std::string engine_name;
+    engine_app->add_option("--fd", fd, "The socket")->required();
+    engine_app->add_option("--name", engine_name, "The model's name, for log lines");
+    engine_app->callback([&] {
+        action = [&] {
+            start_engine_logging(engine_name);
+            return engine_host::run(fd);
+        };
+    });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    return action();
+}
+
+}  // namespace sutazai::cli

@@ -1,0 +1,72 @@
+#include "cli/model_files.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+#include <utility>
+
+#include "engine/synth.h"
+
+namespace sutazai::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path toy_path(const config::Settings& settings) {
+    return fs::path(settings.home) / "models-synth" / fmt::format("{}.gguf", kToyModel);
+}
+
+bool is_file(const fs::path& path) {
+    std::error_code ignored;
+    return fs::is_regular_file(path, ignored);
+}
+
+}  // namespace
+
+fs::path executable_path() {
+    return fs::read_symlink("/proc/self/exe");
+}
+
+std::map<std::string, std::string> bundled_models(const config::Settings& settings, const fs::path& executable) {
+    const fs::path folder = executable.parent_path();
+    for (const fs::path& models : {folder / "models", folder.parent_path() / "share/sutazai/models"}) {
+        const fs::path demo = models / fmt::format("{}.gguf", kDemoModel);
+        if (is_file(demo)) return {{kDemoModel, demo.string()}};
+    }
+    if (is_file(toy_path(settings))) return {{kToyModel, toy_path(settings).string()}};
+    return {};
+}
+
+Result<catalog::Catalog> open_catalog(const config::Settings& settings, const fs::path& executable) {
+    for (const auto& name : settings.model_order) {
+        if (!catalog::is_valid_model_name(name)) {
+            return fail(
+                ErrorCode::kInvalidArgument,
+                fmt::format("MODELS: \"{}\" is no model name; it must have 1 to 200 letters, digits or ._:/- and "
+                            "begin with a letter, digit or underscore",
+                            name),
+                "MODELS");
+        }
+    }
+    return catalog::Catalog(settings.models, settings.models_dir, bundled_models(settings, executable),
+                            settings.model_order.empty() ? "" : settings.model_order.front());
+}
+
+Result<void> make_toy_model(const config::Settings& settings) {
+    const fs::path path = toy_path(settings);
+    if (is_file(path)) return {};
+    std::error_code error;
+    fs::create_directories(path.parent_path(), error);
+    if (error) {
+        return fail(ErrorCode::kInternal,
+                    fmt::format("the folder {} cannot be made: {}", path.parent_path().string(), error.message()),
+                    "SUTAZAI_HOME");
+    }
+    auto options = engine::synth_preset("toy");
+    if (!options) return std::unexpected(options.error());
+    options->name = kToyModel;
+    options->output = path;
+    return engine::synthesize(*options);
+}
+
+}  // namespace sutazai::cli
