@@ -359,6 +359,7 @@ EngineStats Engine::stats() const {
     EngineStats stats = counters_;
     stats.running = scheduler_.running();
     stats.waiting = scheduler_.waiting();
+    stats.preemptions = scheduler_.preemptions();
     stats.kv_cells_used = scheduler_.cells().used();
     stats.kv_cells = scheduler_.cells().total();
     return stats;

@@ -34,6 +34,7 @@ struct EngineStats {
     std::uint64_t prompt_tokens = 0;  ///< counters since the start
     std::uint64_t generation_tokens = 0;
     std::uint64_t cached_tokens = 0;
+    std::uint64_t preemptions = 0;
     std::uint64_t steps = 0;
     std::uint64_t step_us = 0;  ///< inside llama_decode
 };

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -101,6 +102,50 @@ GenerationRequest greedy(std::string prompt, int max_tokens) {
     return request;
 }
 
+/// Greedy text of one prompt, computed token by token with nobody beside it, and how clear each choice was.
+struct Reference {
+    std::string text;
+    std::vector<std::size_t> ends;  ///< length of the text after each token
+    std::vector<float> margins;     ///< best logit less second best
+};
+
+Reference reference(const std::string& prompt, int n_tokens) {
+    LoadOptions options;
+    options.path = toy_model();
+    options.context_tokens = 1024;
+    options.threads = 1;
+    options.kv_f32 = true;
+    const auto model = Model::load(options, [](float) {}).value();
+    std::vector<Token> chain = model->tokenize(greedy(prompt, 1)).value();
+    Reference result;
+    sched::Step step;
+    step.chunks = {{1, 0, 0, static_cast<int>(chain.size()), true}};
+    for (int i = 0; i < n_tokens; ++i) {
+        EXPECT_EQ(model->decode(step, [&](RequestId) -> const std::vector<Token>& { return chain; }),
+                  Model::Outcome::kDone);
+        const float* logits = model->logits(0);
+        std::vector<float> sorted(logits, logits + model->properties().vocabulary);
+        const auto best = std::ranges::max_element(sorted) - sorted.begin();
+        std::ranges::partial_sort(sorted, sorted.begin() + 2, std::greater<>());
+        result.margins.push_back(sorted[0] - sorted[1]);
+        chain.push_back(static_cast<Token>(best));
+        model->append_piece(chain.back(), result.text);
+        result.ends.push_back(result.text.size());
+        step.chunks = {{1, 0, static_cast<int>(chain.size()) - 1, 1, true}};
+    }
+    return result;
+}
+
+/// The guarantee: the same text, but for choices closer than the rounding of llama.cpp's kernels, which differ with the
+/// number of rows (0.01 in these logits). After such a choice the texts may go apart.
+void expect_same(const Reference& alone, const std::string& text) {
+    if (text == alone.text) return;
+    const auto at = static_cast<std::size_t>(std::ranges::mismatch(alone.text, text).in1 - alone.text.begin());
+    const auto token = static_cast<std::size_t>(std::ranges::upper_bound(alone.ends, at) - alone.ends.begin());
+    ASSERT_LT(token, alone.margins.size());
+    EXPECT_LT(alone.margins[token], 0.02F) << "token " << token << "\n" << alone.text << "\n" << text;
+}
+
 std::string story(int i) {
     std::string text = "A long story about the sea, told in the harbour by an old sailor who had seen everything. ";
     return text + text + "Part " + std::to_string(i) + ": ";
@@ -118,33 +163,33 @@ TEST(Engine, GivesWhatWasAskedFor) {
 }
 
 TEST(Engine, ForkedPrefixesGiveTheTextOfComputedOnes) {
-    std::map<int, std::string> computed;
-    for (int i = 0; i < 6; ++i) {
-        Harness fresh;
-        computed[i] = fresh.wait(fresh.submit(greedy(story(i), 24))).text;
-    }
     Harness harness;
     std::map<int, RequestId> ids;
     for (int i = 0; i < 6; ++i) ids[i] = harness.submit(greedy(story(i), 24));
     std::uint32_t cached = 0;
     for (const auto& [i, id] : ids) {
         const auto end = harness.wait(id);
-        EXPECT_EQ(end.text, computed[i]) << i;
+        expect_same(reference(story(i), 24), end.text);
         cached += end.finished->usage.cached_tokens;
     }
     EXPECT_GT(cached, 0U) << "nobody shared anything: the test shows nothing";
 }
 
 TEST(Engine, PreemptedRequestsGiveTheSameText) {
-    std::map<int, std::string> alone;
-    for (int i = 0; i < 4; ++i) {
-        Harness roomy;
-        alone[i] = roomy.wait(roomy.submit(greedy("Number " + std::to_string(i * 7), 150))).text;
-    }
+    const auto prompt = [](int i) { return "Chapter " + std::to_string(i * 11 + 3); };
     Harness tight({.max_sequences = 4}, 256);
     std::map<int, RequestId> ids;
-    for (int i = 0; i < 4; ++i) ids[i] = tight.submit(greedy("Number " + std::to_string(i * 7), 150));
-    for (const auto& [i, id] : ids) EXPECT_EQ(tight.wait(id).text, alone[i]) << i;
+    for (int i = 0; i < 4; ++i) ids[i] = tight.submit(greedy(prompt(i), 150));
+    for (const auto& [i, id] : ids) expect_same(reference(prompt(i), 150), tight.wait(id).text);
+    EXPECT_GT(tight.stats().preemptions, 0U) << "nobody was preempted: the test shows nothing";
+}
+
+TEST(Engine, ACrowdDoesNotChangeAnAnswer) {
+    Harness harness({.max_sequences = 8});
+    const auto prompt = [](int i) { return std::to_string(i * i) + " green bottles"; };
+    std::vector<RequestId> ids;
+    for (int i = 0; i < 24; ++i) ids.push_back(harness.submit(greedy(prompt(i), 10 + 3 * i)));
+    for (int i = 0; i < 24; i += 5) expect_same(reference(prompt(i), 10 + 3 * i), harness.wait(ids[i]).text);
 }
 
 TEST(Engine, StopStringsNeverLeak) {
