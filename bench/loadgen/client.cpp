@@ -48,46 +48,61 @@ class Sender {
         Outcome& outcome = run_.outcomes[index];
         outcome.sent = Clock::now();
         AnswerScanner scanner;
-        std::string broken;
-        auto socket = std::make_shared<tcp::socket>(io_);
-        bool reused = !idle_.empty();
-        if (reused) {
-            *socket = std::move(idle_.back());
-            idle_.pop_back();
-        }
+        const auto socket = std::make_shared<tcp::socket>(io_);
         asio::steady_timer deadline(io_, timeout_);
         deadline.async_wait([socket](boost::system::error_code cancelled) {
             boost::system::error_code ignored;
             if (!cancelled) socket->close(ignored);
         });
+        std::string broken;
         try {
-            co_await exchange(requests_[index].wire, *socket, reused, scanner, outcome);
+            // A kept connection may have been closed by the server meanwhile; then the request goes over a new one.
+            while (!co_await exchange(requests_[index].wire, *socket, scanner, outcome)) {
+            }
+        } catch (const boost::system::system_error& error) {
+            broken = error.code().message();
         } catch (const std::exception& error) {
             broken = error.what();
         }
         deadline.cancel();
         outcome.done = Clock::now();
         outcome.answer = scanner.finish(outcome.done);
-        if (!broken.empty()) outcome.answer.error = broken;
-        if (outcome.answer.error.empty() && outcome.status != 200)
+        if (!broken.empty()) {
+            outcome.answer.error = broken;
+        } else if (outcome.answer.error.empty() && outcome.status != 200) {
             outcome.answer.error = "status " + std::to_string(outcome.status);
+        }
     }
 
-    asio::awaitable<void> exchange(const std::string& wire, tcp::socket& socket, bool reused, AnswerScanner& scanner,
+    /// False: a kept connection ended before the answer began.
+    asio::awaitable<bool> exchange(const std::string& wire, tcp::socket& socket, AnswerScanner& scanner,
                                    Outcome& outcome) {
-        if (!reused) {
+        const bool kept = !idle_.empty();
+        if (kept) {
+            socket = std::move(idle_.back());
+            idle_.pop_back();
+        } else {
+            socket = tcp::socket(io_);
             co_await socket.async_connect(server_, asio::use_awaitable);
             socket.set_option(tcp::no_delay(true));
         }
-        co_await asio::async_write(socket, asio::buffer(wire), asio::use_awaitable);
+        boost::system::error_code failed;
+        co_await asio::async_write(socket, asio::buffer(wire), asio::redirect_error(asio::use_awaitable, failed));
         ResponseReader reader;
         std::array<char, 16384> buffer;
-        while (!reader.complete()) {
-            const std::size_t size = co_await socket.async_read_some(asio::buffer(buffer), asio::use_awaitable);
+        bool begun = false;
+        while (!failed && !reader.complete()) {
+            const std::size_t size = co_await socket.async_read_some(asio::buffer(buffer),
+                                                                     asio::redirect_error(asio::use_awaitable, failed));
+            if (failed) break;
+            begun = true;
             reader.feed({buffer.data(), size}, scanner, Clock::now());
             outcome.status = reader.status();
         }
+        if (failed && kept && !begun && failed != asio::error::operation_aborted) co_return false;
+        if (failed) throw boost::system::system_error(failed);
         if (reader.keep_alive()) idle_.push_back(std::move(socket));
+        co_return true;
     }
 
     const std::vector<Request>& requests_;
