@@ -1,164 +1,20 @@
 #include "models/model_manager.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
-#include <functional>
+#include <memory>
 #include <optional>
-#include <random>
+#include <vector>
+
+#include "models/manager_fixture.h"
 
 namespace sutazai::models {
 namespace {
 
-namespace asio = boost::asio;
-namespace fs = std::filesystem;
-using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
+using namespace testing_support;  // NOLINT(google-build-using-namespace)
 
-/// The smallest file that passes the check of the head: one tensor of four floats.
-std::string small_gguf() {
-    std::string out;
-    const auto put = [&](std::uint64_t value, int n_bytes) {
-        for (int i = 0; i < n_bytes; ++i) out += static_cast<char>(value >> 8 * i);
-    };
-    const auto text = [&](const std::string& value) {
-        put(value.size(), 8);
-        out += value;
-    };
-    out += "GGUF";
-    put(3, 4);
-    put(1, 8);
-    put(1, 8);
-    text("general.architecture");
-    put(8, 4);
-    text("llama");
-    text("w");
-    put(1, 4);
-    put(4, 8);
-    put(0, 4);
-    put(0, 8);
-    out.resize((out.size() + 31) / 32 * 32 + 16);
-    return out;
-}
-
-asio::awaitable<void> sleep_for(std::chrono::milliseconds duration) {
-    asio::steady_timer timer(co_await asio::this_coro::executor, duration);
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
-GenerationRequest request(std::string command) {
-    GenerationRequest out;
-    out.prompt = std::move(command);
-    return out;
-}
-
-std::size_t n_children() {
-    std::size_t n = 0;
-    for (const auto& task : fs::directory_iterator("/proc/self/task")) {
-        std::ifstream children(task.path() / "children");
-        for (int pid = 0; children >> pid;) ++n;
-    }
-    return n;
-}
-
-/// A folder of models whose names say how the fake engine behaves, and a manager over it.
-class ModelManagerTest : public testing::Test {
-  protected:
-    void SetUp() override {
-        std::string pattern = (fs::temp_directory_path() / "sutazai-models-XXXXXX").string();
-        folder_ = ::mkdtemp(pattern.data());
-        for (const char* name : {"a", "b", "c", "slow.slow_load", "bad.fail_load", "twice.fail_load_2",
-                                 "hang.hang_load", "deaf.ignore_drain", "dies.die_in_load"}) {
-            std::ofstream(folder_ / (std::string(name) + ".gguf"), std::ios::binary) << small_gguf();
-        }
-        std::ofstream(folder_ / "text.gguf") << "this is no model";
-        settings_.model_cache_size = 2;
-        tuning_.first_backoff = 100ms;
-        tuning_.longest_backoff = 200ms;
-        tuning_.eviction_deadline = 300ms;
-        tuning_.engine_arguments = {"--log", log().string()};
-    }
-
-    void TearDown() override {
-        EXPECT_EQ(n_children(), 0U);
-        fs::remove_all(folder_);
-    }
-
-    using Test = std::function<asio::awaitable<void>(AdvancedModelManager&)>;
-
-    /// Runs `test`, then drains the manager and waits until everything has ended.
-    void run(Test test) {
-        const catalog::Catalog catalog({}, folder_.string(), {});
-        AdvancedModelManager manager(settings_, catalog, SUTAZAI_FAKE_ENGINE, tuning_);
-        asio::co_spawn(io_, test_and_drain(std::move(test), manager), [](std::exception_ptr e) {
-            if (e) std::rethrow_exception(e);
-        });
-        io_.run_for(60s);
-        EXPECT_TRUE(io_.stopped()) << "something never ended";
-    }
-    static asio::awaitable<void> test_and_drain(Test test, AdvancedModelManager& manager) {
-        co_await test(manager);
-        co_await manager.drain(1s);
-    }
-
-    fs::path log() const { return folder_ / "loads"; }
-    int n_loads(const std::string& name) const {
-        std::ifstream in(log());
-        int n = 0;
-        for (std::string line; std::getline(in, line);)
-            n += line.find("/" + name + ".gguf ") != std::string::npos ? 1 : 0;
-        return n;
-    }
-
-    static ModelStatus status(const AdvancedModelManager& manager, const std::string& name) {
-        for (auto& entry : manager.status()) {
-            if (entry.name == name) return entry;
-        }
-        ADD_FAILURE() << "no status of " << name;
-        return {};
-    }
-    static ModelState state(const AdvancedModelManager& manager, const std::string& name) {
-        return status(manager, name).state;
-    }
-
-    /// A lease that the test cannot do without.
-    static asio::awaitable<Lease> lease(AdvancedModelManager& manager, std::string name) {
-        auto got = co_await manager.acquire(std::move(name));
-        if (!got) throw std::runtime_error(got.error().message);
-        co_return std::move(*got);
-    }
-
-    /// Acquires in the background; `got` is set when that ends.
-    void acquire_later(AdvancedModelManager& manager, const std::string& name, std::optional<Result<Lease>>& got) {
-        asio::co_spawn(io_, manager.acquire(name), [&got](std::exception_ptr e, Result<Lease> result) {
-            if (!e) got.emplace(std::move(result));
-        });
-    }
-
-    template <typename Condition>
-    static asio::awaitable<void> until(Condition condition) {
-        const auto deadline = Clock::now() + 10s;
-        while (!condition()) {
-            if (Clock::now() > deadline) throw std::runtime_error("waited in vain");
-            co_await sleep_for(1ms);
-        }
-    }
-
-    asio::io_context io_;
-    fs::path folder_;
-    config::Settings settings_;
-    Tuning tuning_;
-};
+class ModelManagerTest : public ManagerFixture {};
 
 // --- loading
 
@@ -535,79 +391,6 @@ TEST_F(ModelManagerTest, DestructionEndsEverything) {
     io_.run_for(10s);
     EXPECT_TRUE(io_.stopped());
     EXPECT_EQ(loading->error().code, ErrorCode::kUnavailable);
-}
-
-// --- everything at once
-
-struct Crowd {
-    int open = 0;
-    int leases = 0;
-    int refusals = 0;
-    int cancelled = 0;
-};
-
-/// One requester: asks, holds, sometimes breaks the engine.
-asio::awaitable<void> visit(AdvancedModelManager& manager, Crowd& crowd, std::string name, unsigned random) {
-    const Result<Lease> got = co_await manager.acquire(name);
-    if (!got) {
-        ++crowd.refusals;
-        EXPECT_NE(got.error().message, "");
-        co_return;
-    }
-    ++crowd.leases;
-    EXPECT_TRUE(got->engine().alive());
-    EXPECT_EQ(got->model(), name);
-    const char* command = random % 50 == 0 ? "die 1" : random % 3 == 0 ? "pace 5" : "count 3";
-    ipc::TokenStream stream = got->engine().submit(request(command));
-    if (random % 7 == 0) co_return;
-    for (GenerationUpdate update; !update.last();) update = co_await stream.next();
-}
-
-TEST_F(ModelManagerTest, RandomVisitsKeepTheInvariants) {
-    tuning_.first_backoff = 1ms;
-    tuning_.longest_backoff = 4ms;
-    tuning_.load_timeout = 2s;
-    for (unsigned seed = 1; seed <= 4; ++seed) {
-        SCOPED_TRACE(seed);
-        settings_.model_cache_size = 1 + seed % 3;
-        io_.restart();
-        run([&, seed](AdvancedModelManager& manager) -> asio::awaitable<void> {
-            std::mt19937 random(seed);
-            const std::vector<std::string> names{
-                "a", "b", "c", "slow.slow_load", "bad.fail_load", "text", "dies.die_in_load"};
-            Crowd crowd;
-            for (int i = 0; i < 300; ++i) {
-                // The slow one seldom, or the test would be slow as well.
-                const std::string& name = names[random() % (random() % 20 == 0 ? names.size() : 3)];
-                auto cancel = std::make_shared<asio::cancellation_signal>();
-                ++crowd.open;
-                asio::co_spawn(io_, visit(manager, crowd, name, random()),
-                               asio::bind_cancellation_slot(cancel->slot(), [&crowd, cancel](std::exception_ptr e) {
-                                   --crowd.open;
-                                   crowd.cancelled += e ? 1 : 0;
-                               }));
-                if (random() % 10 == 0) {
-                    co_await sleep_for(std::chrono::milliseconds(random() % 20));
-                    cancel->emit(asio::cancellation_type::terminal);
-                }
-                if (random() % 4 == 0) co_await sleep_for(std::chrono::milliseconds(random() % 4));
-                EXPECT_LE(n_children(), settings_.model_cache_size);
-                std::size_t warm = 0;
-                for (const auto& entry : manager.status()) {
-                    const bool has_process = entry.state == ModelState::kWarm || entry.state == ModelState::kLoading;
-                    warm += has_process ? 1 : 0;
-                    EXPECT_EQ(entry.state == ModelState::kWarm, entry.pid != 0);
-                    EXPECT_LE(entry.found_warm, entry.requests);
-                }
-                EXPECT_LE(warm, settings_.model_cache_size);
-            }
-            co_await until([&] { return crowd.open == 0; });
-            EXPECT_GT(crowd.leases, 100);
-            EXPECT_GT(crowd.cancelled, 0);
-            EXPECT_GT(crowd.refusals, 0);
-            EXPECT_EQ(manager.open_requests(), 0U);
-        });
-    }
 }
 
 }  // namespace
