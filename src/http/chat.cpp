@@ -92,8 +92,13 @@ asio::awaitable<Result<void>> run_chat(Services& services, Exchange& exchange, a
     }
     const std::unique_ptr<ChatFormat> format = make_format(lease->model());
     ipc::TokenStream stream = lease->engine().submit(std::move(request.generation));
-    Result<void> done = co_await (request.stream ? answer_as_stream(stream, exchange, *format)
-                                                 : answer_whole(stream, exchange, *format));
+    Result<void> done;
+    // Not one conditional expression: g++ 12 destroys the awaitable of the branch that was not taken.
+    if (request.stream) {
+        done = co_await answer_as_stream(stream, exchange, *format);
+    } else {
+        done = co_await answer_whole(stream, exchange, *format);
+    }
     if (done) services.latencies.record(lease->model(), std::chrono::steady_clock::now() - arrived);
     co_return done;
 }

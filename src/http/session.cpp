@@ -97,6 +97,7 @@ void Session::close_if_idle() {
 }
 
 void Session::abort() {
+    aborted_ = true;
     cancellation_.emit(asio::cancellation_type::terminal);
     stream_.cancel();
 }
@@ -166,6 +167,7 @@ asio::awaitable<Session::Next> Session::serve_one() {
 
     watch();
     Result<void> done = co_await handle(**route, exchange);
+    if (aborted_) co_return Next::kClose;
     if (!done && !exchange.answered()) done = co_await exchange.send_error(std::move(done.error()));
     stop_watching();
     if (!done && done.error().code == ErrorCode::kCancelled) co_return Next::kClose;
@@ -190,7 +192,8 @@ asio::awaitable<Session::Next> Session::refuse_unread(error_code failure, std::s
     }
     Exchange exchange({}, *this);
     exchange.family = family_of_path(target);
-    co_return co_await exchange.send_error(std::move(error), status) ? Next::kLinger : Next::kClose;
+    const Result<void> sent = co_await exchange.send_error(std::move(error), status);
+    co_return sent ? Next::kLinger : Next::kClose;
 }
 
 asio::awaitable<Result<void>> Session::handle(const Route& route, Exchange& exchange) {
@@ -198,11 +201,8 @@ asio::awaitable<Result<void>> Session::handle(const Route& route, Exchange& exch
     Result<void> done;
     try {
         done = co_await route.handler(services_, exchange);
-    } catch (const boost::system::system_error& error) {
-        if (error.code() == asio::error::operation_aborted) throw;
-        done = fail(ErrorCode::kInternal, "The server failed to handle the request.");
-        spdlog::error("{} {}: {}", to_string(exchange.request().method), route.path, error.what());
     } catch (const std::exception& error) {
+        if (aborted_) co_return std::unexpected(client_gone());
         done = fail(ErrorCode::kInternal, "The server failed to handle the request.");
         spdlog::error("{} {}: {}", to_string(exchange.request().method), route.path, error.what());
     }

@@ -21,8 +21,8 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
   public:
     Session(boost::asio::ip::tcp::socket socket, Services& services);
 
-    /// Serves until either side closes. Spawn it with slot(): abort() and a client that goes away end it by
-    /// cancellation, with an operation_aborted exception.
+    /// Serves until either side closes. Spawn it with slot(): abort() and a client that goes away end it by cancelling
+    /// what it waits for; an operation_aborted exception may come out of it then.
     [[nodiscard]] boost::asio::awaitable<void> run();
 
     /// Says 503 without reading anything, and closes: for connections over the limit.
@@ -56,6 +56,7 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
     std::uint64_t watch_ = 0;  // tells a late watcher that its request is over
     bool waiting_ = false;     // for a request's first byte
     bool first_ = true;        // no request has come yet
+    bool aborted_ = false;
 };
 
 }  // namespace sutazai::http

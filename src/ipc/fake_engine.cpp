@@ -5,7 +5,7 @@
 // The words of the model file's base name, separated by '.', choose what happens at the load:
 //   slow_load (300 ms) · hang_load · die_in_load (exit code 3) · killed_in_load · fail_load · fail_load_N (the first N
 //   times, as counted in FILE) · early_step (a step before Loaded) · ignore_drain · ignore_eof
-// A text prompt is a command with a number:
+// A text prompt, or the last message of a chat, is a command with a number:
 //   count N (N tokens, one a step) · pace N (the same, a step every millisecond) · die N · abort N · garbage N ·
 //   oversized N · close N · hang N (after N tokens) · strangers N (tokens for a request that nobody sent) ·
 //   burst N (N tokens in one write) · fail N (Failed after N tokens)
@@ -122,7 +122,9 @@ class FakeEngine {
         if (message.has_load()) {
             load(message.load());
         } else if (message.has_submit()) {
-            std::istringstream prompt(message.submit().text());
+            const wire::Submit& submit = message.submit();
+            const bool chat = submit.has_chat() && submit.chat().messages_size() > 0;
+            std::istringstream prompt(chat ? submit.chat().messages().rbegin()->content() : submit.text());
             Running request;
             prompt >> request.command >> request.wanted;
             running_[message.submit().request_id()] = request;

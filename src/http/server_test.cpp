@@ -1,0 +1,439 @@
+#include "http/server.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include "http/test_client.h"
+
+namespace sutazai::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+/// The smallest file that passes for a model: one tensor of four floats.
+std::string small_gguf() {
+    std::string out;
+    const auto put = [&](std::uint64_t value, int n_bytes) {
+        for (int i = 0; i < n_bytes; ++i) out += static_cast<char>(value >> 8 * i);
+    };
+    const auto text = [&](std::string_view value) {
+        put(value.size(), 8);
+        out += value;
+    };
+    out += "GGUF";
+    put(3, 4);
+    put(1, 8);
+    put(1, 8);
+    text("general.architecture");
+    put(8, 4);
+    text("llama");
+    text("w");
+    put(1, 4);
+    put(4, 8);
+    put(0, 4);
+    put(0, 8);
+    out.resize((out.size() + 31) / 32 * 32 + 16);
+    return out;
+}
+
+/// The content of the last message is a command to the fake engine: "count 5" gives the text " t0 t1 t2 t3 t4".
+std::string chat(std::string_view command, std::string_view more = "") {
+    return fmt::format(R"({{"model": "m", "messages": [{{"role": "user", "content": "{}"}}]{}}})", command, more);
+}
+
+constexpr std::string_view kStream = "/api/v1/streaming/chat/stream";
+constexpr std::string_view kCompletions = "/v1/chat/completions";
+
+/// The real server and model manager with a fake engine, on a thread of their own.
+class ServerTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        std::string pattern = (fs::temp_directory_path() / "sutazai-http-XXXXXX").string();
+        folder_ = mkdtemp(pattern.data());
+        std::ofstream(folder_ / "m.gguf", std::ios::binary) << small_gguf();
+        std::ofstream(folder_ / "slow.slow_load.gguf", std::ios::binary) << small_gguf();
+        settings_.port = 0;
+    }
+
+    /// Starts with settings_ as they are by now.
+    void start() {
+        catalog_.emplace(std::map<std::string, std::string>{}, folder_.string(), std::map<std::string, std::string>{});
+        models_.emplace(settings_, *catalog_, SUTAZAI_FAKE_ENGINE);
+        server_.emplace(io_, settings_, *models_, *catalog_);
+        const auto port = server_->listen();
+        ASSERT_TRUE(port) << port.error().message;
+        port_ = *port;
+        thread_ = std::thread([this] { io_.run(); });
+    }
+
+    std::future<void> drain(std::chrono::milliseconds deadline) {
+        auto done = std::make_shared<std::promise<void>>();
+        asio::co_spawn(io_, server_->drain(deadline), [done](std::exception_ptr) { done->set_value(); });
+        return done->get_future();
+    }
+
+    void TearDown() override {
+        if (thread_.joinable()) {
+            EXPECT_EQ(drain(1s).wait_for(5s), std::future_status::ready) << "the server does not drain";
+            asio::co_spawn(io_, models_->drain(1s), [this](std::exception_ptr) { work_.reset(); });
+            thread_.join();
+        }
+        fs::remove_all(folder_);
+    }
+
+    /// Asked on the server's thread, until it is so or a second has passed.
+    bool becomes_true(std::function<bool()> condition) {
+        for (const auto deadline = Clock::now() + 1s; Clock::now() < deadline; std::this_thread::sleep_for(5ms)) {
+            std::promise<bool> answer;
+            asio::post(io_, [&] { answer.set_value(condition()); });
+            if (answer.get_future().get()) return true;
+        }
+        return false;
+    }
+    bool all_requests_end() {
+        return becomes_true([this] { return models_->open_requests() == 0; });
+    }
+
+    Response ask(std::string_view method, std::string_view path, std::string_view body = {},
+                 std::string_view headers = {}) {
+        TestClient client(port_);
+        client.send(request_text(method, path, body, headers));
+        return client.receive(method == "HEAD");
+    }
+
+    fs::path folder_;
+    config::Settings settings_;
+    asio::io_context io_{1};
+    asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
+    std::optional<catalog::Catalog> catalog_;
+    std::optional<models::AdvancedModelManager> models_;
+    std::optional<Server> server_;
+    std::uint16_t port_ = 0;
+    std::thread thread_;
+};
+
+TEST_F(ServerTest, StreamsTheSpecificationsEvents) {
+    start();
+    const Response response = ask("POST", kStream, chat("count 3"));
+    ASSERT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(response.headers.at("content-type"), "text/event-stream");
+    EXPECT_TRUE(response.whole);
+    EXPECT_TRUE(response.body.starts_with(R"(data: {"type": "start", "model": "m", "timestamp": "20)"));
+    const auto complete = response.body.find(R"(data: {"type": "complete", )");
+    const auto last_chunk = response.body.find(R"("is_final": true})");
+    ASSERT_NE(complete, std::string::npos);
+    EXPECT_LT(last_chunk, complete);
+    EXPECT_TRUE(
+        response.body.ends_with(R"("finish_reason": "length", "usage": {"prompt_tokens":3,"completion_tokens":3,)"
+                                R"("total_tokens":6,"prompt_tokens_details":{"cached_tokens":1}}})"
+                                "\n\n"));
+}
+
+TEST_F(ServerTest, AnswersInOnePieceWhenAskedTo) {
+    start();
+    const Response own = ask("POST", kStream, chat("count 3", R"(, "stream": false)"));
+    EXPECT_EQ(own.status, 200);
+    EXPECT_TRUE(own.body.starts_with(R"({"model": "m", "content": " t0 t1 t2", "finish_reason": "length")"))
+        << own.body;
+    const Response openai = ask("POST", kCompletions, chat("count 2"));
+    EXPECT_EQ(openai.status, 200);
+    EXPECT_NE(openai.body.find(R"("message":{"role":"assistant","content":" t0 t1")"), std::string::npos)
+        << openai.body;
+    EXPECT_EQ(openai.headers.at("content-type"), "application/json");
+}
+
+TEST_F(ServerTest, StreamsOpenAiChunks) {
+    start();
+    const Response response =
+        ask("POST", kCompletions, chat("count 2", R"(, "stream": true, "stream_options": {"include_usage": true})"));
+    EXPECT_EQ(response.status, 200);
+    EXPECT_NE(response.body.find(R"("delta":{"role":"assistant")"), std::string::npos);
+    EXPECT_NE(response.body.find(R"("choices":[],"usage":{"prompt_tokens":3)"), std::string::npos) << response.body;
+    EXPECT_TRUE(response.body.ends_with("data: [DONE]\n\n"));
+}
+
+TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrderOnOneConnection) {
+    start();
+    TestClient client(port_);
+    client.send(request_text("GET", "/health") + request_text("POST", kCompletions, chat("count 1")) +
+                request_text("POST", kStream, chat("count 2")) + request_text("GET", "/nowhere") +
+                request_text("HEAD", "/health") + request_text("GET", "/v1/models/m"));
+    EXPECT_EQ(client.receive().body, R"({"status": "ok"})");
+    EXPECT_NE(client.receive().body.find("chat.completion"), std::string::npos);
+    EXPECT_NE(client.receive().body.find("complete"), std::string::npos);
+    EXPECT_EQ(client.receive().status, 404);
+    const Response head = client.receive(true);
+    EXPECT_EQ(head.status, 200);
+    EXPECT_EQ(head.headers.at("content-length"), "16");
+    EXPECT_TRUE(client.receive().body.starts_with(R"({"id":"m","object":"model")"));
+    client.send("GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(client.receive().headers.at("connection"), "close");
+    EXPECT_TRUE(client.ends_within(1s));
+}
+
+TEST_F(ServerTest, RefusesInTheShapeOfTheFamily) {
+    start();
+    const Response missing = ask("GET", "/v1/none");
+    EXPECT_EQ(missing.status, 404);
+    EXPECT_NE(missing.body.find(R"("param":null)"), std::string::npos);
+    const Response method = ask("GET", kStream);
+    EXPECT_EQ(method.status, 405);
+    EXPECT_EQ(method.headers.at("allow"), "POST, OPTIONS");
+    const Response field = ask("POST", kStream, chat("count 1", R"(, "temperature": 3.5)"));
+    EXPECT_EQ(field.status, 422);
+    EXPECT_NE(field.body.find("temperature must be between 0 and 2 (got 3.5)"), std::string::npos);
+    EXPECT_EQ(ask("POST", kCompletions, chat("count 1", R"(, "temperature": 3.5)")).status, 400);
+    const Response model = ask("POST", kCompletions, R"({"model":"x","messages":[{"role":"user","content":"hi"}]})");
+    EXPECT_EQ(model.status, 404);
+    EXPECT_NE(model.body.find("model_not_found"), std::string::npos) << model.body;
+    EXPECT_EQ(ask("GET", "/v1/models/x").status, 404);
+    TestClient client(port_);
+    client.send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
+        "Content-Length: 2\r\n\r\n{}");
+    EXPECT_EQ(client.receive().status, 415);
+}
+
+TEST_F(ServerTest, AStreamThatFailsBeforeItsFirstTokenIsRefused) {
+    start();
+    const Response response = ask("POST", kStream, chat("fail 0"));
+    EXPECT_EQ(response.status, 400);
+    EXPECT_NE(response.body.find("too long"), std::string::npos) << response.body;
+    EXPECT_EQ(response.headers.at("retry-after"), "2");
+}
+
+TEST_F(ServerTest, AnEngineThatDiesEndsItsStreamsWithAnError) {
+    start();
+    TestClient client(port_);
+    client.send(request_text("POST", kStream, chat("pace 1000000")));
+    ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; }));
+    EXPECT_TRUE(client.receive_some().starts_with("HTTP/1.1 200"));
+    int pid = 0;
+    becomes_true([&] {
+        for (const models::ModelStatus& model : models_->status()) pid = std::max(pid, model.pid);
+        return true;
+    });
+    kill(pid, SIGKILL);
+    const auto killed = Clock::now();
+    std::string rest;
+    while (!rest.ends_with("\r\n0\r\n\r\n")) {
+        const std::string more = client.receive_some();
+        ASSERT_FALSE(more.empty()) << rest;
+        rest += more;
+    }
+    EXPECT_LT(Clock::now() - killed, 1s);
+    EXPECT_NE(rest.find(R"(data: {"type": "error", "error": ")"), std::string::npos) << rest;
+    client.send(request_text("POST", kStream, chat("count 1")));
+    EXPECT_EQ(client.receive().status, 200) << "the same connection, an engine started again";
+}
+
+TEST_F(ServerTest, AClientThatLeavesFreesItsWork) {
+    start();
+    for (const std::string_view path : {kStream, kCompletions}) {
+        TestClient client(port_);
+        client.send(request_text("POST", path, chat("pace 1000000")));
+        ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; })) << path;
+        client.close();
+        EXPECT_TRUE(all_requests_end()) << path;
+    }
+    TestClient waiting(port_);
+    waiting.send(request_text("POST", kCompletions,
+                              R"({"model":"slow.slow_load","messages":[{"role":"user","content":"pace 100000"}]})"));
+    std::this_thread::sleep_for(50ms);
+    waiting.close();
+    EXPECT_EQ(ask("GET", "/health").status, 200);
+    std::this_thread::sleep_for(500ms);
+    EXPECT_TRUE(all_requests_end()) << "left while the model was loading";
+}
+
+TEST_F(ServerTest, LimitsBodiesAndHeads) {
+    settings_.max_body_bytes = 1024;
+    settings_.max_header_bytes = 1024;
+    start();
+    EXPECT_EQ(ask("POST", kStream, std::string(1025, ' ')).status, 413);
+    EXPECT_EQ(ask("POST", kStream, std::string(1024, ' ')).status, 422) << "just fits, and is no JSON";
+    TestClient chunked(port_);
+    chunked.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 64; ++i) chunked.send("40\r\n" + std::string(64, ' ') + "\r\n");
+    const Response response = chunked.receive();
+    EXPECT_EQ(response.status, 413);
+    EXPECT_NE(response.body.find(R"("param":null)"), std::string::npos) << "OpenAI's shape";
+    TestClient head(port_);
+    head.send("GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(2000, 'x') + "\r\n\r\n");
+    EXPECT_EQ(head.receive().status, 431);
+    TestClient announced(port_);
+    announced.send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+        "Content-Length: 99999999999\r\n\r\n");
+    EXPECT_EQ(announced.receive().status, 413) << "before a byte of it was sent";
+}
+
+TEST_F(ServerTest, ReadsChunkedBodiesAndAsksForExpectedOnes) {
+    start();
+    const std::string body = chat("count 1");
+    TestClient client(port_);
+    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send(fmt::format("{:x};note=1\r\n{}\r\n", 10, body.substr(0, 10)));
+    client.send(fmt::format("{:x}\r\n{}\r\n0\r\n\r\n", body.size() - 10, body.substr(10)));
+    EXPECT_EQ(client.receive().status, 200);
+    client.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+                            kCompletions, body.size()));
+    EXPECT_EQ(client.receive().status, 100);
+    client.send(body);
+    EXPECT_EQ(client.receive().status, 200);
+}
+
+TEST_F(ServerTest, MalformedHttpIsRefused) {
+    start();
+    for (const char* bytes :
+         {"GARBAGE\r\n\r\n", "GET /health HTTP/3.0\r\nHost: localhost\r\n\r\n", "GET /health HTTP/1.1\r\n\r\n",
+          "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+          "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
+          "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"}) {
+        TestClient client(port_);
+        client.send(bytes);
+        EXPECT_EQ(client.receive().status, 400) << bytes;
+    }
+}
+
+TEST_F(ServerTest, SlowSendersAndIdleConnectionsAreCut) {
+    settings_.read_timeout_s = 1;
+    settings_.idle_timeout_s = 1;
+    start();
+    TestClient idle(port_);
+    idle.send(request_text("GET", "/health"));
+    EXPECT_EQ(idle.receive().status, 200);
+    TestClient loris(port_);
+    TestClient silent(port_);
+    const auto begun = Clock::now();
+    const std::string request = request_text("GET", "/health", "", "X-Slow: 123456789012345678901234567890\r\n");
+    for (const char byte : request) {
+        if (Clock::now() - begun > 3s || !loris.send({&byte, 1})) break;
+        std::this_thread::sleep_for(50ms);
+    }
+    EXPECT_LT(Clock::now() - begun, 3s) << "each byte bought more time";
+    EXPECT_TRUE(idle.ends_within(1s));
+    EXPECT_TRUE(silent.ends_within(1s));
+}
+
+TEST_F(ServerTest, AReaderThatTakesNothingIsCut) {
+    settings_.write_timeout_s = 1;
+    start();
+    TestClient client(port_, 4096);
+    for (int i = 0; i < 8; ++i) client.send(request_text("POST", kStream, chat("burst 200000")));
+    std::this_thread::sleep_for(4s);
+    int whole = 0;
+    while (client.receive().whole) ++whole;
+    EXPECT_LT(whole, 8);
+}
+
+TEST_F(ServerTest, ConnectionsOverTheLimitAreToldSo) {
+    settings_.max_connections = 2;
+    start();
+    TestClient one(port_);
+    auto two = std::make_unique<TestClient>(port_);
+    one.send(request_text("GET", "/health"));
+    EXPECT_EQ(one.receive().status, 200);
+    two->send(request_text("GET", "/health"));
+    EXPECT_EQ(two->receive().status, 200);
+    const Response refused = ask("GET", "/health");
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.headers.at("retry-after"), "1");
+    two.reset();
+    int status = 0;
+    for (int i = 0; i < 100 && status != 200; ++i) {
+        std::this_thread::sleep_for(10ms);
+        status = ask("GET", "/health").status;
+    }
+    EXPECT_EQ(status, 200);
+}
+
+TEST_F(ServerTest, KeysAreAskedForEverywhereButOnHealth) {
+    settings_.api_keys = {"secret"};
+    start();
+    EXPECT_EQ(ask("GET", "/health").status, 200);
+    EXPECT_EQ(ask("GET", "/ready").status, 503) << "no model is warm yet";
+    for (const char* path : {"/v1/models", "/api/v1/streaming/performance/metrics", "/no/such/route"}) {
+        const Response response = ask("GET", path);
+        EXPECT_EQ(response.status, 401) << path;
+        EXPECT_EQ(response.headers.at("www-authenticate"), "Bearer");
+    }
+    EXPECT_EQ(ask("GET", "/v1/models", "", "Authorization: Bearer secret\r\n").status, 200);
+    EXPECT_EQ(ask("GET", "/v1/models", "", "X-API-Key: secret\r\n").status, 200);
+    EXPECT_EQ(ask("GET", "/v1/models", "", "X-API-Key: guess\r\n").status, 401);
+}
+
+TEST_F(ServerTest, OtherSitesAreKeptOut) {
+    settings_.allowed_origins = {"https://app.example"};
+    start();
+    TestClient rebound(port_);
+    rebound.send("GET /health HTTP/1.1\r\nHost: rebound.example\r\n\r\n");
+    EXPECT_EQ(rebound.receive().status, 403);
+    EXPECT_EQ(ask("GET", "/v1/models", "", "Origin: https://evil.example\r\n").status, 403);
+    const Response listed = ask("GET", "/v1/models", "", "Origin: https://app.example\r\n");
+    EXPECT_EQ(listed.status, 200);
+    EXPECT_EQ(listed.headers.at("access-control-allow-origin"), "https://app.example");
+    const Response preflight = ask("OPTIONS", kCompletions, "",
+                                   "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n"
+                                   "Access-Control-Request-Headers: content-type,x-stainless-lang\r\n");
+    EXPECT_EQ(preflight.status, 204);
+    EXPECT_EQ(preflight.headers.at("access-control-allow-methods"), "POST, OPTIONS");
+    EXPECT_EQ(preflight.headers.at("access-control-allow-headers"), "content-type,x-stainless-lang");
+}
+
+TEST_F(ServerTest, SwitchesAreKept) {
+    settings_.streaming_enabled = false;
+    settings_.performance_monitoring = false;
+    start();
+    const Response stream = ask("POST", kStream, chat("count 1"));
+    EXPECT_EQ(stream.status, 403);
+    EXPECT_NE(stream.body.find("STREAMING_ENABLED"), std::string::npos);
+    EXPECT_EQ(ask("POST", kStream, chat("count 1", R"(, "stream": false)")).status, 200);
+    EXPECT_EQ(ask("GET", "/api/v1/streaming/performance/metrics").status, 403);
+    EXPECT_EQ(ask("GET", "/ready").status, 200) << "the model is warm by now";
+}
+
+TEST_F(ServerTest, DrainingLetsStreamsFinishAndTakesNothingNew) {
+    start();
+    TestClient idle(port_);
+    idle.send(request_text("GET", "/health"));
+    EXPECT_EQ(idle.receive().status, 200);
+    TestClient busy(port_);
+    busy.send(request_text("POST", kStream, chat("pace 300")) + request_text("GET", "/health"));
+    ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; }));
+    const std::future<void> drained = drain(5s);
+    EXPECT_TRUE(idle.ends_within(1s));
+    const Response response = busy.receive();
+    EXPECT_TRUE(response.whole);
+    EXPECT_NE(response.body.find(R"("type": "complete")"), std::string::npos);
+    EXPECT_EQ(drained.wait_for(1s), std::future_status::ready);
+    EXPECT_THROW(TestClient{port_}, std::runtime_error);
+}
+
+TEST_F(ServerTest, DrainingCutsWhatTakesTooLong) {
+    start();
+    TestClient busy(port_);
+    busy.send(request_text("POST", kStream, chat("pace 1000000")));
+    ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; }));
+    EXPECT_EQ(drain(100ms).wait_for(1s), std::future_status::ready);
+    EXPECT_FALSE(busy.receive().whole);
+    EXPECT_TRUE(all_requests_end());
+}
+
+}  // namespace
+}  // namespace sutazai::http
