@@ -32,7 +32,6 @@ namespace {
 
 namespace asio = boost::asio;
 using namespace asio::experimental::awaitable_operators;
-using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 /// Time for cut streams to hand their error on.
@@ -106,12 +105,11 @@ asio::awaitable<void> warm_up(const config::Settings& settings, const catalog::C
     }
 }
 
+/// Past the deadline the engines go first, so that the sessions can still tell their clients why.
 asio::awaitable<void> drain(const config::Settings& settings, http::Server& server,
                             models::AdvancedModelManager& models) {
-    const auto deadline = Clock::now() + std::chrono::seconds(settings.drain_timeout_s);
-    co_await server.drain(std::chrono::seconds(settings.drain_timeout_s));
-    co_await models.drain(std::max(std::chrono::duration_cast<milliseconds>(deadline - Clock::now()), milliseconds(0)));
-    co_await server.drain(kLastWords);
+    const milliseconds limit = std::chrono::seconds(settings.drain_timeout_s);
+    co_await (models.drain(limit) && server.drain(limit + kLastWords));
 }
 
 asio::awaitable<void> drain_on_signal(const config::Settings& settings, http::Server& server,

@@ -42,7 +42,7 @@ std::map<std::string, std::string> scan(const std::string& folder) {
     return models;
 }
 
-std::string absolute(const std::string& path) {
+std::string absolute(std::string path) {
     if (path.empty()) return path;
     std::error_code error;
     const fs::path whole = fs::absolute(path, error);
@@ -50,7 +50,7 @@ std::string absolute(const std::string& path) {
 }
 
 std::map<std::string, std::string> absolute(std::map<std::string, std::string> models) {
-    for (auto& [name, path] : models) path = absolute(path);
+    for (auto& [name, path] : models) path = absolute(std::move(path));
     return models;
 }
 
@@ -66,7 +66,7 @@ bool is_valid_model_name(std::string_view name) {
 Catalog::Catalog(std::map<std::string, std::string> named, std::string models_dir,
                  std::map<std::string, std::string> bundled, std::string preferred)
     : named_(absolute(std::move(named))),
-      models_dir_(absolute(models_dir)),
+      models_dir_(absolute(std::move(models_dir))),
       bundled_(absolute(std::move(bundled))),
       preferred_(std::move(preferred)) {}
 

@@ -46,6 +46,12 @@ int report(const Error& error) {
     return 1;
 }
 
+/// CLI11 would repeat the range in each help line.
+template <typename T>
+CLI::Validator in_range(T least, T most) {
+    return CLI::Range(least, most).description("");
+}
+
 /// The prompt from the command line or from a standard input that is no terminal; nullopt for a conversation.
 std::optional<std::string> read_prompt(const RunFlags& flags) {
     if (!flags.prompt.empty()) return fmt::format("{}", fmt::join(flags.prompt, " "));
@@ -133,23 +139,28 @@ void add_run_command(CLI::App& parent, std::map<std::string, std::string>& flags
         ->type_name("");
     app->add_option("--system", run->system, "System message")->type_name("TEXT");
     app->add_option("--temperature", sampling.temperature, "0 to 2; 0 takes the most likely token")
-        ->check(CLI::Range(0.0F, 2.0F))
+        ->check(in_range(0.0F, 2.0F))
+        ->type_name("X")
         ->capture_default_str();
     app->add_option("--top-k", sampling.top_k, "0 keeps all tokens")
-        ->check(CLI::Range(0, INT32_MAX))
+        ->check(in_range(0, INT32_MAX))
+        ->type_name("N")
         ->capture_default_str();
     app->add_option("--top-p", sampling.top_p, "Above 0, to 1")
-        ->check(CLI::Range(0.000001F, 1.0F))
+        ->check(in_range(0.000001F, 1.0F))
+        ->type_name("X")
         ->capture_default_str();
-    app->add_option("--min-p", sampling.min_p, "0 to 1")->check(CLI::Range(0.0F, 1.0F))->capture_default_str();
+    app->add_option("--min-p", sampling.min_p, "0 to 1")
+        ->check(in_range(0.0F, 1.0F))
+        ->type_name("X")
+        ->capture_default_str();
     app->add_option("--repeat-penalty", sampling.repeat_penalty, "Above 0, to 2; 1 is off")
-        ->check(CLI::Range(0.000001F, 2.0F))
+        ->check(in_range(0.000001F, 2.0F))
+        ->type_name("X")
         ->capture_default_str();
-    app->add_option("--seed", sampling.seed, "Random when not given")
-        ->check(CLI::Range(0U, UINT32_MAX))
-        ->type_name("N");
+    app->add_option("--seed", sampling.seed, "Random when not given")->check(in_range(0U, UINT32_MAX))->type_name("N");
     app->add_option("--max-tokens", run->request.max_tokens, "Longest answer; by default until the context is full")
-        ->check(CLI::Range(1, INT32_MAX))
+        ->check(in_range(1, INT32_MAX))
         ->type_name("N");
     app->add_option("--stop", run->request.stop, "End the answer before this text; may be repeated")
         ->allow_extra_args(false)

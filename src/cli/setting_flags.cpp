@@ -54,7 +54,7 @@ void add_setting_flags(CLI::App& app, std::map<std::string, std::string>& flags)
         } else {
             option = app.add_option_function<std::string>(
                 setting.flag, [&flags, name = setting.name](const std::string& value) { flags[name] = value; }, help);
-            option->type_name("");
+            option->take_last()->type_name("");
         }
         option->group("Settings");
     }

@@ -9,7 +9,8 @@
 /// Settings on the command line, and where the other ones come from.
 namespace sutazai::cli {
 
-/// Adds one option for each setting. The values given land in `flags`, which outlives the parsing.
+/// Adds one option for each setting; of one that is repeated the last value counts, but --model adds up. The values
+/// given land in `flags`, which outlives the parsing.
 void add_setting_flags(CLI::App& app, std::map<std::string, std::string>& flags);
 
 /// The settings from `flags`, this process's environment and the file .env of the working directory, if there is one.

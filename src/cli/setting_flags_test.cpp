@@ -36,9 +36,10 @@ TEST(SettingFlags, ModelMayBeRepeatedAndTakesOneWordEachTime) {
     EXPECT_EQ(line.rest, (std::vector<std::string>{"some", "words"}));
 }
 
-TEST(SettingFlags, OthersMayNotBeRepeated) {
+TEST(SettingFlags, TheLastOfOthersCounts) {
     Line line;
-    EXPECT_THROW(line.parse({"--port", "1", "--port", "2"}), CLI::ParseError);
+    line.parse({"--port", "1", "--port", "2"});
+    EXPECT_EQ(line.flags, (std::map<std::string, std::string>{{"PORT", "2"}}));
 }
 
 TEST(SettingFlags, UnknownOnesAreErrors) {

@@ -34,8 +34,7 @@ int readiness_of(int fd) {
 
 }  // namespace
 
-LineReader::LineReader(asio::any_io_executor executor, int fd)
-    : fd_(fd), watch_(std::move(executor), readiness_of(fd)) {}
+LineReader::LineReader(const asio::any_io_executor& executor, int fd) : fd_(fd), watch_(executor, readiness_of(fd)) {}
 
 asio::awaitable<std::optional<std::string>> LineReader::next() {
     for (;;) {

@@ -16,7 +16,7 @@ namespace sutazai::cli {
 class LineReader {
   public:
     /// `fd` can be waited for (a terminal, pipe or socket; not a plain file) and outlives the reader.
-    LineReader(boost::asio::any_io_executor executor, int fd);
+    LineReader(const boost::asio::any_io_executor& executor, int fd);
 
     /// The next line without its end, or nullopt at the end of the input. Cancelling the awaiting coroutine loses
     /// nothing.

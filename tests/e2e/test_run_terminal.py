@@ -1,0 +1,111 @@
+"""`sutazai run` at a terminal: a conversation."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import subprocess
+import termios
+import time
+
+import pytest
+
+import harness
+
+PROMPT = b">>> "
+
+
+class Terminal:
+    """`sutazai run` with a pseudo-terminal of its own, whose keys are typed and whose screen is read here."""
+
+    def __init__(self, folder, *arguments: str):
+        self.folder = folder
+        self.keyboard, screen = pty.openpty()
+
+        def take_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.process = subprocess.Popen(
+            [harness.BINARY, "run", *arguments],
+            cwd=folder,
+            env=harness.clean_environment(SUTAZAI_HOME=str(folder / "home"), TERM="xterm"),
+            stdin=screen,
+            stdout=screen,
+            stderr=screen,
+            preexec_fn=take_terminal,
+        )
+        os.close(screen)
+        self.seen = b""
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.keyboard, keys)
+
+    def read_until(self, what: bytes, seconds: float = 20) -> bytes:
+        """Everything up to and with `what`, which is then forgotten."""
+        deadline = time.monotonic() + seconds * harness.SLOWDOWN
+        while what not in self.seen:
+            left = deadline - time.monotonic()
+            assert left > 0, f"waited for {what!r}, saw {self.seen!r}"
+            if select.select([self.keyboard], [], [], left)[0]:
+                try:
+                    self.seen += os.read(self.keyboard, 65536)
+                except OSError:  # the other end is closed
+                    assert what in self.seen, f"ended before {what!r}, saw {self.seen!r}"
+        head, _, self.seen = self.seen.partition(what)
+        return head + what
+
+    def end(self) -> int:
+        return self.process.wait(20 * harness.SLOWDOWN)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.keyboard)
+
+
+@pytest.fixture
+def conversation(tmp_path, toy):
+    started = []
+
+    def start(*arguments: str) -> Terminal:
+        terminal = Terminal(tmp_path, "--model", toy, "toy", *arguments)
+        started.append(terminal)
+        terminal.read_until(PROMPT)
+        return terminal
+
+    yield start
+    for terminal in started:
+        engines = harness.engines_of(terminal.process.pid, tmp_path)
+        terminal.close()
+        assert not any(harness.is_running(pid) for pid in engines)
+
+
+def test_a_conversation(conversation):
+    terminal = conversation("--max-tokens", "8")
+    engines = harness.engines_of(terminal.process.pid, terminal.folder)
+    assert len(engines) == 1
+    for question in (b"Hello", b"And again"):
+        terminal.type(question + b"\r")
+        assert re.search(rb"\S", terminal.read_until(PROMPT).removeprefix(question).removesuffix(PROMPT))
+    terminal.type(b"/clear\r")
+    terminal.read_until(PROMPT)
+    terminal.type(b"/bye\r")
+    assert terminal.end() == 0
+    assert not harness.is_running(engines[0])
+
+
+def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(conversation):
+    terminal = conversation("--context-tokens", "131072")
+    for _ in range(2):
+        terminal.type(b"Tell me a very long story\r")
+        terminal.read_until(b"story\r\n")
+        time.sleep(0.2)
+        terminal.type(b"\x03")
+        terminal.read_until(PROMPT, 5)
+    terminal.type(b"\x03")  # at the prompt it only starts a new one
+    terminal.read_until(PROMPT, 5)
+    terminal.type(b"\x04")
+    assert terminal.end() == 0
