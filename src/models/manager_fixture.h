@@ -86,8 +86,8 @@ class ManagerFixture : public testing::Test {
         }
         std::ofstream(folder_ / "text.gguf") << "this is no model";
         settings_.model_cache_size = 2;
-        tuning_.first_backoff = 100ms;
-        tuning_.longest_backoff = 200ms;
+        tuning_.first_backoff = 200ms;
+        tuning_.longest_backoff = 400ms;
         tuning_.eviction_deadline = 300ms;
         tuning_.engine_arguments = {"--log", log().string()};
     }
