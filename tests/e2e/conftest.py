@@ -13,13 +13,18 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory):
-    """model_file(seed): a toy model of random weights (2 layers, a small real tokenizer, a chat template)."""
+    """model_file(seed): a toy model of random weights (2 layers, a small real tokenizer, a chat template).
+
+    Full precision, because quantised kernels round differently with the shape of a batch, by enough to change which of
+    two likely tokens is the greedy one.
+    """
     folder = tmp_path_factory.mktemp("models")
 
-    def make(seed: int = 1, arch: str = "llama", quant: str = "q8_0") -> pathlib.Path:
-        path = folder / f"toy-{arch}-{quant}-{seed}.gguf"
+    def make(seed: int = 1, arch: str = "llama", quant: str = "f32", context: int = 8192) -> pathlib.Path:
+        path = folder / f"toy-{arch}-{quant}-{context}-{seed}.gguf"
         if not path.exists():
-            arguments = ["--arch", arch, "--preset", "toy", "--quant", quant, "--seed", str(seed), "--output", str(path)]
+            arguments = ["--arch", arch, "--preset", "toy", "--quant", quant, "--seed", str(seed),
+                         "--context", str(context), "--output", str(path)]  # fmt: skip
             made = harness.run_binary("model", "synth", *arguments, folder=folder)
             assert made.returncode == 0, made.stderr
             assert path.stat().st_size > 100_000
@@ -32,6 +37,12 @@ def model_file(tmp_path_factory):
 def toy(model_file) -> str:
     """The --model argument of the usual toy model."""
     return f"toy={model_file()}"
+
+
+@pytest.fixture(scope="session")
+def endless(model_file) -> str:
+    """The --model argument of a model whose context takes many seconds to fill; needs CONTEXT_TOKENS=ENDLESS."""
+    return f"endless={model_file(context=int(harness.ENDLESS))}"
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,9 @@ BINARY = os.environ.get("SUTAZAI_BIN", "")
 #: How much longer things may take than in an optimised build (sanitizers: several times).
 SLOWDOWN = float(os.environ.get("E2E_SLOWDOWN", "1"))
 
+#: The context of the model "endless", in tokens, as a setting's value.
+ENDLESS = "131072"
+
 STREAM_PATH = "/api/v1/streaming/chat/stream"
 COMPLETIONS_PATH = "/v1/chat/completions"
 
@@ -113,7 +116,9 @@ def user(content: str) -> list[dict]:
 class Server:
     """One `sutazai serve` in its own process group."""
 
-    def __init__(self, folder: pathlib.Path, *arguments: str, environment: dict[str, str] | None = None):
+    def __init__(
+        self, folder: pathlib.Path, *arguments: str, host: str = "127.0.0.1", environment: dict[str, str] | None = None
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.log_path = folder / "server.log"
@@ -121,7 +126,7 @@ class Server:
         self._log = open(self.log_path, "wb")
         settings = {"SUTAZAI_HOME": str(folder / "home"), **(environment or {})}
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--host", "127.0.0.1", "--port", "0", *arguments],
+            [BINARY, "serve", "--host", host, "--port", "0", *arguments],
             cwd=folder,
             env=clean_environment(**settings),
             stdin=subprocess.DEVNULL,
@@ -192,6 +197,12 @@ class Server:
         assert last["type"] == "complete", events[-3:]
         text = "".join(event["content"] for event in events if event["type"] == "chunk")
         return Answer(text, last["finish_reason"], last["usage"], events)
+
+    def settled_chat(self, messages, **fields) -> Answer:
+        """The answer of a repetition. The first request computes its whole prompt, later ones start from what is kept
+        of it; batches of another shape round differently, so only repetitions are alike to the bit."""
+        self.chat(messages, **fields)
+        return self.chat(messages, **fields)
 
     def stop(self) -> None:
         """Ends the server with SIGTERM and holds it to a clean end: exit code 0 and no engine left."""

@@ -13,9 +13,9 @@ SHORT = {"temperature": 0, "max_tokens": 8, "ignore_eos": True}
 
 
 @pytest.fixture
-def roomy(start_server, toy):
+def roomy(start_server, endless):
     """A server whose streams can run for many seconds."""
-    return start_server("--model", toy, CONTEXT_TOKENS="65536", BATCH_SIZE="2")
+    return start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="2")
 
 
 def test_killing_the_engine_in_mid_stream(roomy):
@@ -42,7 +42,7 @@ def test_killing_the_engine_in_mid_stream(roomy):
 
 
 def test_killing_the_engine_reaches_openai_streams(roomy):
-    body = {"model": "toy", "messages": harness.user("Hello"), "stream": True, **LONG}
+    body = {"model": "endless", "messages": harness.user("Hello"), "stream": True, **LONG}
     with roomy.client.stream("POST", roomy.url + harness.COMPLETIONS_PATH, json=body) as response:
         events = harness.iterate_sse(response.iter_raw())
         for _ in range(5):

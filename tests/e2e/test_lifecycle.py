@@ -21,8 +21,8 @@ def test_health_and_readiness(server):
         assert response.json()["status"]
 
 
-def test_sigterm_lets_running_streams_finish(start_server, toy):
-    server = start_server("--model", toy, CONTEXT_TOKENS="16384", BATCH_SIZE="2")
+def test_sigterm_lets_running_streams_finish(start_server, endless):
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="2")
     with server.stream("Hello", temperature=0, max_tokens=2000, ignore_eos=True) as response:
         events = harness.iterate_sse(response.iter_raw())
         for _ in range(4):
@@ -47,8 +47,8 @@ def test_sigterm_lets_running_streams_finish(start_server, toy):
     assert server.engines() == []
 
 
-def test_the_drain_has_a_deadline(start_server, toy):
-    server = start_server("--model", toy, CONTEXT_TOKENS="131072", BATCH_SIZE="1", DRAIN_TIMEOUT_S="1")
+def test_the_drain_has_a_deadline(start_server, endless):
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", DRAIN_TIMEOUT_S="1")
     with server.stream("Hello", temperature=0, max_tokens=130_000, ignore_eos=True) as response:
         events = harness.iterate_sse(response.iter_raw())
         for _ in range(4):
@@ -97,9 +97,9 @@ def test_sigterm_while_a_model_loads(model_file, tmp_path):
             server.kill()
 
 
-def test_a_client_that_goes_away_frees_its_place(start_server, toy):
+def test_a_client_that_goes_away_frees_its_place(start_server, endless):
     """With room for one sequence only, the next request can be answered only when the first is gone."""
-    server = start_server("--model", toy, CONTEXT_TOKENS="131072", BATCH_SIZE="1")
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1")
     for _ in range(3):
         with server.stream("Hello", temperature=0, max_tokens=130_000, ignore_eos=True) as response:
             events = harness.iterate_sse(response.iter_raw())
@@ -110,8 +110,8 @@ def test_a_client_that_goes_away_frees_its_place(start_server, toy):
         assert time.monotonic() - at < 1 * harness.SLOWDOWN
 
 
-def test_a_client_that_goes_away_while_waiting_frees_its_place(start_server, toy):
-    server = start_server("--model", toy, CONTEXT_TOKENS="131072", BATCH_SIZE="1", MAX_QUEUE="1")
+def test_a_client_that_goes_away_while_waiting_frees_its_place(start_server, endless):
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", MAX_QUEUE="1")
     body = {"messages": harness.user("Hello"), "max_tokens": 130_000, "ignore_eos": True}
     with server.stream("Hello", max_tokens=130_000, ignore_eos=True) as running:
         events = harness.iterate_sse(running.iter_raw())
@@ -123,8 +123,8 @@ def test_a_client_that_goes_away_while_waiting_frees_its_place(start_server, toy
     assert server.chat("Hello", **SHORT).usage["completion_tokens"] == 8
 
 
-def test_a_slow_reader_holds_nobody_up(start_server, toy):
-    server = start_server("--model", toy, CONTEXT_TOKENS="131072", BATCH_SIZE="4")
+def test_a_slow_reader_holds_nobody_up(start_server, endless):
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="4")
     with server.stream("Hello", temperature=0, max_tokens=20_000, ignore_eos=True) as slow:
         events = harness.iterate_sse(slow.iter_raw())
         next(events), next(events)

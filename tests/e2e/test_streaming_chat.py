@@ -66,7 +66,7 @@ def test_text_arrives_while_it_is_written(server):
 
 
 def test_without_a_stream_there_is_one_object(server):
-    streamed = server.chat("Same question", **GREEDY)
+    streamed = server.settled_chat("Same question", **GREEDY)
     response = server.post(harness.STREAM_PATH, {"messages": harness.user("Same question"), "stream": False, **GREEDY})
     assert response.status_code == 200
     assert response.headers["content-type"].split(";")[0] == "application/json"
