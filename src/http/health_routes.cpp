@@ -10,7 +10,9 @@ asio::awaitable<Result<void>> get_health(Services& /*services*/, Exchange& excha
 }
 
 asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange) {
-    const bool ready = !services.draining && services.models.any_warm();
+    // Without a warm-up models are loaded by the first request, and that one must be let through.
+    const bool can_serve = services.models.any_warm() || !services.settings.cache_warmup_on_startup;
+    const bool ready = can_serve && !services.draining;
     co_return co_await exchange.send_json(ready ? 200 : 503, readiness(ready, services.models.status()));
 }
 

@@ -160,8 +160,8 @@ def test_run_ends_cleanly_on_ctrl_c(tmp_path, toy):
 
 
 def test_a_wide_binding_without_keys_is_warned_of(tmp_path, toy):
-    def start(*arguments: str, **settings: str) -> str:
-        server = harness.Server(tmp_path / f"wide{len(arguments)}{len(settings)}", "--model", toy, *arguments, environment=settings)
+    def start(host: str, **settings: str) -> str:
+        server = harness.Server(tmp_path / f"{host}{len(settings)}", "--model", toy, host=host, environment=settings)
         try:
             server.wait_for_port()
             server.stop()
@@ -169,6 +169,6 @@ def test_a_wide_binding_without_keys_is_warned_of(tmp_path, toy):
             server.kill()
         return server.log().lower()
 
-    assert "api_keys" in start("--host", "0.0.0.0")
-    assert "api_keys" not in start("--host", "0.0.0.0", API_KEYS="one")
-    assert "api_keys" not in start()
+    assert "api_keys" in start("0.0.0.0")
+    assert "api_keys" not in start("0.0.0.0", API_KEYS="one")
+    assert "api_keys" not in start("127.0.0.1")
