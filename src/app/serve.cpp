@@ -36,6 +36,8 @@ using std::chrono::milliseconds;
 
 /// Time for cut streams to hand their error on.
 constexpr milliseconds kLastWords{500};
+/// Supervisors may signal a process and its group: what comes so soon after the first signal is still that one.
+constexpr milliseconds kOneSignal{100};
 
 int report(const Error& error) {
     fmt::print(stderr, "sutazai: {}\n", error.message);
@@ -99,9 +101,8 @@ asio::awaitable<void> warm_up(const config::Settings& settings, const catalog::C
     names.resize(std::min(names.size(), room));
     for (const auto& name : names) {
         const auto warmed = co_await models.warm(name);
-        if (warmed) continue;
-        if (warmed.error().code == ErrorCode::kUnavailable) co_return;  // draining by now
-        spdlog::error("model {}: {}", name, warmed.error().message);
+        // What else goes wrong the manager has logged.
+        if (!warmed && warmed.error().code == ErrorCode::kUnavailable) co_return;  // draining by now
     }
 }
 
@@ -112,13 +113,20 @@ asio::awaitable<void> drain(const config::Settings& settings, http::Server& serv
     co_await (models.drain(limit) && server.drain(limit + kLastWords));
 }
 
+asio::awaitable<void> second_signal(asio::signal_set& signals) {
+    const auto first = std::chrono::steady_clock::now();
+    do {
+        co_await signals.async_wait(asio::use_awaitable);
+    } while (std::chrono::steady_clock::now() - first < kOneSignal);
+}
+
 asio::awaitable<void> drain_on_signal(const config::Settings& settings, http::Server& server,
                                       models::AdvancedModelManager& models) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
     const int signal = co_await signals.async_wait(asio::use_awaitable);
     spdlog::info("{}: no new requests are taken; {} running ones have {} s to finish",
                  signal == SIGINT ? "SIGINT" : "SIGTERM", models.open_requests(), settings.drain_timeout_s);
-    const auto ended = co_await (drain(settings, server, models) || signals.async_wait(asio::use_awaitable));
+    const auto ended = co_await (drain(settings, server, models) || second_signal(signals));
     if (ended.index() == 1) spdlog::warn("second signal: ending at once");
 }
 

@@ -83,9 +83,9 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
     auto loaded = load_settings(setting_flags);
     if (!loaded) return report(loaded.error());
     config::Settings& settings = loaded->settings;
-    // What an engine has to say of its loading is in the way of a conversation, unless it was asked for.
+    // Log lines are in the way of a conversation, unless they were asked for; errors are told without them.
     const auto level = std::ranges::find(loaded->rows, "LOG_LEVEL", &config::SettingInfo::name);
-    if (level->source == config::Source::kDefault) settings.log_level = "error";
+    if (level->source == config::Source::kDefault) settings.log_level = "critical";
     start_logging(settings, "run");
 
     const std::string model = take_model_path(flags.model, settings);
