@@ -5,10 +5,13 @@ function(sutazai_module name)
     cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS;TESTS;TEST_LINKS" ${ARGN})
     set(target sutazai_${name})
     add_library(${target} STATIC ${ARG_SOURCES})
-    # Each module's headers are reached as "name/file.h" through a folder that holds only that module.
-    set(view ${CMAKE_BINARY_DIR}/include/${name})
-    file(MAKE_DIRECTORY ${view})
-    file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${view}/${name} SYMBOLIC)
+    # Each module's headers are reached as "name/file.h" through a folder that holds only that module. It is the same for
+    # every build tree, so that the compiler cache serves one tree's objects to another.
+    set(view ${PROJECT_SOURCE_DIR}/build/include/${name})
+    if(NOT EXISTS ${view}/${name})
+        file(MAKE_DIRECTORY ${view})
+        file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${view}/${name} SYMBOLIC)
+    endif()
     target_include_directories(${target} PUBLIC ${view})
     target_link_libraries(${target} PUBLIC sutazai_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
     if(ARG_TESTS)

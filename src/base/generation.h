@@ -9,8 +9,9 @@
 
 #include "base/error.h"
 
-/// The values that travel with one generation: what is asked (GenerationRequest) and what comes back (GenerationUpdate).
-/// Plain data, shared by the API families, the engine client and the engine. No thread or lifetime of their own.
+/// The values that travel with one generation: what is asked (GenerationRequest) and what comes back
+/// (GenerationUpdate). Plain data, shared by the API families, the engine client and the engine. No thread or lifetime
+/// of their own.
 namespace sutazai {
 
 /// Unique within one server process; 0 is never used.
@@ -26,13 +27,13 @@ struct ChatMessage {
 /// How the next token is chosen. Defaults and meanings are llama.cpp's; the chain is applied in this order:
 /// penalties, top_k, top_p, min_p, temperature, draw.
 struct SamplingParams {
-    float temperature = 0.8F;        ///< [0, 2]; 0 takes the most likely token
-    int top_k = 40;                  ///< >= 0; 0 keeps all
-    float top_p = 0.95F;             ///< (0, 1]; 1 keeps all
-    float min_p = 0.05F;             ///< [0, 1]; 0 keeps all
-    float repeat_penalty = 1.0F;     ///< (0, 2]; 1 is off; applies to the last kPenaltyWindow tokens
-    float presence_penalty = 0.0F;   ///< [-2, 2]
-    float frequency_penalty = 0.0F;  ///< [-2, 2]
+    float temperature = 0.8F;           ///< [0, 2]; 0 takes the most likely token
+    int top_k = 40;                     ///< >= 0; 0 keeps all
+    float top_p = 0.95F;                ///< (0, 1]; 1 keeps all
+    float min_p = 0.05F;                ///< [0, 1]; 0 keeps all
+    float repeat_penalty = 1.0F;        ///< (0, 2]; 1 is off; applies to the last kPenaltyWindow tokens
+    float presence_penalty = 0.0F;      ///< [-2, 2]
+    float frequency_penalty = 0.0F;     ///< [-2, 2]
     std::optional<std::uint32_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
 
     bool operator==(const SamplingParams&) const = default;
@@ -47,6 +48,7 @@ struct GenerationRequest {
     std::vector<std::string> stop;  ///< generation ends before the first of these; they are never sent
     bool ignore_eos = false;        ///< go on past the end-of-generation token (for benchmarks)
     int priority = 0;               ///< lower runs first
+    std::string cache_salt;         ///< prefixes are shared only between requests of one salt (a tenant); may be empty
 
     bool operator==(const GenerationRequest&) const = default;
 };
@@ -87,7 +89,8 @@ struct Finished {
     bool operator==(const Finished&) const = default;
 };
 
-/// What one or more decode steps added to one request. At most one of `finished` and `error` is set; then it is the last.
+/// What one or more decode steps added to one request. At most one of `finished` and `error` is set; then it is the
+/// last.
 struct GenerationUpdate {
     std::string text;            ///< whole UTF-8 characters; may be empty
     std::uint32_t n_tokens = 0;  ///< tokens generated since the last update

@@ -19,6 +19,7 @@ struct Settings {
     // The specification's names.
     bool advanced_caching_enabled = true;  ///< ADVANCED_CACHING_ENABLED; false keeps one model warm at a time
     std::uint32_t batch_size = 8;          ///< BATCH_SIZE, sequences decoded together, 1 to 256
+    std::uint32_t batch_size_max = 32;     ///< BATCH_SIZE_MAX, what the batch may grow to under load, 1 to 256
     std::uint32_t batch_timeout_ms = 100;  ///< BATCH_TIMEOUT_MS, 0 to 10000
     bool streaming_enabled = true;         ///< STREAMING_ENABLED; false refuses stream requests
     bool gpu_acceleration = true;          ///< GPU_ACCELERATION
@@ -42,6 +43,7 @@ struct Settings {
     std::uint32_t max_header_bytes = 16 << 10;  ///< MAX_HEADER_BYTES, 1 KiB to 1 MiB
     std::uint32_t max_connections = 1024;       ///< MAX_CONNECTIONS, 1 to 65536
     std::uint32_t max_queue = 512;              ///< MAX_QUEUE, requests that wait per model, 1 to 65536
+    std::uint32_t queue_timeout_s = 300;        ///< QUEUE_TIMEOUT_S, for a request to begin; 0: no limit, to 86400
     std::uint32_t read_timeout_s = 30;          ///< READ_TIMEOUT_S, for a request's head and body, 1 to 3600
     std::uint32_t idle_timeout_s = 75;          ///< IDLE_TIMEOUT_S, between requests of one connection, 1 to 3600
     std::uint32_t write_timeout_s = 60;         ///< WRITE_TIMEOUT_S, for a reader that takes nothing, 1 to 3600

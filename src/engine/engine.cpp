@@ -20,6 +20,8 @@ using std::chrono::microseconds;
 
 /// A step is cut short for a cancelled request when it computes at least this much of its prompt.
 constexpr int kWorthAborting = 64;
+/// While a step is held for companions, it is looked at again this often.
+constexpr std::chrono::milliseconds kHoldStep{2};
 
 sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     const Model::Properties& p = model.properties();
@@ -27,8 +29,11 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     limits.kv_cells = p.kv_cells;
     limits.context_per_sequence = p.context_per_sequence;
     limits.slots = p.slots;
-    limits.max_running = std::clamp(static_cast<int>(config.max_sequences), 1, p.slots);
-    limits.batch_tokens = std::max(static_cast<int>(config.batch_tokens), limits.max_running);
+    limits.batch_size = std::clamp(static_cast<int>(config.batch_size), 1, p.slots);
+    limits.batch_size_max = std::clamp(static_cast<int>(config.batch_size_max), limits.batch_size, p.slots);
+    limits.batch_tokens = std::max(static_cast<int>(config.batch_tokens), limits.batch_size_max);
+    limits.queue_timeout = config.queue_timeout;
+    limits.companion_hold = config.companion_hold;
     limits.queue_limit = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
     limits.share_prefixes = p.shares_prefixes;
     return limits;
@@ -57,6 +62,7 @@ struct Engine::Generation {
 
 Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report)
     : model_(std::move(model)), config_(config), report_(std::move(report)), scheduler_(limits_of(*model_, config)) {
+    width_ = scheduler_.width();
     model_->set_abort_check([this] { return abort_.load(std::memory_order_relaxed); });
     prepare_thread_ = std::jthread([this] { prepare_loop(); });
     decode_thread_ = std::jthread([this] { decode_loop(); });
@@ -83,7 +89,7 @@ void Engine::submit(RequestId id, GenerationRequest request) {
     {
         const std::lock_guard lock(mutex_);
         const auto queued = static_cast<std::size_t>(waiting_) + preparing_.size() + inbox_.size();
-        const auto places = static_cast<std::size_t>(std::max(0, static_cast<int>(config_.max_sequences) - running_));
+        const auto places = static_cast<std::size_t>(std::max(0, width_ - running_));
         full = queued >= config_.queue_limit + places;
         if (full) {
             retry_after = retry_after_s();
@@ -176,20 +182,30 @@ void Engine::prepare_loop() {
 void Engine::decode_loop() {
     Clock::time_point rate_since = Clock::now();
     int ended = 0;
+    bool held = false;
     while (true) {
         {
             std::unique_lock lock(mutex_);
             busy_ = !scheduler_.idle();
             waiting_ = scheduler_.waiting();
             running_ = scheduler_.running();
+            width_ = scheduler_.width();
             if (!busy_) idle_.notify_all();
-            inbox_ready_.wait(lock, [&] { return stopping_ || busy_ || !inbox_.empty() || !cancels_.empty(); });
+            const auto something = [&] {
+                return stopping_ || (busy_ && !held) || !inbox_.empty() || !cancels_.empty();
+            };
+            if (held) {
+                inbox_ready_.wait_for(lock, kHoldStep, something);
+            } else {
+                inbox_ready_.wait(lock, something);
+            }
             if (stopping_) return;
             busy_ = true;  // what is taken from the inbox now is not yet in the scheduler
         }
         StepReport report;
         take_inbox(report);
-        if (!scheduler_.idle()) run_step(report);
+        expire(report);
+        held = !scheduler_.idle() && !run_step(report);
         for (const auto& [id, update] : report.updates) ended += update.last() ? 1 : 0;
         report.stats = stats();
         report_(std::move(report));
@@ -228,8 +244,10 @@ void Engine::start(Prepared prepared, StepReport& report) {
         generation->sampler.accept(prepared.prompt[i]);
     }
     const auto submitted = duration_cast<microseconds>(prepared.submitted - origin_);
-    const auto admission = scheduler_.submit(
-        {prepared.id, std::move(prepared.prompt), prepared.request.max_tokens, prepared.request.priority}, submitted);
+    const auto admission =
+        scheduler_.submit({prepared.id, std::move(prepared.prompt), prepared.request.max_tokens,
+                           prepared.request.priority, std::hash<std::string>{}(prepared.request.cache_salt)},
+                          submitted);
     if (admission == sched::Scheduler::Admission::kAccepted) {
         generations_.emplace(prepared.id, std::move(generation));
         return;
@@ -243,9 +261,26 @@ sched::Time Engine::now() const {
     return duration_cast<microseconds>(Clock::now() - origin_);
 }
 
-void Engine::run_step(StepReport& report) {
-    const sched::Step step = scheduler_.plan(now());
-    if (step.empty()) return;
+void Engine::expire(StepReport& report) {
+    if (scheduler_.waiting() == 0) return;
+    for (const RequestId id : scheduler_.expire(now())) {
+        GenerationUpdate update;
+        update.error = Error{ErrorCode::kQueueTimeout,
+                             fmt::format("the request waited for {} s without beginning",
+                                         duration_cast<std::chrono::seconds>(config_.queue_timeout).count())};
+        report.updates.emplace_back(id, std::move(update));
+        generations_.erase(id);
+    }
+}
+
+bool Engine::run_step(StepReport& report) {
+    int preparing = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        preparing = static_cast<int>(preparing_.size() + inbox_.size());
+    }
+    const sched::Step step = scheduler_.plan(now(), preparing);
+    if (step.empty()) return !step.held;
     for (const sched::KvOp& op : step.ops) model_->apply(op);
 
     const auto heaviest = std::ranges::max_element(step.chunks, {}, &sched::Chunk::n_tokens);
@@ -270,6 +305,7 @@ void Engine::run_step(StepReport& report) {
             fail_step(step, report);
             break;
     }
+    return true;
 }
 
 void Engine::sample(const sched::Step& step, StepReport& report) {
@@ -359,6 +395,7 @@ EngineStats Engine::stats() const {
     EngineStats stats = counters_;
     stats.running = scheduler_.running();
     stats.waiting = scheduler_.waiting();
+    stats.width = scheduler_.width();
     stats.preemptions = scheduler_.preemptions();
     stats.kv_cells_used = scheduler_.cells().used();
     stats.kv_cells = scheduler_.cells().total();

@@ -21,14 +21,18 @@
 namespace sutazai::engine {
 
 struct EngineConfig {
-    std::uint32_t max_sequences = 8;
+    std::uint32_t batch_size = 8;      ///< chains decoded together, to start from
+    std::uint32_t batch_size_max = 8;  ///< what the controller may go to; never less than batch_size
     std::uint32_t batch_tokens = 2048;
     std::uint32_t queue_limit = 512;
+    std::chrono::microseconds queue_timeout{0};   ///< a request that has not begun by then fails; 0: never
+    std::chrono::microseconds companion_hold{0};  ///< how long a request may be held for others in preparation
 };
 
 struct EngineStats {
     int running = 0;
     int waiting = 0;
+    int width = 0;  ///< chains decoded together, as the controller has it
     int kv_cells_used = 0;
     int kv_cells = 0;
     std::uint64_t prompt_tokens = 0;  ///< counters since the start
@@ -82,7 +86,9 @@ class Engine {
     void decode_loop();
     void take_inbox(StepReport& report);
     void start(Prepared prepared, StepReport& report);
-    void run_step(StepReport& report);
+    /// False when the step is held for requests in preparation.
+    bool run_step(StepReport& report);
+    void expire(StepReport& report);
     void sample(const sched::Step& step, StepReport& report);
     /// False when the request ended with this token.
     void deliver(Generation& generation, Token token, StepReport& report);
@@ -114,6 +120,7 @@ class Engine {
     bool busy_ = false;  ///< the decode thread has open requests
     int waiting_ = 0;    ///< as of the last step
     int running_ = 0;
+    int width_ = 0;          ///< chains decoded together, as the controller has it
     double ends_per_s_ = 0;  ///< smoothed rate at which requests end
 
     std::atomic<RequestId> prefilling_{0};  ///< whose prompt is most of the running step; 0: nobody's

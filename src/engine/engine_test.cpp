@@ -34,11 +34,11 @@ const auto* const kRemove = testing::AddGlobalTestEnvironment(new RemoveToyModel
 /// An engine whose updates are collected by request.
 class Harness {
   public:
-    explicit Harness(EngineConfig config = {.max_sequences = 8}, std::uint32_t context_tokens = 4096) {
+    explicit Harness(EngineConfig config = {.batch_size = 8}, std::uint32_t context_tokens = 4096) {
         LoadOptions options;
         options.path = toy_model();
         options.context_tokens = context_tokens;
-        options.max_sequences = config.max_sequences;
+        options.max_sequences = std::max(config.batch_size, config.batch_size_max);
         options.batch_tokens = config.batch_tokens;
         options.threads = 1;
         options.kv_f32 = true;
@@ -177,7 +177,7 @@ TEST(Engine, ForkedPrefixesGiveTheTextOfComputedOnes) {
 
 TEST(Engine, PreemptedRequestsGiveTheSameText) {
     const auto prompt = [](int i) { return "Chapter " + std::to_string(i * 11 + 3); };
-    Harness tight({.max_sequences = 4}, 256);
+    Harness tight({.batch_size = 4, .batch_size_max = 4}, 256);
     std::map<int, RequestId> ids;
     for (int i = 0; i < 4; ++i) ids[i] = tight.submit(greedy(prompt(i), 150));
     for (const auto& [i, id] : ids) expect_same(reference(prompt(i), 150), tight.wait(id).text);
@@ -185,7 +185,7 @@ TEST(Engine, PreemptedRequestsGiveTheSameText) {
 }
 
 TEST(Engine, ACrowdDoesNotChangeAnAnswer) {
-    Harness harness({.max_sequences = 8});
+    Harness harness({.batch_size = 8, .batch_size_max = 8});
     const auto prompt = [](int i) { return std::to_string(i * i) + " green bottles"; };
     std::vector<RequestId> ids;
     for (int i = 0; i < 24; ++i) ids.push_back(harness.submit(greedy(prompt(i), 10 + 3 * i)));
@@ -208,7 +208,7 @@ TEST(Engine, StopStringsNeverLeak) {
 }
 
 TEST(Engine, APromptThatIsTooLongIsRefusedWithTheNumbers) {
-    Harness harness({.max_sequences = 2}, 256);
+    Harness harness({.batch_size = 2, .batch_size_max = 2}, 256);
     std::string prompt;
     for (int i = 0; i < 400; ++i) prompt += "word " + std::to_string(i) + " ";
     const auto end = harness.wait(harness.submit(greedy(prompt, 4)));
@@ -218,14 +218,14 @@ TEST(Engine, APromptThatIsTooLongIsRefusedWithTheNumbers) {
 }
 
 TEST(Engine, TheContextsEndIsALengthFinish) {
-    Harness harness({.max_sequences = 2}, 256);
+    Harness harness({.batch_size = 2, .batch_size_max = 2}, 256);
     const auto end = harness.wait(harness.submit(greedy("Hello", -1)));
     EXPECT_EQ(end.finished->reason, FinishReason::kLength);
     EXPECT_EQ(end.finished->usage.prompt_tokens + end.finished->usage.completion_tokens, 256U);
 }
 
 TEST(Engine, CancelledRequestsAreFreedAndSilent) {
-    Harness harness({.max_sequences = 1});
+    Harness harness({.batch_size = 1, .batch_size_max = 1});
     const RequestId endless = harness.submit(greedy("Hello", -1));
     harness.wait_for_tokens(endless, 3);
     const RequestId next = harness.submit(greedy("World", 4));
@@ -236,7 +236,7 @@ TEST(Engine, CancelledRequestsAreFreedAndSilent) {
 }
 
 TEST(Engine, AFullQueueRefusesAtOnce) {
-    Harness harness({.max_sequences = 1, .queue_limit = 1});
+    Harness harness({.batch_size = 1, .batch_size_max = 1, .queue_limit = 1});
     const RequestId endless = harness.submit(greedy("Hello", -1));
     harness.wait_for_tokens(endless, 3);
     harness.submit(greedy("waits", 1));
@@ -244,6 +244,26 @@ TEST(Engine, AFullQueueRefusesAtOnce) {
     ASSERT_TRUE(refused.error.has_value());
     EXPECT_EQ(refused.error->code, ErrorCode::kQueueFull);
     EXPECT_GE(refused.error->retry_after_s, 1);
+}
+
+TEST(Engine, RequestsThatWaitTooLongAreToldSo) {
+    Harness harness({.batch_size = 1, .batch_size_max = 1, .queue_timeout = std::chrono::milliseconds(50)});
+    harness.submit(greedy("Hello", -1));
+    const auto expired = harness.wait(harness.submit(greedy("World", 4)));
+    ASSERT_TRUE(expired.error.has_value());
+    EXPECT_EQ(expired.error->code, ErrorCode::kQueueTimeout);
+}
+
+TEST(Engine, TheBatchGrowsWhileRequestsWait) {
+    Harness harness({.batch_size = 2, .batch_size_max = 16});
+    std::vector<RequestId> ids;
+    for (int i = 0; i < 64; ++i) ids.push_back(harness.submit(greedy("Line " + std::to_string(i), 100)));
+    int widest = 0;
+    for (const RequestId id : ids) {
+        EXPECT_EQ(harness.wait(id).n_tokens, 100U);
+        widest = std::max(widest, harness.stats().width);
+    }
+    EXPECT_GT(widest, 2);
 }
 
 TEST(Engine, ChatsGoThroughTheTemplate) {

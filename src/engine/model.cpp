@@ -138,9 +138,9 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         const int training = llama_model_n_ctx_train(impl.model.get());
         int cells = static_cast<int>(options.context_tokens);
         if (cells == 0) {
-            cells = std::min(
-                std::max(std::min(training, 4 * kDefaultCellsPerSequence), sequences * kDefaultCellsPerSequence),
-                kMostDefaultCells);
+            cells = std::min(std::max(std::min(training, 4 * kDefaultCellsPerSequence),
+                                      static_cast<int>(options.batch_size) * kDefaultCellsPerSequence),
+                             kMostDefaultCells);
         }
         const auto threads =
             static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());

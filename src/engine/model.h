@@ -16,7 +16,8 @@ using sched::Token;
 
 struct LoadOptions {
     std::string path;                   ///< GGUF file
-    std::uint32_t context_tokens = 0;   ///< KV cells in all; 0: from the training context and max_sequences
+    std::uint32_t context_tokens = 0;   ///< KV cells in all; 0: from the training context and batch_size
+    std::uint32_t batch_size = 8;       ///< chains usually decoded together, which the default context is made for
     std::uint32_t max_sequences = 8;    ///< decoded together at most
     std::uint32_t batch_tokens = 2048;  ///< tokens in one decode at most
     std::uint32_t threads = 0;          ///< 0: one per core

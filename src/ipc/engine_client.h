@@ -21,13 +21,15 @@ struct EngineOptions {
     std::string model_name;  ///< for log lines and error messages
     std::string path;        ///< GGUF file
     std::uint32_t context_tokens = 0;
-    std::uint32_t max_sequences = 8;
+    std::uint32_t batch_size = 8;
+    std::uint32_t batch_size_max = 32;
     std::uint32_t batch_tokens = 2048;
     std::uint32_t threads = 0;
     bool gpu = true;
     bool warmup = true;
     std::uint32_t batch_hold_ms = 100;
     std::uint32_t queue_limit = 512;
+    std::uint32_t queue_timeout_ms = 0;  ///< 0: requests wait for ever
     std::chrono::milliseconds load_timeout{300'000};
     std::vector<std::string> arguments = {};  ///< of the command line, after --fd N
 };

@@ -118,7 +118,7 @@ TEST_F(EngineClientTest, LoadsAndPassesOptionsAndProgress) {
         float progress = 0;
         EngineOptions with = options();
         with.context_tokens = 4096;
-        with.max_sequences = 5;
+        with.batch_size = 5;
         const auto client = co_await EngineClient::start(with, [&](float fraction) { progress = fraction; });
         if (!client) throw std::runtime_error(client.error().message);
         EXPECT_EQ(progress, 0.5F);

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -109,7 +110,8 @@ Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outb
     engine::LoadOptions options;
     options.path = load.path();
     options.context_tokens = load.context_tokens();
-    options.max_sequences = load.max_sequences();
+    options.batch_size = load.batch_size();
+    options.max_sequences = std::max(load.batch_size(), load.batch_size_max());
     options.batch_tokens = load.batch_tokens();
     options.threads = load.threads();
     options.gpu = load.gpu();
@@ -174,7 +176,10 @@ int run(int fd) {
     outbox.send(loaded_message((*model)->properties(), std::chrono::duration_cast<std::chrono::microseconds>(took)));
 
     engine::EngineConfig config;
-    config.max_sequences = options.max_sequences();
+    config.batch_size = options.batch_size();
+    config.batch_size_max = options.batch_size_max();
+    config.companion_hold = std::chrono::milliseconds(options.batch_hold_ms());
+    config.queue_timeout = std::chrono::milliseconds(options.queue_timeout_ms());
     config.batch_tokens = options.batch_tokens();
     config.queue_limit = options.queue_limit();
     engine::Engine engine(std::move(*model), config, [&](engine::StepReport report) { outbox.send(to_wire(report)); });

@@ -113,7 +113,7 @@ class FakeEngine {
         }
         wire::Loaded& loaded = *message.mutable_loaded();
         loaded.set_context_tokens(load.context_tokens());
-        loaded.set_context_per_sequence(load.max_sequences());
+        loaded.set_context_per_sequence(load.batch_size());
         loaded.set_description("fake");
         send(message);
     }

@@ -41,6 +41,7 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     for (std::string& stop : request.stop) out.add_stop(std::move(stop));
     out.set_ignore_eos(request.ignore_eos);
     out.set_priority(request.priority);
+    out.set_cache_salt(std::move(request.cache_salt));
     return out;
 }
 
@@ -68,6 +69,7 @@ GenerationRequest from_wire(wire::Submit submit) {
     for (std::string& stop : *submit.mutable_stop()) out.stop.push_back(std::move(stop));
     out.ignore_eos = submit.ignore_eos();
     out.priority = submit.priority();
+    out.cache_salt = std::move(*submit.mutable_cache_salt());
     return out;
 }
 
@@ -119,13 +121,15 @@ wire::Load to_wire(const EngineOptions& options) {
     wire::Load out;
     out.set_path(options.path);
     out.set_context_tokens(options.context_tokens);
-    out.set_max_sequences(options.max_sequences);
+    out.set_batch_size(options.batch_size);
+    out.set_batch_size_max(options.batch_size_max);
     out.set_batch_tokens(options.batch_tokens);
     out.set_threads(options.threads);
     out.set_gpu(options.gpu);
     out.set_warmup(options.warmup);
     out.set_batch_hold_ms(options.batch_hold_ms);
     out.set_queue_limit(options.queue_limit);
+    out.set_queue_timeout_ms(options.queue_timeout_ms);
     return out;
 }
 
@@ -133,13 +137,15 @@ EngineOptions from_wire(const wire::Load& load) {
     EngineOptions out;
     out.path = load.path();
     out.context_tokens = load.context_tokens();
-    out.max_sequences = load.max_sequences();
+    out.batch_size = load.batch_size();
+    out.batch_size_max = load.batch_size_max();
     out.batch_tokens = load.batch_tokens();
     out.threads = load.threads();
     out.gpu = load.gpu();
     out.warmup = load.warmup();
     out.batch_hold_ms = load.batch_hold_ms();
     out.queue_limit = load.queue_limit();
+    out.queue_timeout_ms = load.queue_timeout_ms();
     return out;
 }
 

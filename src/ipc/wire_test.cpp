@@ -28,6 +28,7 @@ GenerationRequest every_field() {
     request.stop = {"</s>", "\n\n"};
     request.ignore_eos = true;
     request.priority = -3;
+    request.cache_salt = "tenant";
     return request;
 }
 
@@ -94,11 +95,24 @@ TEST(Wire, UnknownCodesOfANewerPeerAreNotTrusted) {
 }
 
 TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
-    EngineOptions options{"exe", "name", "/m.gguf", 1, 2, 3, 4, false, false, 5, 6, std::chrono::seconds(7)};
+    EngineOptions options;
+    options.path = "/m.gguf";
+    options.context_tokens = 1;
+    options.batch_size = 2;
+    options.batch_size_max = 8;
+    options.batch_tokens = 3;
+    options.threads = 4;
+    options.gpu = false;
+    options.warmup = false;
+    options.batch_hold_ms = 5;
+    options.queue_limit = 6;
+    options.queue_timeout_ms = 9;
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
     EXPECT_EQ(got.context_tokens, 1U);
-    EXPECT_EQ(got.max_sequences, 2U);
+    EXPECT_EQ(got.batch_size, 2U);
+    EXPECT_EQ(got.batch_size_max, 8U);
+    EXPECT_EQ(got.queue_timeout_ms, 9U);
     EXPECT_EQ(got.batch_tokens, 3U);
     EXPECT_EQ(got.threads, 4U);
     EXPECT_FALSE(got.gpu);

@@ -54,7 +54,9 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
       n_places_(settings.advanced_caching_enabled ? settings.model_cache_size : 1) {
     options_.executable = std::move(executable);
     options_.context_tokens = settings.context_tokens;
-    options_.max_sequences = settings.batch_size;
+    options_.batch_size = settings.batch_size;
+    options_.batch_size_max = std::max(settings.batch_size, settings.batch_size_max);
+    options_.queue_timeout_ms = settings.queue_timeout_s * 1000;
     options_.batch_tokens = settings.batch_tokens;
     options_.threads = settings.threads;
     options_.gpu = settings.gpu_acceleration;

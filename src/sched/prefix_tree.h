@@ -32,6 +32,7 @@ class PrefixTree {
     void walk(std::span<const Token> chain,
               const std::function<void(int n_common, std::span<const SlotId> slots)>& visit) const;
 
+    [[nodiscard]] bool empty() const { return ends_.empty(); }
     [[nodiscard]] int length(SlotId slot) const;   ///< of its chain, in tokens
     [[nodiscard]] std::size_t node_count() const;  ///< for tests: the tree stays compact
 

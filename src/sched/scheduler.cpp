@@ -18,6 +18,7 @@ constexpr int kCandidates = 16;
 struct Scheduler::Request {
     RequestId id = 0;
     int priority = 0;
+    std::uint64_t salt = 0;
     Time arrival{0};
     std::vector<Token> tokens;  ///< prompt, then what was generated
     int n_prompt = 0;
@@ -30,8 +31,12 @@ struct Scheduler::Request {
 };
 
 Scheduler::Scheduler(const Limits& limits)
-    : limits_(limits), cells_(limits.kv_cells, limits.slots), slots_(limits.slots) {
-    assert(limits.max_running >= 1 && limits.max_running <= limits.slots);
+    : limits_(limits),
+      controller_(limits.batch_size, limits.batch_size_max),
+      cells_(limits.kv_cells, limits.slots),
+      slots_(limits.slots) {
+    assert(limits.batch_size >= 1 && limits.batch_size <= limits.batch_size_max &&
+           limits.batch_size_max <= limits.slots);
     assert(limits.context_per_sequence <= limits.kv_cells && limits.batch_tokens >= 1);
 }
 
@@ -45,6 +50,7 @@ Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
     auto owned = std::make_unique<Request>();
     owned->id = request.id;
     owned->priority = request.priority;
+    owned->salt = request.salt;
     owned->arrival = now;
     owned->tokens = std::move(request.prompt);
     owned->n_prompt = n_prompt;
@@ -55,8 +61,29 @@ Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
     return Admission::kAccepted;
 }
 
-Step Scheduler::plan(Time now) {
+PrefixTree& Scheduler::tree(std::uint64_t salt) {
+    std::unique_ptr<PrefixTree>& place = trees_[salt];
+    if (place == nullptr) place = std::make_unique<PrefixTree>();
+    return *place;
+}
+
+std::vector<RequestId> Scheduler::expire(Time now) {
+    std::vector<RequestId> expired;
+    if (limits_.queue_timeout == Time(0)) return expired;
+    for (const Request* request : waiting_) {
+        if (!request->begun && now - request->arrival > limits_.queue_timeout) expired.push_back(request->id);
+    }
+    for (const RequestId id : expired) cancel(id);
+    return expired;
+}
+
+Step Scheduler::plan(Time now, int preparing) {
     Step step;
+    if (preparing > 0 && running_.empty() && !waiting_.empty() && waiting() < controller_.width() &&
+        now - waiting_.front()->arrival < limits_.companion_hold) {
+        step.held = true;
+        return step;
+    }
     step.ops = std::exchange(pending_, {});
     add_decodes(step);
     admit_waiting(step, now);
@@ -88,7 +115,7 @@ void Scheduler::add_decodes(Step& step) {
 }
 
 void Scheduler::admit_waiting(Step& step, Time now) {
-    while (running() < limits_.max_running && !waiting_.empty()) {
+    while (running() < controller_.width() && !waiting_.empty()) {
         Start start;
         Request* request = choose(now, start);
         if (request == nullptr || !can_admit(*request, start)) return;
@@ -124,7 +151,9 @@ Scheduler::Start Scheduler::best_start(const Request& request) const {
     int coming = 0;
     // The last token is always computed: its logits are what generation starts from.
     const int most = request.length() - 1;
-    tree_.walk(request.tokens, [&](int n_common, std::span<const SlotId> holders) {
+    const auto found = trees_.find(request.salt);
+    if (found == trees_.end()) return best;
+    found->second->walk(request.tokens, [&](int n_common, std::span<const SlotId> holders) {
         n_common = std::min(n_common, most);
         for (const SlotId id : holders) {
             const Slot& slot = slots_[id];
@@ -162,7 +191,7 @@ void Scheduler::admit(Step& step, Request& request, const Start& start, Time now
         if (slot != start.from) empty_slot(slot, step.ops);
     }
     if (slot == start.from) {
-        tree_.remove(slot);
+        tree(slots_[slot].salt).remove(slot);
         cells_.trim(slot, start.n_tokens);
         step.ops.emplace_back(Trim{slot, start.n_tokens});
     } else if (start.n_tokens > 0) {
@@ -170,8 +199,8 @@ void Scheduler::admit(Step& step, Request& request, const Start& start, Time now
         step.ops.emplace_back(Fork{start.from, slot, start.n_tokens});
         slots_[start.from].last_use = ++uses_;
     }
-    slots_[slot] = {&request, true, start.n_tokens, ++uses_};
-    tree_.insert(slot, request.tokens);
+    slots_[slot] = {&request, true, start.n_tokens, request.salt, ++uses_};
+    tree(request.salt).insert(slot, request.tokens);
     request.slot = slot;
     if (!request.begun) {
         request.begun = now;
@@ -260,7 +289,9 @@ void Scheduler::preempt(Step& step, Request& victim) {
 }
 
 void Scheduler::empty_slot(SlotId slot, std::vector<KvOp>& ops) {
-    tree_.remove(slot);
+    const auto found = trees_.find(slots_[slot].salt);
+    found->second->remove(slot);
+    if (found->second->empty()) trees_.erase(found);
     cells_.trim(slot, 0);
     slots_[slot] = {};
     ops.emplace_back(Trim{slot, 0});
@@ -268,7 +299,13 @@ void Scheduler::empty_slot(SlotId slot, std::vector<KvOp>& ops) {
 
 void Scheduler::commit(const Step& step, Time took) {
     for (const Chunk& chunk : step.chunks) slots_[chunk.slot].n_computed = chunk.first + chunk.n_tokens;
-    cost_.observe(step.n_decode, step.n_tokens - step.n_decode, took);
+    const int n_prefill = step.n_tokens - step.n_decode;
+    cost_.observe(step.n_decode, n_prefill, took);
+    // Under load nearly every step prefills a newcomer; what that cost is taken off.
+    if (n_prefill < limits_.prefill_tokens / 4) {
+        const Time decoding = std::max(took / 4, took - n_prefill * cost_.per_prefill_token());
+        controller_.observe(step.n_decode, decoding, !waiting_.empty());
+    }
 }
 
 void Scheduler::roll_back(const Step& step) {
@@ -282,7 +319,7 @@ bool Scheduler::append(RequestId id, Token token) {
     Request& request = *requests_.at(id);
     assert(request.slot != kNoSlot && request.length() == slots_[request.slot].n_computed);
     request.tokens.push_back(token);
-    tree_.extend(request.slot, {&token, 1});
+    tree(request.salt).extend(request.slot, {&token, 1});
     return request.length() < request.n_max;
 }
 
@@ -307,7 +344,7 @@ void Scheduler::keep_longest(SlotId slot, std::span<const Token> chain) {
     const int n = slots_[slot].n_computed;
     bool covered = false;
     std::vector<SlotId> shorter;
-    tree_.walk(chain, [&](int n_common, std::span<const SlotId> holders) {
+    tree(slots_[slot].salt).walk(chain, [&](int n_common, std::span<const SlotId> holders) {
         for (const SlotId id : holders) {
             if (id == slot) continue;
             const Slot& other = slots_[id];
@@ -340,7 +377,9 @@ Scheduler::RequestView Scheduler::view(RequestId id) const {
     return {r.n_prompt, r.length() - r.n_prompt, r.n_cached, r.begun};
 }
 
-const std::vector<Token>& Scheduler::chain(RequestId id) const { return requests_.at(id)->tokens; }
+const std::vector<Token>& Scheduler::chain(RequestId id) const {
+    return requests_.at(id)->tokens;
+}
 
 bool Scheduler::is_running(RequestId id) const {
     const auto found = requests_.find(id);
@@ -356,13 +395,13 @@ void Scheduler::check() const {
     const auto demand = [](bool holds) {
         if (!holds) std::abort();
     };
-    tree_.check();
+    for (const auto& [salt, tree] : trees_) tree->check();
     cells_.check();
     demand(requests_.size() == running_.size() + waiting_.size());
     demand(running() <= limits_.slots);
     for (const Request* r : running_) {
         demand(r->slot != kNoSlot && slots_[r->slot].owner == r);
-        demand(slots_[r->slot].n_computed <= r->length() && tree_.length(r->slot) == r->length());
+        demand(slots_[r->slot].n_computed <= r->length() && trees_.at(r->salt)->length(r->slot) == r->length());
         demand(r->length() <= limits_.context_per_sequence);
     }
     for (const Request* r : waiting_) demand(r->slot == kNoSlot);

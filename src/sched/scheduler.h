@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sched/batch_controller.h"
 #include "sched/cell_ledger.h"
 #include "sched/prefix_tree.h"
 #include "sched/step_cost.h"
@@ -35,11 +36,14 @@ class Scheduler {
         std::vector<Token> prompt;  ///< at least one token, at most context_per_sequence - 1
         int max_new_tokens = -1;    ///< > 0, or -1: until the context is full
         int priority = 0;           ///< lower runs first; a level is worth kAgeing of waiting
+        std::uint64_t salt = 0;     ///< prefixes are shared only between requests of one salt (a tenant)
     };
     enum class Admission : std::uint8_t { kAccepted, kQueueFull, kTooLong };
     [[nodiscard]] Admission submit(NewRequest request, Time now);
 
-    [[nodiscard]] Step plan(Time now);
+    /// The next step. `preparing`: requests on their way to submit(). When nothing runs, the step may be held for them,
+    /// up to Limits::companion_hold; a request that nobody follows is never held.
+    [[nodiscard]] Step plan(Time now, int preparing = 0);
     /// The step was computed and took this long.
     void commit(const Step& step, Time took);
     /// The step was not computed (aborted or refused by the engine); its requests are as before it. The KV operations
@@ -54,7 +58,8 @@ class Scheduler {
     /// Ends a request wherever it is; unknown ids are ignored.
     void cancel(RequestId request);
 
-    void set_max_running(int n) { limits_.max_running = n; }
+    /// Takes out the requests that waited for longer than Limits::queue_timeout without having begun.
+    [[nodiscard]] std::vector<RequestId> expire(Time now);
 
     struct RequestView {
         int prompt_tokens;
@@ -72,6 +77,7 @@ class Scheduler {
     [[nodiscard]] int kept() const;
     [[nodiscard]] const CellLedger& cells() const { return cells_; }
     [[nodiscard]] const StepCost& cost() const { return cost_; }
+    [[nodiscard]] int width() const { return controller_.width(); }  ///< sequences decoded together, as of now
     [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
 
     /// Waiting this long makes up for one level of priority.
@@ -88,6 +94,7 @@ class Scheduler {
         Request* owner = nullptr;  ///< running; null: kept, or empty when not in_use
         bool in_use = false;
         int n_computed = 0;  ///< tokens of the chain that the KV memory holds
+        std::uint64_t salt = 0;
         std::uint64_t last_use = 0;
     };
     /// What a waiting request could start from.
@@ -111,10 +118,12 @@ class Scheduler {
     [[nodiscard]] bool make_room(Step& step, int cells, const Request& keeper);
     void preempt(Step& step, Request& victim);
     void empty_slot(SlotId slot, std::vector<KvOp>& ops);
+    [[nodiscard]] PrefixTree& tree(std::uint64_t salt);
     void keep_longest(SlotId slot, std::span<const Token> chain);
 
     Limits limits_;
-    PrefixTree tree_;
+    std::unordered_map<std::uint64_t, std::unique_ptr<PrefixTree>> trees_;  ///< by salt
+    BatchController controller_;
     CellLedger cells_;
     StepCost cost_;
     std::vector<Slot> slots_;

@@ -59,6 +59,7 @@ struct Tracked {
     int n_prompt = 0;
     int n_max = 0;
     Time arrival{0};
+    std::uint64_t salt = 0;
 };
 
 void simulate(std::uint32_t seed) {
@@ -70,8 +71,9 @@ void simulate(std::uint32_t seed) {
     limits.kv_cells = 60 + below(400);
     limits.context_per_sequence = 40 + below(limits.kv_cells - 40);
     limits.slots = 2 + below(14);
-    limits.max_running = 1 + below(limits.slots);
-    limits.batch_tokens = limits.max_running + below(120);
+    limits.batch_size_max = 1 + below(limits.slots);
+    limits.batch_size = 1 + below(limits.batch_size_max);
+    limits.batch_tokens = limits.batch_size_max + below(120);
     limits.prefill_tokens = 1 + below(120);
     limits.queue_limit = 1000;
     limits.share_prefixes = below(5) != 0;
@@ -97,7 +99,8 @@ void simulate(std::uint32_t seed) {
         t.arrival = now;
         const int max_new = below(8) == 0 ? -1 : 1 + below(30);
         const RequestId id = ++submitted;
-        const auto admission = scheduler.submit({id, t.tokens, max_new, below(3)}, now);
+        t.salt = below(4) == 0 ? 1 : 0;
+        const auto admission = scheduler.submit({id, t.tokens, max_new, below(3), t.salt}, now);
         if (t.n_prompt >= limits.context_per_sequence) {
             ASSERT_EQ(admission, Scheduler::Admission::kTooLong);
             ++ended;
@@ -122,7 +125,7 @@ void simulate(std::uint32_t seed) {
         now += Time(1000 + below(20'000));
         const Step step = scheduler.plan(now);
         ASSERT_LE(step.n_tokens, limits.batch_tokens);
-        ASSERT_LE(scheduler.running(), limits.max_running);
+        ASSERT_LE(scheduler.running(), limits.batch_size_max);
         idle_steps = step.empty() && !open.empty() ? idle_steps + 1 : 0;
         ASSERT_LT(idle_steps, 2) << "work is waiting and nothing is planned";
         if (!step.empty()) {

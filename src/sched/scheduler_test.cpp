@@ -17,7 +17,12 @@ std::vector<Token> chain(int n, Token first = 0) {
 }
 
 Limits limits() {
-    return {.kv_cells = 1000, .context_per_sequence = 1000, .slots = 8, .max_running = 4, .batch_tokens = 256};
+    return {.kv_cells = 1000,
+            .context_per_sequence = 1000,
+            .slots = 8,
+            .batch_size = 4,
+            .batch_size_max = 4,
+            .batch_tokens = 256};
 }
 
 /// Runs one step: every completed chain gets the token `next`.
@@ -184,7 +189,7 @@ TEST(Scheduler, AShortPromptIsNotStuckBehindALongOne) {
 
 TEST(Scheduler, LowerPriorityNumbersRunFirstButWaitingMakesUpForIt) {
     Limits one = limits();
-    one.max_running = 1;
+    one.batch_size = one.batch_size_max = 1;
     Scheduler scheduler(one);
     (void)scheduler.submit({1, chain(5), 1, 0}, Time(0));
     run(scheduler);
@@ -193,6 +198,44 @@ TEST(Scheduler, LowerPriorityNumbersRunFirstButWaitingMakesUpForIt) {
     EXPECT_EQ(run(scheduler, Time(0)).chunks.at(0).request, 3U);
     (void)scheduler.submit({4, chain(5, 300), 1, 1}, milliseconds(2500));
     EXPECT_EQ(run(scheduler, milliseconds(2500)).chunks.at(0).request, 2U) << "level 3 - 2 is older than level 1";
+}
+
+TEST(Scheduler, TenantsDoNotSeeEachOthersPrefixes) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({.id = 1, .prompt = chain(100), .max_new_tokens = 1, .salt = 7}, Time(0));
+    run(scheduler);
+    (void)scheduler.submit({.id = 2, .prompt = chain(100), .max_new_tokens = 1, .salt = 8}, Time(0));
+    EXPECT_EQ(run(scheduler).n_tokens, 100) << "another tenant's";
+    (void)scheduler.submit({.id = 3, .prompt = chain(100), .max_new_tokens = 1, .salt = 7}, Time(0));
+    EXPECT_EQ(run(scheduler).n_tokens, 1) << "its own";
+}
+
+TEST(Scheduler, RequestsExpireInTheQueueButNotOnceBegun) {
+    Limits one = limits();
+    one.batch_size = one.batch_size_max = 1;
+    one.queue_timeout = milliseconds(100);
+    Scheduler scheduler(one);
+    (void)scheduler.submit({1, chain(5), 50, 0}, Time(0));
+    run(scheduler);
+    (void)scheduler.submit({2, chain(5, 100), 1, 0}, Time(0));
+    EXPECT_TRUE(scheduler.expire(milliseconds(100)).empty());
+    EXPECT_EQ(scheduler.expire(milliseconds(101)), (std::vector<RequestId>{2}));
+    EXPECT_TRUE(scheduler.is_running(1));
+    EXPECT_EQ(scheduler.waiting(), 0);
+}
+
+TEST(Scheduler, HoldsForCompanionsOnTheirWayButNeverALoneRequest) {
+    Limits holding = limits();
+    holding.companion_hold = milliseconds(100);
+    Scheduler scheduler(holding);
+    (void)scheduler.submit({1, chain(5), 2, 0}, Time(0));
+    EXPECT_TRUE(scheduler.plan(Time(0), 3).held);
+    EXPECT_TRUE(scheduler.plan(milliseconds(99), 3).held);
+    EXPECT_EQ(scheduler.plan(milliseconds(100), 3).chunks.size(), 1U) << "no longer than the hold";
+
+    Scheduler lone(holding);
+    (void)lone.submit({1, chain(5), 2, 0}, Time(0));
+    EXPECT_EQ(lone.plan(Time(0), 0).chunks.size(), 1U);
 }
 
 TEST(Scheduler, ARolledBackStepIsPlannedAgain) {

@@ -48,6 +48,7 @@ struct Step {
     std::vector<Chunk> chunks;  ///< sequences that generate first, then prefill
     int n_tokens = 0;           ///< in all chunks
     int n_decode = 0;           ///< chunks of one token that continue a generation
+    bool held = false;          ///< nothing is planned because companions are on their way
     [[nodiscard]] bool empty() const { return chunks.empty(); }
 };
 
@@ -55,10 +56,13 @@ struct Limits {
     int kv_cells = 4096;              ///< tokens that the KV memory holds in all
     int context_per_sequence = 4096;  ///< tokens of one chain at most
     int slots = 16;                   ///< chains at most, running and kept together
-    int max_running = 8;              ///< chains decoded together at most, <= slots
-    int batch_tokens = 2048;          ///< tokens of one step at most, >= max_running
+    int batch_size = 8;               ///< chains decoded together, to start from
+    int batch_size_max = 8;           ///< the most that the controller may go to, <= slots
+    int batch_tokens = 2048;          ///< tokens of one step at most, >= batch_size_max
     int prefill_tokens = 512;  ///< prefill tokens of one step at most: how long a newcomer waits for a step's end
     int queue_limit = 512;     ///< requests that wait at most
+    Time queue_timeout{0};     ///< a request that has not begun by then expires; 0: never
+    Time companion_hold{0};    ///< how long a request is held at most for others that are being prepared
     /// How much longer than a pure decode step a step may take because of prefill, while something generates.
     std::chrono::microseconds prefill_stretch{50'000};
     /// False for models whose memory cannot be cut at a token (recurrent, hybrid, sliding window): nothing is shared or
