@@ -87,7 +87,8 @@ asio::awaitable<Result<void>> run_chat(Services& services, Exchange& exchange, a
     Result<models::Lease> lease = co_await services.models.acquire(std::move(request.model));
     if (!lease) {
         Error error = lease.error();
-        if (error.code == ErrorCode::kNotFound) error.field = "model";
+        const bool wrong_name = error.code == ErrorCode::kNotFound || error.code == ErrorCode::kInvalidArgument;
+        if (wrong_name) error.field = "model";
         co_return std::unexpected(std::move(error));
     }
     const std::unique_ptr<ChatFormat> format = make_format(lease->model());

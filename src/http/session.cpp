@@ -1,6 +1,7 @@
 #include "http/session.h"
 
 #include <fmt/format.h>
+#include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
@@ -74,6 +75,9 @@ Session::Session(asio::ip::tcp::socket socket, Services& services)
     error_code ignored;
     stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
     stream_.socket().non_blocking(true, ignored);
+    // A machine that vanished without a word counts as a reader that takes nothing.
+    using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
+    stream_.socket().set_option(UserTimeout(static_cast<int>(services.settings.write_timeout_s * 1000)), ignored);
 }
 
 asio::awaitable<void> Session::run() {
