@@ -67,7 +67,8 @@ class Bench:
 
     def model(self, preset):
         path = os.path.join(self.models, f"{preset}.gguf")
-        if not os.path.exists(path):
+        # A newer binary may make another model of the same name.
+        if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(self.sutazai):
             print(f"making {path}", file=sys.stderr)
             subprocess.run([self.sutazai, "model", "synth", "--preset", preset, "--output", path], check=True,
                            stdout=sys.stderr)

@@ -269,6 +269,11 @@ Result<SynthOptions> synth_preset(std::string_view name) {
         options.architecture = "qwen2";
         options.vocabulary = "qwen2";
         options.tied_embeddings = true;
+        // Half as wide, because with so many tokens the output layer would cost more than the server does.
+        options.embedding = 64;
+        options.heads = 2;
+        options.kv_heads = 1;
+        options.feed_forward = 192;
         return options;
     }
     if (name == "qwen2.5-0.5b") {

@@ -33,9 +33,9 @@ struct SynthOptions {
     std::filesystem::path output;  ///< replaced when complete, never left half written
 };
 
-/// Shapes by name: "toy" (2 layers, built-in vocabulary, about 1 MB), "toy-qwen2" (the same with Qwen2's 151,936
-/// tokens, where sampling costs what it costs in a real model) and "qwen2.5-0.5b". `output` stays empty. An unknown
-/// name is an error that lists the known ones.
+/// Shapes by name: "toy" (2 layers, 128 wide, built-in vocabulary, under 1 MB) for tests; "toy-qwen2" (2 layers, 64
+/// wide, Qwen2's 151,936 tokens) where a model costs next to nothing but sampling costs what it costs in a real one;
+/// and "qwen2.5-0.5b". `output` stays empty. An unknown name is an error that lists the known ones.
 [[nodiscard]] Result<SynthOptions> synth_preset(std::string_view name);
 
 [[nodiscard]] const std::vector<std::string_view>& synth_presets();
