@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -11,17 +12,35 @@ bool better(float a, sched::Token a_token, float b, sched::Token b_token) {
     return a > b || (a == b && a_token < b_token);
 }
 
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+
+/// Minus infinity for none. Lanes of their own, because the compiler may not reorder one running maximum of floats into
+/// vectors: NaN would tell.
+float largest_of(std::span<const float> values) {
+    constexpr std::size_t kLanes = 16;
+    std::array<float, kLanes> lanes;
+    lanes.fill(kLowest);
+    std::size_t i = 0;
+    for (; i + kLanes <= values.size(); i += kLanes) {
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+            lanes[lane] = values[i + lane] > lanes[lane] ? values[i + lane] : lanes[lane];
+        }
+    }
+    float largest = kLowest;
+    for (; i < values.size(); ++i) largest = values[i] > largest ? values[i] : largest;
+    for (const float lane : lanes) largest = lane > largest ? lane : largest;
+    return largest;
+}
+
 }  // namespace
 
 std::size_t index_of_largest(std::span<const float> values) {
-    // Largest value of each block first, which vectorises; then the block that holds it.
+    // Largest value of each block first; then the block that holds it.
     constexpr std::size_t kBlock = 1024;
-    float largest = -std::numeric_limits<float>::infinity();
+    float largest = kLowest;
     std::size_t where = 0;
     for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
-        const std::size_t end = std::min(begin + kBlock, values.size());
-        float of_block = -std::numeric_limits<float>::infinity();
-        for (std::size_t i = begin; i < end; ++i) of_block = values[i] > of_block ? values[i] : of_block;
+        const float of_block = largest_of(values.subspan(begin, std::min(kBlock, values.size() - begin)));
         if (of_block > largest) {
             largest = of_block;
             where = begin;
@@ -60,7 +79,7 @@ void Sampler::penalize(std::span<float> logits) const {
     }
 }
 
-/// The n best, best first. A heap of the n best so far; nearly every logit fails the one comparison with its worst.
+/// The n best, best first. A heap of the n best so far; nearly every block holds nothing better than the worst of them.
 void Sampler::select_top(std::span<const float> logits, std::size_t n) {
     n = std::min(n, logits.size());
     const auto worse = [](const Candidate& a, const Candidate& b) {
@@ -70,12 +89,17 @@ void Sampler::select_top(std::span<const float> logits, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) candidates_.push_back({logits[i], static_cast<sched::Token>(i)});
     std::ranges::make_heap(candidates_, worse);
     float bar = candidates_.front().logit;
-    for (std::size_t i = n; i < logits.size(); ++i) {
-        if (!(logits[i] > bar)) continue;
-        std::ranges::pop_heap(candidates_, worse);
-        candidates_.back() = {logits[i], static_cast<sched::Token>(i)};
-        std::ranges::push_heap(candidates_, worse);
-        bar = candidates_.front().logit;
+    constexpr std::size_t kBlock = 64;
+    for (std::size_t begin = n; begin < logits.size(); begin += kBlock) {
+        const std::size_t end = std::min(begin + kBlock, logits.size());
+        if (!(largest_of(logits.subspan(begin, end - begin)) > bar)) continue;
+        for (std::size_t i = begin; i < end; ++i) {
+            if (!(logits[i] > bar)) continue;
+            std::ranges::pop_heap(candidates_, worse);
+            candidates_.back() = {logits[i], static_cast<sched::Token>(i)};
+            std::ranges::push_heap(candidates_, worse);
+            bar = candidates_.front().logit;
+        }
     }
     std::ranges::sort_heap(candidates_, worse);
 }
@@ -94,10 +118,12 @@ sched::Token Sampler::sample(std::span<float> logits) {
     if (penalizes_) penalize(logits);
     if (params_.temperature <= 0 || params_.top_k == 1) return static_cast<sched::Token>(index_of_largest(logits));
 
-    const float largest = logits[index_of_largest(logits)];
+    float largest = 0;
     if (params_.top_k > 0) {
         select_top(logits, static_cast<std::size_t>(params_.top_k));
+        if (!candidates_.empty()) largest = candidates_.front().logit;
     } else {
+        largest = logits[index_of_largest(logits)];
         // Without top_k a token this unlikely, e^-24 of the best, is never drawn: 152,000 of them together weigh 6e-6.
         constexpr float kNegligible = 24.0F;
         const float cut = params_.min_p > 0 ? std::min(kNegligible, -std::log(params_.min_p)) : kNegligible;
