@@ -63,6 +63,7 @@ Result<ChildProcess> ChildProcess::spawn(const std::vector<std::string>& argumen
         return fail(ErrorCode::kInternal, fmt::format("'{}' cannot be run: {}", executable, std::strerror(errno)));
     }
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
 

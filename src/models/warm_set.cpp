@@ -411,6 +411,7 @@ std::vector<ModelStatus> WarmSet::status() const {
         if (by_name.contains(name) || state(*model) != ModelState::kCold) by_name[name] = status(*model);
     }
     std::vector<ModelStatus> out;
+    out.reserve(by_name.size());
     for (auto& [name, entry] : by_name) out.push_back(std::move(entry));
     return out;
 }
