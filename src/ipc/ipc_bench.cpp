@@ -52,7 +52,7 @@ asio::awaitable<void> measure(std::string command, int n_streams) {
     totals->running = n_streams;
     const double cpu = thread_cpu_s();
     const auto begin = std::chrono::steady_clock::now();
-    const auto done = [=, command = command](std::exception_ptr) {
+    const auto done = [=, command = command](const std::exception_ptr&) {
         if (totals->running > 0) return;
         const double used = thread_cpu_s() - cpu;
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
