@@ -124,7 +124,8 @@ class Server:
         self.log_path = folder / "server.log"
         self.url = ""
         self._log = open(self.log_path, "wb")
-        settings = {"SUTAZAI_HOME": str(folder / "home"), **(environment or {})}
+        # Toy models gain nothing from a second thread, and lose much where threads wait for each other on a busy machine.
+        settings = {"SUTAZAI_HOME": str(folder / "home"), "THREADS": "1", **(environment or {})}
         self.process = subprocess.Popen(
             [BINARY, "serve", "--host", host, "--port", "0", *arguments],
             cwd=folder,

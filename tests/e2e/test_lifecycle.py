@@ -48,7 +48,7 @@ def test_sigterm_lets_running_streams_finish(start_server, endless):
 
 
 def test_the_drain_has_a_deadline(start_server, endless):
-    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", DRAIN_TIMEOUT_S="1")
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", BATCH_SIZE_MAX="1", DRAIN_TIMEOUT_S="1")
     with server.stream("Hello", temperature=0, max_tokens=130_000, ignore_eos=True) as response:
         events = harness.iterate_sse(response.iter_raw())
         for _ in range(4):
@@ -99,7 +99,7 @@ def test_sigterm_while_a_model_loads(model_file, tmp_path):
 
 def test_a_client_that_goes_away_frees_its_place(start_server, endless):
     """With room for one sequence only, the next request can be answered only when the first is gone."""
-    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1")
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", BATCH_SIZE_MAX="1")
     for _ in range(3):
         with server.stream("Hello", temperature=0, max_tokens=130_000, ignore_eos=True) as response:
             events = harness.iterate_sse(response.iter_raw())
@@ -111,7 +111,7 @@ def test_a_client_that_goes_away_frees_its_place(start_server, endless):
 
 
 def test_a_client_that_goes_away_while_waiting_frees_its_place(start_server, endless):
-    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", MAX_QUEUE="1")
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", BATCH_SIZE_MAX="1", MAX_QUEUE="1")
     body = {"messages": harness.user("Hello"), "max_tokens": 130_000, "ignore_eos": True}
     with server.stream("Hello", max_tokens=130_000, ignore_eos=True) as running:
         events = harness.iterate_sse(running.iter_raw())
@@ -125,14 +125,14 @@ def test_a_client_that_goes_away_while_waiting_frees_its_place(start_server, end
 
 def test_a_slow_reader_holds_nobody_up(start_server, endless):
     server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="4")
-    with server.stream("Hello", temperature=0, max_tokens=20_000, ignore_eos=True) as slow:
+    with server.stream("Hello", temperature=0, max_tokens=4_000, ignore_eos=True) as slow:
         events = harness.iterate_sse(slow.iter_raw())
         next(events), next(events)
         for _ in range(5):  # nothing is read of the first stream meanwhile
             at = time.monotonic()
             assert server.chat("Hello", **SHORT).usage["completion_tokens"] == 8
             assert time.monotonic() - at < 3 * harness.SLOWDOWN
-        assert list(events)[-1]["usage"]["completion_tokens"] == 20_000
+        assert list(events)[-1]["usage"]["completion_tokens"] == 4_000
 
 
 def test_two_servers_on_one_port(start_server, toy, tmp_path):

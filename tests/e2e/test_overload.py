@@ -11,7 +11,7 @@ SHORT = {"temperature": 0, "max_tokens": 8, "ignore_eos": True}
 
 
 def test_a_full_queue_is_said_with_429(start_server, endless):
-    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", MAX_QUEUE="1")
+    server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", BATCH_SIZE_MAX="1", MAX_QUEUE="1")
     body = {"messages": harness.user("Hello"), "stream": False, **SHORT}
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         with server.stream("Hello", temperature=0, max_tokens=130_000, ignore_eos=True) as running:
