@@ -88,8 +88,9 @@ std::string json_quote(std::string_view text) {
 }
 
 void init(std::string_view level, bool json, std::string_view process) {
-    auto logger = json ? std::make_shared<spdlog::logger>("sutazai", std::make_shared<spdlog::sinks::stderr_sink_mt>())
-                       : std::make_shared<spdlog::logger>("sutazai", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    auto logger =
+        json ? std::make_shared<spdlog::logger>("sutazai", std::make_shared<spdlog::sinks::stderr_sink_mt>())
+             : std::make_shared<spdlog::logger>("sutazai", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
     auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
     if (json) {
         formatter->add_flag<JsonMessageFlag>('*').set_pattern(

@@ -1,8 +1,11 @@
 #include "http/auth.h"
 
+#include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <strings.h>
+
+#include <iterator>
 
 namespace sutazai::http {
 
@@ -40,11 +43,17 @@ bool Auth::is_known(std::string_view key) const {
     return known;
 }
 
-Result<void> Auth::check(std::string_view authorization, std::string_view api_key) const {
-    if (!required()) return {};
+std::string Auth::tenant_of(std::string_view key) {
+    std::string name;
+    for (const unsigned char byte : digest(key)) fmt::format_to(std::back_inserter(name), "{:02x}", byte);
+    return name;
+}
+
+Result<std::string> Auth::check(std::string_view authorization, std::string_view api_key) const {
+    if (!required()) return std::string();
     const std::string_view bearer = bearer_token(authorization);
-    if (!bearer.empty() && is_known(bearer)) return {};
-    if (!api_key.empty() && is_known(api_key)) return {};
+    if (!bearer.empty() && is_known(bearer)) return tenant_of(bearer);
+    if (!api_key.empty() && is_known(api_key)) return tenant_of(api_key);
     if (authorization.empty() && api_key.empty()) {
         return fail(ErrorCode::kUnauthorized,
                     "An API key is needed: send it as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.");

@@ -18,6 +18,8 @@ TEST(Auth, AnyOfTheKeysInEitherHeader) {
     EXPECT_TRUE(auth.check("bearer  second key", ""));
     EXPECT_TRUE(auth.check("", "second key"));
     EXPECT_TRUE(auth.check("Basic Zm9v", "first")) << "one of the two is enough";
+    EXPECT_EQ(auth.check("Bearer first", "").value(), auth.check("", "first").value()) << "one key, one tenant";
+    EXPECT_NE(auth.check("Bearer first", "").value(), auth.check("", "second key").value());
 }
 
 TEST(Auth, NothingElse) {

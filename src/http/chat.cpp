@@ -79,6 +79,7 @@ asio::awaitable<Result<void>> run_chat(Services& services, Exchange& exchange, a
                        "Streaming is switched off (STREAMING_ENABLED=false); send \"stream\": false.", "stream");
     }
     exchange.request().body = {};  // parsed; a generation may run for minutes
+    request.generation.cache_salt = exchange.tenant;
     cap_max_tokens(services.settings, request.generation.max_tokens);
     if (request.model.empty()) request.model = services.catalog.default_model();
     if (request.model.empty()) {

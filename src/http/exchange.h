@@ -30,6 +30,7 @@ class Exchange {
 
     Family family = Family::kStreamingV1;  ///< shape of errors
     std::string parameter;                 ///< of a "/*" route
+    std::string tenant;                    ///< whose API key was sent; empty when none is asked for
     bool keep_alive = false;               ///< is the connection to stay open after this answer
 
     /// For every answer to this request.

@@ -59,9 +59,9 @@ Result<const Route*> admit(const Services& services, Exchange& exchange) {
         return &options;
     }
     if (match.route == nullptr || !match.route->open) {
-        if (auto allowed = services.auth.check(request.authorization, request.api_key); !allowed) {
-            return std::unexpected(allowed.error());
-        }
+        auto tenant = services.auth.check(request.authorization, request.api_key);
+        if (!tenant) return std::unexpected(tenant.error());
+        exchange.tenant = std::move(*tenant);
     }
     if (match.route == nullptr) {
         if (match.allowed.empty()) {

@@ -125,8 +125,8 @@ Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outb
         }
     });
     if (model && load.warmup()) {
-        // On a thread that ends here: OpenMP keeps a team for each thread that has computed, and once there are more of its
-        // threads than processors, every barrier sleeps instead of spinning. That halves the decode rate.
+        // On a thread that ends here: OpenMP keeps a team for each thread that has computed, and once there are more of
+        // its threads than processors, every barrier sleeps instead of spinning. That halves the decode rate.
         std::jthread([&] { (*model)->warm_up(); }).join();
     }
     return model;
