@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
-#include <strings.h>
+
+#include <algorithm>
+#include <cctype>
 
 #include <iterator>
 
@@ -15,7 +17,9 @@ namespace {
 std::string_view bearer_token(std::string_view authorization) {
     constexpr std::string_view kScheme = "bearer ";
     if (authorization.size() <= kScheme.size()) return {};
-    if (strncasecmp(authorization.data(), kScheme.data(), kScheme.size()) != 0) return {};
+    const bool same = std::ranges::equal(authorization.substr(0, kScheme.size()), kScheme, {},
+                                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (!same) return {};
     authorization.remove_prefix(kScheme.size());
     while (authorization.starts_with(' ')) authorization.remove_prefix(1);
     return authorization;

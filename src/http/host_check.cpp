@@ -97,8 +97,9 @@ Result<void> HostCheck::check_host(std::string_view host) const {
     if (is_loopback(*authority)) return {};
     if (any_ip_literal_ && (v6 || is_ip_v4(name))) return {};
     const std::string plain = v6 ? "[" + name + "]" : name;
+    const std::string with_port = fmt::format("{}:{}", plain, port);
     for (const std::string& allowed : hosts_) {
-        if (allowed == plain || allowed == plain + ":" + port) return {};
+        if (allowed == plain || allowed == with_port) return {};
     }
     return fail(ErrorCode::kForbidden,
                 fmt::format("The host name {} is not one of this server's; name it in ALLOWED_HOSTS if it should be.",

@@ -82,14 +82,14 @@ class ServerTest : public testing::Test {
 
     std::future<void> drain(std::chrono::milliseconds deadline) {
         auto done = std::make_shared<std::promise<void>>();
-        asio::co_spawn(io_, server_->drain(deadline), [done](std::exception_ptr) { done->set_value(); });
+        asio::co_spawn(io_, server_->drain(deadline), [done](const std::exception_ptr&) { done->set_value(); });
         return done->get_future();
     }
 
     void TearDown() override {
         if (thread_.joinable()) {
             EXPECT_EQ(drain(1s).wait_for(5s), std::future_status::ready) << "the server does not drain";
-            asio::co_spawn(io_, models_->drain(1s), [this](std::exception_ptr) { work_.reset(); });
+            asio::co_spawn(io_, models_->drain(1s), [this](const std::exception_ptr&) { work_.reset(); });
             thread_.join();
         }
         fs::remove_all(folder_);
@@ -302,8 +302,7 @@ TEST_F(ServerTest, MalformedHttpIsRefused) {
     for (const char* bytes :
          {"GARBAGE\r\n\r\n", "GET /health HTTP/3.0\r\nHost: localhost\r\n\r\n", "GET /health HTTP/1.1\r\n\r\n",
           "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET health HTTP/1.1\r\nHost: localhost\r\n\r\n",
-          "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
-          "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
           "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"}) {
         TestClient client(port_);
         client.send(bytes);
