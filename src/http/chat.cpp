@@ -23,9 +23,10 @@ asio::awaitable<std::optional<GenerationUpdate>> next_within(ipc::TokenStream& s
                                                              std::chrono::milliseconds grace) {
     using namespace asio::experimental::awaitable_operators;  // NOLINT(google-build-using-namespace): operator||
     asio::steady_timer timer(co_await asio::this_coro::executor, grace);
-    auto first = co_await (stream.next() || timer.async_wait(asio::use_awaitable));
-    if (first.index() == 0) co_return std::get<0>(std::move(first));
-    co_return std::nullopt;
+    // ready() rather than next(): an update that arrives together with the time-out must not be lost with the loser.
+    co_await (stream.ready() || timer.async_wait(asio::use_awaitable));
+    if (!stream.has_update()) co_return std::nullopt;
+    co_return co_await stream.next();
 }
 
 /// Ends with how the generation ended; kCancelled when the client took it no longer.

@@ -64,20 +64,23 @@ struct TokenStream::Channel::Initiation {
     }
 };
 
+asio::awaitable<void> TokenStream::Channel::ready(std::shared_ptr<Channel> self) {
+    if (has_update()) co_return;
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void(error_code)>(Initiation{}, asio::use_awaitable,
+                                                                                   self);
+    // A cancellation that comes between wake() and here must not let the reader take the update with it.
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+        throw boost::system::system_error(asio::error::operation_aborted);
+    }
+}
+
 asio::awaitable<GenerationUpdate> TokenStream::Channel::next(std::shared_ptr<Channel> self) {
+    co_await self->ready(self);
     if (!has_pending_) {
-        if (ended_) {
-            GenerationUpdate nothing;
-            nothing.error = Error{ErrorCode::kInternal, "The stream was read past its end."};
-            co_return nothing;
-        }
-        co_await asio::async_initiate<const asio::use_awaitable_t<>, void(error_code)>(Initiation{},
-                                                                                       asio::use_awaitable, self);
-        // A cancellation that comes between wake() and here must not take the update with it.
-        const auto state = co_await asio::this_coro::cancellation_state;
-        if (state.cancelled() != asio::cancellation_type::none) {
-            throw boost::system::system_error(asio::error::operation_aborted);
-        }
+        GenerationUpdate nothing;
+        nothing.error = Error{ErrorCode::kInternal, "The stream was read past its end."};
+        co_return nothing;
     }
     has_pending_ = false;
     co_return std::exchange(pending_, {});
@@ -97,12 +100,22 @@ TokenStream::~TokenStream() {
     if (channel_) channel_->abandon();
 }
 
-asio::awaitable<GenerationUpdate> TokenStream::next() {
+TokenStream::Channel& TokenStream::channel() {
     if (!channel_) {
         channel_ = std::make_shared<Channel>(nullptr);
         channel_->fail({ErrorCode::kInternal, "There is no stream to read."});
     }
-    return channel_->next(channel_);
+    return *channel_;
+}
+
+asio::awaitable<GenerationUpdate> TokenStream::next() {
+    return channel().next(channel_);
+}
+asio::awaitable<void> TokenStream::ready() {
+    return channel().ready(channel_);
+}
+bool TokenStream::has_update() const {
+    return !channel_ || channel_->has_update();
 }
 
 }  // namespace sutazai::ipc

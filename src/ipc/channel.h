@@ -25,7 +25,9 @@ struct TokenStream::Channel {
     void fail(Error error);
 
     // The reader's side.
+    [[nodiscard]] boost::asio::awaitable<void> ready(std::shared_ptr<Channel> self);
     [[nodiscard]] boost::asio::awaitable<GenerationUpdate> next(std::shared_ptr<Channel> self);
+    [[nodiscard]] bool has_update() const { return has_pending_ || ended_; }
     void abandon();
 
   private:

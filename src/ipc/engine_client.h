@@ -71,7 +71,13 @@ class TokenStream {
     /// later result is thrown away, which may be an update: race it only against what ends the request.)
     [[nodiscard]] boost::asio::awaitable<GenerationUpdate> next();
 
+    /// Waits as next() does, but takes nothing: what may be raced against a timer without losing an update.
+    [[nodiscard]] boost::asio::awaitable<void> ready();
+    [[nodiscard]] bool has_update() const;  ///< would next() return at once
+
   private:
+    Channel& channel();  ///< a default-made stream gets one that tells what is wrong
+
     std::shared_ptr<Channel> channel_;
 };
 
