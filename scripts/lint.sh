@@ -39,6 +39,7 @@ if [ ${#changed[@]} -eq 0 ]; then
 fi
 
 # clang-tidy needs the compile commands and the generated protobuf header, nothing else of the build.
+mkdir -p build
 scripts/build.sh dev sutazai_proto > build/lint-build.log 2>&1 || { cat build/lint-build.log; exit 1; }
 
 stamps=build/lint-passed
