@@ -16,7 +16,7 @@ deps: ## install the packages that are missing (Debian 12; root or sudo)
 	@scripts/install-deps.sh
 
 build: deps ## the release binary, build/release/sutazai
-	@scripts/build.sh release
+	@scripts/build.sh release sutazai
 
 bench: build ## side by side with llama-server built from the same source
 	@python3 bench/run.py

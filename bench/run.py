@@ -54,7 +54,8 @@ class Bench:
         os.makedirs(self.logs, exist_ok=True)
         os.makedirs(self.models, exist_ok=True)
         if not (options.sutazai and options.loadgen):
-            subprocess.run([os.path.join(ROOT, "scripts", "build.sh"), "release"], check=True, stdout=sys.stderr)
+            build = [os.path.join(ROOT, "scripts", "build.sh"), "release", "sutazai", "sutazai-loadgen"]
+            subprocess.run(build, check=True, stdout=sys.stderr)
         self.sutazai = os.path.abspath(options.sutazai or os.path.join(ROOT, "build/release/sutazai"))
         self.loadgen = os.path.abspath(
             options.loadgen or os.path.join(ROOT, "build/release/bench/loadgen/sutazai-loadgen"))
