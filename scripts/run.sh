@@ -47,7 +47,7 @@ authorisation=()
 key=${API_KEYS:-}
 if [ -n "$key" ]; then authorisation=(-H "Authorization: Bearer ${key%%,*}"); fi
 
-question=${QUESTION:-What is SutazAI?}
+question=${QUESTION:-What does BATCH_SIZE do?}
 body=$(jq -cn --arg question "$question" '{messages: [{role: "user", content: $question}], max_tokens: 200}')
 echo
 echo "> $question"
@@ -64,7 +64,7 @@ cat << END
 The server is up at $url. Ask it something:
 
   curl -N ${authorisation[0]:+-H 'Authorization: Bearer KEY' }$url/api/v1/streaming/chat/stream -H 'Content-Type: application/json' \\
-    -d '{"messages": [{"role": "user", "content": "What does BATCH_SIZE do?"}]}'
+    -d '{"messages": [{"role": "user", "content": "How do I tune for low latency?"}]}'
 
 ctrl-C ends it.
 END
