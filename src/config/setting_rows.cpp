@@ -204,6 +204,8 @@ std::vector<SettingRow> make_rows() {
         size("MAX_HEADER_BYTES", &Settings::max_header_bytes, 1ULL << 10, 1ULL << 20, "largest request head"),
         number("MAX_CONNECTIONS", &Settings::max_connections, 1, 65536, "open connections"),
         number("MAX_QUEUE", &Settings::max_queue, 1, 65536, "requests that wait per model"),
+        number("MAX_BATCH_REQUESTS", &Settings::max_batch_requests, 1, 65536,
+               "generations that one request (a batch, a list of prompts) may ask for"),
         number("QUEUE_TIMEOUT_S", &Settings::queue_timeout_s, 0, 86400,
                "seconds a request may wait to begin, 0 without end"),
         number("READ_TIMEOUT_S", &Settings::read_timeout_s, 1, 3600, "seconds for a request's head and body to arrive"),

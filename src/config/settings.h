@@ -43,6 +43,7 @@ struct Settings {
     std::uint32_t max_header_bytes = 16 << 10;  ///< MAX_HEADER_BYTES, 1 KiB to 1 MiB
     std::uint32_t max_connections = 1024;       ///< MAX_CONNECTIONS, 1 to 65536
     std::uint32_t max_queue = 512;              ///< MAX_QUEUE, requests that wait per model, 1 to 65536
+    std::uint32_t max_batch_requests = 1024;    ///< MAX_BATCH_REQUESTS, generations of one request, 1 to 65536
     std::uint32_t queue_timeout_s = 300;        ///< QUEUE_TIMEOUT_S, for a request to begin; 0: no limit, to 86400
     std::uint32_t read_timeout_s = 30;          ///< READ_TIMEOUT_S, for a request's head and body, 1 to 3600
     std::uint32_t idle_timeout_s = 75;          ///< IDLE_TIMEOUT_S, between requests of one connection, 1 to 3600

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/sampler.h"
+#include "engine/token_source.h"
 #include "text/stop_matcher.h"
 #include "text/utf8_stream.h"
 
@@ -44,24 +44,31 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
 /// One request between its preparation and its end.
 struct Engine::Generation {
     RequestId id;
-    Sampler sampler;
+    TokenSource source;
     text::Utf8Stream characters;
     text::StopMatcher stops;
     bool ignore_eos;
     Clock::time_point submitted;
     std::optional<Clock::time_point> first_token;
     std::uint32_t n_generated = 0;
+    std::size_t n_bytes_out = 0;  ///< of the text
 
-    Generation(RequestId id_, const GenerationRequest& request, Clock::time_point submitted_)
-        : id(id_),
-          sampler(request.sampling),
-          stops(request.stop),
-          ignore_eos(request.ignore_eos),
-          submitted(submitted_) {}
+    Generation(const Model& model, Prepared& prepared)
+        : id(prepared.id),
+          source(model, prepared.request, std::move(prepared.grammar)),
+          stops(prepared.request.stop),
+          // Where the grammar lets the text end, it may leave nothing else.
+          ignore_eos(prepared.request.ignore_eos && !source.has_grammar()),
+          submitted(prepared.submitted) {}
 };
 
 Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report)
-    : model_(std::move(model)), config_(config), report_(std::move(report)), scheduler_(limits_of(*model_, config)) {
+    : model_(std::move(model)),
+      config_(config),
+      report_(std::move(report)),
+      scheduler_(limits_of(*model_, config)),
+      embeddings_(*model_, SideContext::Kind::kEmbeddings),
+      scores_(*model_, SideContext::Kind::kScores) {
     width_ = scheduler_.width();
     model_->set_abort_check([this] { return abort_.load(std::memory_order_relaxed); });
     prepare_thread_ = std::jthread([this] { prepare_loop(); });
@@ -153,30 +160,62 @@ void Engine::prepare_loop() {
             continue;
         }
         lock.unlock();
-        Result<std::vector<Token>> tokens = model_->tokenize(prepared.request);
-        const int n = tokens ? static_cast<int>(tokens->size()) : 0;
-        const int context = model_->properties().context_per_sequence;
-        if (tokens && n >= context) {
-            tokens = fail(
-                ErrorCode::kContextOverflow,
-                fmt::format("the prompt has {} tokens; this model's context holds {}, of which at least one must be "
-                            "left for the answer",
-                            n, context),
-                "messages");
-        }
-        if (!tokens) refuse(prepared.id, tokens.error());
+        const Result<void> done = prepare(prepared);
+        if (!done) refuse(prepared.id, done.error());
         lock.lock();
         const bool cancelled = preparing_.at(prepared.id);
         preparing_.erase(prepared.id);
-        if (!tokens || cancelled) {
+        if (!done || cancelled) {
             idle_.notify_all();
             continue;
         }
-        prepared.prompt = std::move(*tokens);
-        prepared.request.prompt = std::string();  // no longer needed
         inbox_.push_back(std::move(prepared));
         inbox_ready_.notify_one();
     }
+}
+
+Result<void> Engine::prepare(Prepared& prepared) const {
+    GenerationRequest& request = prepared.request;
+    const Model::Properties& p = model_->properties();
+    const bool embeds = request.task == Task::kEmbed;
+    if (!embeds && !p.generates) {
+        return fail(ErrorCode::kInvalidArgument, "this model writes no text; it makes embeddings (/v1/embeddings)",
+                    "model");
+    }
+    if (embeds && p.pooling == Pooling::kRank) {
+        return fail(ErrorCode::kInvalidArgument, "this model ranks texts; it makes no embeddings", "model");
+    }
+    const bool chat = std::holds_alternative<std::vector<ChatMessage>>(request.prompt);
+    Result<std::vector<Token>> tokens = model_->tokenize(request);
+    if (!tokens) return std::unexpected(std::move(tokens.error()));
+    const int n = static_cast<int>(tokens->size());
+    const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
+    if (n + answer > p.context_per_sequence) {
+        std::string message =
+            fmt::format("the prompt has {} tokens; this model's context holds {}", n, p.context_per_sequence);
+        if (answer > 0) message += ", of which at least one must be left for the answer";
+        return fail(ErrorCode::kContextOverflow, std::move(message), chat ? "messages" : "prompt");
+    }
+    prepared.prompt = std::move(*tokens);
+    if (!embeds && !(request.grammar.empty() && request.json_schema.empty())) {
+        auto grammar = request.grammar.empty() ? Grammar::from_json_schema(*model_, request.json_schema)
+                                               : Grammar::from_gbnf(*model_, request.grammar);
+        if (!grammar) return std::unexpected(std::move(grammar.error()));
+        prepared.grammar = std::move(*grammar);
+    }
+    if (request.echo) {
+        if (auto* text = std::get_if<std::string>(&request.prompt)) {
+            prepared.echo = std::move(*text);
+        } else {
+            std::string bytes;
+            for (const Token token : prepared.prompt) bytes += model_->piece(token);
+            text::Utf8Stream characters;
+            characters.append(bytes, prepared.echo);
+            characters.finish(prepared.echo);
+        }
+    }
+    request.prompt = std::string();  // no longer needed
+    return {};
 }
 
 void Engine::decode_loop() {
@@ -186,8 +225,8 @@ void Engine::decode_loop() {
     while (true) {
         {
             std::unique_lock lock(mutex_);
-            busy_ = !scheduler_.idle();
-            waiting_ = scheduler_.waiting();
+            busy_ = !scheduler_.idle() || open_beside() > 0;
+            waiting_ = scheduler_.waiting() + open_beside();
             running_ = scheduler_.running();
             width_ = scheduler_.width();
             if (!busy_) idle_.notify_all();
@@ -206,6 +245,10 @@ void Engine::decode_loop() {
         take_inbox(report);
         expire(report);
         held = !scheduler_.idle() && !run_step(report);
+        if (open_beside() > 0) {
+            run_beside(report);
+            held = false;
+        }
         for (const auto& [id, update] : report.updates) ended += update.last() ? 1 : 0;
         report.stats = stats();
         report_(std::move(report));
@@ -231,6 +274,7 @@ void Engine::take_inbox(StepReport& report) {
     }
     for (Prepared& prepared : arrived) start(std::move(prepared), report);
     for (const RequestId id : cancelled) {
+        cancel_beside(id);
         scheduler_.cancel(id);
         generations_.erase(id);
     }
@@ -238,10 +282,14 @@ void Engine::take_inbox(StepReport& report) {
 }
 
 void Engine::start(Prepared prepared, StepReport& report) {
-    auto generation = std::make_unique<Generation>(prepared.id, prepared.request, prepared.submitted);
+    if (!start_beside(prepared, report)) schedule(std::move(prepared), report);
+}
+
+void Engine::schedule(Prepared prepared, StepReport& report) {
+    auto generation = std::make_unique<Generation>(*model_, prepared);
     const std::size_t n = prepared.prompt.size();
     for (std::size_t i = n - std::min<std::size_t>(n, kPenaltyWindowTokens); i < n; ++i) {
-        generation->sampler.accept(prepared.prompt[i]);
+        generation->source.accept_prompt(prepared.prompt[i]);
     }
     const auto submitted = duration_cast<microseconds>(prepared.submitted - origin_);
     const auto admission =
@@ -264,13 +312,17 @@ sched::Time Engine::now() const {
 void Engine::expire(StepReport& report) {
     if (scheduler_.waiting() == 0) return;
     for (const RequestId id : scheduler_.expire(now())) {
-        GenerationUpdate update;
-        update.error = Error{ErrorCode::kQueueTimeout,
-                             fmt::format("the request waited for {} s without beginning",
-                                         duration_cast<std::chrono::seconds>(config_.queue_timeout).count())};
-        report.updates.emplace_back(id, std::move(update));
+        report.updates.emplace_back(id, timed_out());
         generations_.erase(id);
     }
+}
+
+GenerationUpdate Engine::timed_out() const {
+    GenerationUpdate update;
+    update.error = Error{ErrorCode::kQueueTimeout,
+                         fmt::format("the request waited for {} s without beginning",
+                                     duration_cast<std::chrono::seconds>(config_.queue_timeout).count())};
+    return update;
 }
 
 bool Engine::run_step(StepReport& report) {
@@ -325,13 +377,16 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
 #pragma omp parallel for schedule(dynamic) if (n > 1 && vocabulary * static_cast <std::size_t>(n) > 100'000)
     for (int i = 0; i < n; ++i) {
         Drawn& d = drawn[static_cast<std::size_t>(i)];
-        d.token = d.generation->sampler.sample({d.logits, vocabulary});
+        d.token = d.generation->source.draw({d.logits, vocabulary});
     }
     for (const Drawn& d : drawn) deliver(*d.generation, d.token, report);
 }
 
 void Engine::deliver(Generation& generation, Token token, StepReport& report) {
-    generation.sampler.accept(token);
+    if (token == TokenSource::kNoToken || !generation.source.accept(token)) {
+        fail_request(generation.id, "the grammar lets no token come next, or takes too long to tell", report);
+        return;
+    }
     ++generation.n_generated;
     ++counters_.generation_tokens;
     if (!generation.first_token) {
@@ -351,11 +406,14 @@ void Engine::deliver(Generation& generation, Token token, StepReport& report) {
     model_->append_piece(token, piece);
     std::string text;
     generation.characters.append(piece, text);
+    generation.source.made_text(text.size());
     if (generation.stops.push(text, update.text)) {
         end(generation, FinishReason::kStop, std::move(update), report);
     } else if (!more) {
         end(generation, FinishReason::kLength, std::move(update), report);
     } else {
+        generation.n_bytes_out += update.text.size();
+        generation.source.release(generation.n_bytes_out, false, false, update.scores);
         report.updates.emplace_back(generation.id, std::move(update));
     }
 }
@@ -366,6 +424,8 @@ void Engine::end(Generation& generation, FinishReason reason, GenerationUpdate u
         generation.characters.finish(tail);
         if (!generation.stops.push(tail, update.text)) generation.stops.finish(update.text);
     }
+    generation.source.release(generation.n_bytes_out + update.text.size(), true, generation.stops.matched(),
+                              update.scores);
     const auto view = scheduler_.view(generation.id);
     const auto first = *generation.first_token;
     const auto begun = origin_ + *view.begun;
@@ -383,12 +443,16 @@ void Engine::end(Generation& generation, FinishReason reason, GenerationUpdate u
 
 void Engine::fail_step(const sched::Step& step, StepReport& report) {
     for (const sched::Chunk& chunk : step.chunks) {
-        GenerationUpdate update;
-        update.error = Error{ErrorCode::kInternal, "the model could not compute this step"};
-        report.updates.emplace_back(chunk.request, std::move(update));
-        scheduler_.cancel(chunk.request);
-        generations_.erase(chunk.request);
+        fail_request(chunk.request, "the model could not compute this step", report);
     }
+}
+
+void Engine::fail_request(RequestId id, const char* why, StepReport& report) {
+    GenerationUpdate update;
+    update.error = Error{ErrorCode::kInternal, why};
+    report.updates.emplace_back(id, std::move(update));
+    scheduler_.cancel(id);
+    generations_.erase(id);
 }
 
 EngineStats Engine::stats() const {

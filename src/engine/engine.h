@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "base/generation.h"
+#include "engine/grammar.h"
 #include "engine/model.h"
+#include "engine/side_context.h"
 #include "sched/scheduler.h"
 
 namespace sutazai::engine {
@@ -80,21 +82,34 @@ class Engine {
         GenerationRequest request;
         std::vector<Token> prompt;
         std::chrono::steady_clock::time_point submitted;
+        std::unique_ptr<Grammar> grammar = {};
+        std::string echo = {};  ///< the prompt's text, for requests that want it back
     };
 
     void prepare_loop();
     void decode_loop();
     void take_inbox(StepReport& report);
+    [[nodiscard]] Result<void> prepare(Prepared& prepared) const;
     void start(Prepared prepared, StepReport& report);
     /// False when the step is held for requests in preparation.
     bool run_step(StepReport& report);
     void expire(StepReport& report);
+    [[nodiscard]] GenerationUpdate timed_out() const;
     void sample(const sched::Step& step, StepReport& report);
     /// False when the request ended with this token.
     void deliver(Generation& generation, Token token, StepReport& report);
     void end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report);
     void refuse(RequestId id, Error error);
+    // engine_side.cpp: embeddings, and prompts that are given back with their scores.
+    /// False when the request is none of these, and so is left to the scheduler.
+    bool start_beside(Prepared& prepared, StepReport& report);
+    void run_beside(StepReport& report);
+    void begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepReport& report);
+    void schedule(Prepared prepared, StepReport& report);
+    void cancel_beside(RequestId id);
+    [[nodiscard]] int open_beside() const { return embeddings_.open() + scores_.open(); }
     void fail_step(const sched::Step& step, StepReport& report);
+    void fail_request(RequestId id, const char* why, StepReport& report);
     [[nodiscard]] sched::Time now() const;
     [[nodiscard]] int retry_after_s() const;
     [[nodiscard]] EngineStats stats() const;
@@ -107,6 +122,8 @@ class Engine {
     // Decode thread only.
     sched::Scheduler scheduler_;
     std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
+    SideContext embeddings_, scores_;
+    std::unordered_map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
     EngineStats counters_;
 
     // Between threads, under mutex_.

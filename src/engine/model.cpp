@@ -83,6 +83,16 @@ common_json messages_json(const std::vector<ChatMessage>& messages, bool system_
     return out;
 }
 
+/// Generative models name no pooling; the mean is what most are used with.
+Pooling pooling_of(const llama_context* context) {
+    switch (llama_pooling_type(context)) {
+        case LLAMA_POOLING_TYPE_CLS: return Pooling::kFirst;
+        case LLAMA_POOLING_TYPE_LAST: return Pooling::kLast;
+        case LLAMA_POOLING_TYPE_RANK: return Pooling::kRank;
+        default: return Pooling::kMean;
+    }
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -126,8 +136,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             return fail(ErrorCode::kLoadFailed,
                         fmt::format("{} could not be loaded: {}", options.path, LlamaLog::last_error()));
         }
-        if (!llama_model_has_decoder(impl.model.get()) || llama_model_is_diffusion(impl.model.get())) {
-            return fail(ErrorCode::kLoadFailed, options.path + " holds a model that does not generate text");
+        if (llama_model_is_diffusion(impl.model.get())) {
+            return fail(ErrorCode::kLoadFailed, options.path + " holds a model that writes no text from left to right");
         }
         impl.vocab = llama_model_get_vocab(impl.model.get());
         if (llama_vocab_n_tokens(impl.vocab) == 0) {
@@ -151,6 +161,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         context.n_seq_max = static_cast<std::uint32_t>(std::min(kMaxSequences, sequences + kKeptChains));
         context.n_threads = threads;
         context.n_threads_batch = threads;
+        self->threads_ = threads;
         context.kv_unified = true;
         if (options.kv_f32) context.type_k = context.type_v = GGML_TYPE_F32;
         context.no_perf = true;
@@ -166,6 +177,10 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         }
 
         Properties& p = self->properties_;
+        // An encoder needs no memory of what it read, and llama.cpp gives it none.
+        p.generates = llama_model_has_decoder(impl.model.get()) && llama_get_memory(impl.context.get()) != nullptr;
+        p.pooling = pooling_of(impl.context.get());
+        p.embedding_width = llama_model_n_embd_out(impl.model.get());
         const bool cuttable = !llama_model_is_recurrent(impl.model.get()) && !llama_model_is_hybrid(impl.model.get());
         p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get()));
         p.context_per_sequence = std::min(p.kv_cells, training > 0 ? training : p.kv_cells);
@@ -180,6 +195,10 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         char description[128];
         llama_model_desc(impl.model.get(), description, sizeof description);
         p.description = description;
+        if (!p.generates) {
+            impl.context.reset();  // what it makes is made in a SideContext
+            return self;
+        }
 
         // common_chat_templates knows the fallbacks; rendering goes through the one template, without the analysis of
         // tool-call formats that it would do for each request.
@@ -196,6 +215,16 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
 
 Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) const {
     const Impl& impl = *impl_;
+    if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) {
+        const auto wrong = std::ranges::find_if(*ids, [&](Token id) { return id < 0 || id >= properties_.vocabulary; });
+        if (wrong != ids->end()) {
+            return fail(ErrorCode::kInvalidArgument,
+                        fmt::format("{} is no token of this model, which has {}", *wrong, properties_.vocabulary),
+                        "prompt");
+        }
+        if (ids->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", "prompt");
+        return *ids;
+    }
     std::string text;
     const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt);
     try {
@@ -230,6 +259,14 @@ void Model::append_piece(Token token, std::string& out) const {
         llama_token_to_piece(impl_->vocab, token, large.data(), -n, 0, false);
         out += large;
     }
+}
+
+std::string Model::piece(Token token) const {
+    return piece_text(impl_->vocab, token);
+}
+
+llama_model* Model::handle() const {
+    return impl_->model.get();
 }
 
 bool Model::ends_generation(Token token) const {
@@ -282,6 +319,7 @@ float* Model::logits(std::size_t chunk) const {
 }
 
 void Model::warm_up() {
+    if (!properties_.generates) return;
     Token first = llama_vocab_bos(impl_->vocab);
     if (first == LLAMA_TOKEN_NULL) first = 0;
     const std::vector<Token> tokens(17, first);

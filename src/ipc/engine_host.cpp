@@ -82,11 +82,8 @@ wire::FromEngine to_wire(const engine::StepReport& report) {
     wire::FromEngine message;
     wire::StepOutput& step = *message.mutable_step();
     for (const auto& [id, update] : report.updates) {
-        if (!update.text.empty() || update.n_tokens > 0) {
-            wire::Delta& delta = *step.add_deltas();
-            delta.set_request_id(id);
-            delta.set_text(update.text);
-            delta.set_n_tokens(update.n_tokens);
+        if (!update.text.empty() || update.n_tokens > 0 || !update.scores.empty() || !update.embedding.empty()) {
+            *step.add_deltas() = ipc::to_wire(id, update);
         }
         if (update.finished) *step.add_finished() = ipc::to_wire(id, *update.finished);
         if (update.error) *step.add_failed() = ipc::to_wire(id, *update.error);
