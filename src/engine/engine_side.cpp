@@ -22,9 +22,16 @@ constexpr milliseconds kTurnAlone{250};
 bool Engine::start_beside(Prepared& prepared, StepReport& report) {
     const GenerationRequest& request = prepared.request;
     if (request.task == Task::kEmbed) {
-        embeddings_.add({prepared.id, std::move(prepared.prompt), 0, prepared.submitted});
+        embeddings_.add({.id = prepared.id,
+                         .tokens = std::move(prepared.prompt),
+                         .submitted = prepared.submitted,
+                         .priority = request.priority});
     } else if (request.echo && request.top_logprobs >= 0) {
-        scores_.add({prepared.id, prepared.prompt, request.top_logprobs, prepared.submitted});
+        scores_.add({.id = prepared.id,
+                     .tokens = prepared.prompt,
+                     .n_top = request.top_logprobs,
+                     .submitted = prepared.submitted,
+                     .priority = request.priority});
         scored_.emplace(prepared.id, std::move(prepared));
     } else if (request.echo) {
         begin_echo(std::move(prepared), {}, report);

@@ -53,7 +53,9 @@ SideContext::~SideContext() = default;
 void SideContext::add(Job job) {
     auto running = std::make_unique<Running>();
     running->job = std::move(job);
-    jobs_.push_back(std::move(running));
+    const auto later = std::ranges::find_if(
+        jobs_, [&](const auto& other) { return other->sequence < 0 && other->job.priority > running->job.priority; });
+    jobs_.insert(later, std::move(running));
 }
 
 bool SideContext::cancel(RequestId id) {
@@ -79,11 +81,14 @@ std::vector<RequestId> SideContext::expire(Clock::time_point bound) {
     return expired;
 }
 
-int SideContext::tokens_of_turn(std::chrono::microseconds target) const {
+int SideContext::most_tokens() const {
     const std::size_t row = static_cast<std::size_t>(model_.properties().vocabulary) * sizeof(float);
-    const int rows = static_cast<int>(std::clamp<std::size_t>(kLogitsBytesPerTurn / row, 1, kMostTokensPerTurn));
-    const double quick = static_cast<double>(target.count()) / us_per_token_;
-    return std::min(rows, std::max(kLeastTokensPerTurn, static_cast<int>(std::min(quick, 1e6))));
+    return static_cast<int>(std::clamp<std::size_t>(kLogitsBytesPerTurn / row, 1, kMostTokensPerTurn));
+}
+
+int SideContext::tokens_of_turn(std::chrono::microseconds target) const {
+    const double quick = std::min(static_cast<double>(target.count()) / us_per_token_, 1e6);
+    return std::min(most_tokens(), std::max(kLeastTokensPerTurn, static_cast<int>(quick)));
 }
 
 int SideContext::usual_context() const {
@@ -99,7 +104,7 @@ bool SideContext::make_context(std::size_t longest) {
     llama_context_params params = llama_context_default_params();
     params.n_ctx = static_cast<std::uint32_t>(wanted);
     // A model that reads its input at once must have it in one batch.
-    params.n_batch = static_cast<std::uint32_t>(whole_inputs ? wanted : kMostTokensPerTurn);
+    params.n_batch = static_cast<std::uint32_t>(whole_inputs ? wanted : most_tokens());
     params.n_ubatch = params.n_batch;
     params.n_seq_max = kSequences;
     params.n_threads = params.n_threads_batch = model_.threads();

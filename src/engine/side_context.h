@@ -30,6 +30,8 @@ class SideContext {
         std::vector<float> embedding;    ///< kEmbeddings: of length 1
         std::vector<TokenScore> scores;  ///< kScores: one for each token
         std::optional<Error> error;
+
+        int priority = 0;  ///< lower begins first
     };
 
     /// `model` outlives this.
@@ -54,6 +56,7 @@ class SideContext {
     struct Running;
     struct Context;
 
+    [[nodiscard]] int most_tokens() const;  ///< of one turn
     [[nodiscard]] int tokens_of_turn(std::chrono::microseconds target) const;
     [[nodiscard]] int usual_context() const;
     bool make_context(std::size_t longest);
@@ -64,7 +67,7 @@ class SideContext {
     const Model& model_;
     Kind kind_;
     std::unique_ptr<Context> context_;
-    std::deque<std::unique_ptr<Running>> jobs_;  ///< in order of arrival; those with a sequence come first
+    std::deque<std::unique_ptr<Running>> jobs_;  ///< those with a sequence first, then by priority and arrival
     double us_per_token_ = 1000;                 ///< smoothed; the first guess is careful
 };
 

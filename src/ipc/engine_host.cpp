@@ -82,8 +82,13 @@ wire::FromEngine to_wire(const engine::StepReport& report) {
     wire::FromEngine message;
     wire::StepOutput& step = *message.mutable_step();
     for (const auto& [id, update] : report.updates) {
-        if (!update.text.empty() || update.n_tokens > 0 || !update.scores.empty() || !update.embedding.empty()) {
+        if (!update.scores.empty() || !update.embedding.empty()) {
             *step.add_deltas() = ipc::to_wire(id, update);
+        } else if (!update.text.empty() || update.n_tokens > 0) {
+            wire::Delta& delta = *step.add_deltas();
+            delta.set_request_id(id);
+            delta.set_text(update.text);
+            delta.set_n_tokens(update.n_tokens);
         }
         if (update.finished) *step.add_finished() = ipc::to_wire(id, *update.finished);
         if (update.error) *step.add_failed() = ipc::to_wire(id, *update.error);
@@ -99,6 +104,10 @@ wire::FromEngine to_wire(const engine::StepReport& report) {
         stats.set_cached_tokens(report.stats->cached_tokens);
         stats.set_steps(report.stats->steps);
         stats.set_step_us(report.stats->step_us);
+        stats.set_restored_tokens(report.stats->restored_tokens);
+        stats.set_preemptions(report.stats->preemptions);
+        stats.set_host_bytes(report.stats->host_bytes);
+        stats.set_width(static_cast<std::uint32_t>(report.stats->width));
     }
     return message;
 }
@@ -179,6 +188,9 @@ int run(int fd) {
     config.queue_timeout = std::chrono::milliseconds(options.queue_timeout_ms());
     config.batch_tokens = options.batch_tokens();
     config.queue_limit = options.queue_limit();
+    config.token_gap = std::chrono::milliseconds(options.token_gap_ms());
+    config.share_prefixes = options.share_prefixes();
+    config.prefix_cache_bytes = options.prefix_cache_bytes();
     engine::Engine engine(std::move(*model), config, [&](engine::StepReport report) { outbox.send(to_wire(report)); });
     std::jthread drainer;
     bool sane = true;
