@@ -5,6 +5,8 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "api/schema_check.h"
+
 namespace sutazai::api {
 
 namespace json = boost::json;
@@ -37,6 +39,7 @@ void read_schema(FieldReader& fields, std::string_view name, const json::value& 
     if (!schema.is_object()) return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(schema)));
     std::size_t n_values = 0;
     if (const std::string excess = excess_of(schema, n_values); !excess.empty()) return fields.refuse(name, excess);
+    if (const std::string part = unsupported_in(schema); !part.empty()) return fields.refuse(name, part);
     std::string text = json::serialize(schema);
     if (text.size() > kMaxSchemaBytes) {
         return fields.refuse(name, fmt::format("has {} bytes; at most {} are allowed", text.size(), kMaxSchemaBytes));

@@ -142,7 +142,7 @@ TEST(Embeddings, PoolingIsTheModelsOwn) {
     EXPECT_LT(cosine(by_pooling[1], by_pooling[2]), 0.999);
     EXPECT_LT(cosine(by_pooling[2], by_pooling[3]), 0.999);
     // Causal: what the first token makes does not depend on the others, what the last makes does.
-    for (const auto [pooling, same] : {std::pair(2U, true), std::pair(3U, false)}) {
+    for (const auto& [pooling, same] : {std::pair(2U, true), std::pair(3U, false)}) {
         const auto model = load("toy", pooling);
         SideContext side(*model, SideContext::Kind::kEmbeddings);
         std::vector<SideContext::Job> jobs;

@@ -34,6 +34,7 @@ Result<llama_sampler*> compile(const Model& model, const std::string& gbnf, cons
         return std::unexpected(
             wrong(fmt::format("{} nests deeper than {} parentheses", field, kMaxGrammarDepth), field));
     }
+    if (gbnf.empty()) return std::unexpected(wrong(fmt::format("{} is empty", field), field));
     llama_sampler* sampler = llama_sampler_init_grammar(llama_model_get_vocab(model.handle()), gbnf.c_str(), "root");
     if (sampler == nullptr) {
         return std::unexpected(

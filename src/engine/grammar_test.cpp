@@ -64,7 +64,7 @@ TEST(Grammar, WhatCannotBeUsedIsRefused) {
         return grammar.error().message;
     };
     EXPECT_EQ(refused(R"(root ::= "a")"), "accepted");
-    for (const char* gbnf : {"", "root", "root ::= ", "other ::= \"a\"", "root ::= unknown", "root ::= root \"a\"",
+    for (const char* gbnf : {"", "root", "other ::= \"a\"", "root ::= unknown", "root ::= root \"a\"",
                              "root ::= \"a\"{5000}", "root ::= [", "root ::= \"", "root ::= (", "\xff\xfe"}) {
         EXPECT_NE(refused(gbnf), "accepted") << gbnf;
     }
@@ -76,7 +76,7 @@ TEST(Grammar, WhatCannotBeUsedIsRefused) {
 TEST(Grammar, SchemasThatCannotBeUsedAreRefused) {
     for (const char* schema :
          {R"({"type": "nonsense"})", R"({"$ref": "#/nowhere"})", R"({"$ref": "https://example.org/schema.json"})",
-          R"({"type": "string", "pattern": "^("})", R"({"type": "string", "maxLength": 100000})"}) {
+          R"({"type": "string", "pattern": "^($"})"}) {
         const auto grammar = Grammar::from_json_schema(shared_model(), schema);
         ASSERT_FALSE(grammar.has_value()) << schema;
         EXPECT_EQ(grammar.error().field, "response_format");
