@@ -50,6 +50,9 @@ struct FingerprintFolder {
 /// The blocks of one fingerprint's folder, in no order. Names that no block has are passed over.
 [[nodiscard]] std::vector<FileEntry> list_blocks(const std::filesystem::path& fingerprint_folder);
 
+/// The same for one of its <hh> folders.
+[[nodiscard]] std::vector<FileEntry> list_shard(const std::filesystem::path& shard);
+
 /// The verified head of a block's file. kNotFound when it is gone, kLoadFailed when it is damaged.
 [[nodiscard]] Result<BlockHead> read_head(const std::filesystem::path& file);
 

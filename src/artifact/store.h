@@ -18,6 +18,8 @@ struct StoreOptions {
     std::filesystem::path folder;                         ///< of all models
     std::uint64_t byte_limit = 8ULL << 30;                ///< of all models; what wants_prune() goes by
     std::uint64_t most_payload_bytes = kMaxPayloadBytes;  ///< of a block of this model; more is refused unread
+    /// Free space that puts leave on the disk, for others.
+    std::uint64_t reserve_bytes = 256ULL << 20;
     Compression compression = Compression::kWhenItPays;
 };
 
