@@ -399,6 +399,7 @@ EngineStats Engine::stats() const {
     stats.preemptions = scheduler_.preemptions();
     stats.kv_cells_used = scheduler_.cells().used();
     stats.kv_cells = scheduler_.cells().total();
+    stats.prefixes = scheduler_.kept();
     return stats;
 }
 

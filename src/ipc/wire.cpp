@@ -188,6 +188,10 @@ wire::Stats to_wire(const EngineStats& stats) {
     out.set_cached_tokens(stats.cached_tokens);
     out.set_steps(stats.steps);
     out.set_step_us(stats.step_us);
+    out.set_prefixes(stats.prefixes);
+    out.set_artifacts(stats.artifacts);
+    out.set_artifact_bytes(stats.artifact_bytes);
+    out.set_artifact_tokens(stats.artifact_tokens);
     return out;
 }
 
@@ -202,7 +206,26 @@ EngineStats from_wire(const wire::Stats& stats) {
     out.cached_tokens = stats.cached_tokens();
     out.steps = stats.steps();
     out.step_us = stats.step_us();
+    out.prefixes = stats.prefixes();
+    out.artifacts = stats.artifacts();
+    out.artifact_bytes = stats.artifact_bytes();
+    out.artifact_tokens = stats.artifact_tokens();
     return out;
+}
+
+wire::CacheReport to_wire(std::uint64_t id, const CacheReport& report) {
+    wire::CacheReport out;
+    out.set_id(id);
+    out.set_ok(true);
+    out.set_n_saved(report.saved);
+    out.set_n_loaded(report.loaded);
+    out.set_n_removed(report.removed);
+    out.set_bytes(report.bytes);
+    return out;
+}
+
+CacheReport from_wire(const wire::CacheReport& report) {
+    return {report.n_saved(), report.n_loaded(), report.n_removed(), report.bytes()};
 }
 
 }  // namespace sutazai::ipc
