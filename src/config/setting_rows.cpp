@@ -236,6 +236,12 @@ std::vector<SettingRow> make_rows() {
                "KV cells per model; 0: chosen from the model"),
         number("THREADS", &Settings::threads, 0, 1024, "threads per engine; 0: one per core"),
         number("BATCH_TOKENS", &Settings::batch_tokens, 16, 65536, "tokens in one decode step at most"),
+        number("TOKEN_GAP_MS", &Settings::token_gap_ms, 1, 10000,
+               "milliseconds that reading prompts may add to the token gap of running streams"),
+        boolean("PREFIX_SHARING", &Settings::prefix_sharing,
+                "share the work on prompts that begin alike; false computes every prompt anew"),
+        size("PREFIX_CACHE_BYTES", &Settings::prefix_cache_bytes, 0, 1ULL << 40,
+             "host memory per model for prefixes that its KV cells have no room for"),
     };
 }
 

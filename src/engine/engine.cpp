@@ -35,7 +35,10 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     limits.queue_timeout = config.queue_timeout;
     limits.companion_hold = config.companion_hold;
     limits.queue_limit = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
-    limits.share_prefixes = p.shares_prefixes;
+    limits.share_prefixes = p.shares_prefixes && config.share_prefixes;
+    limits.prefill_stretch = config.token_gap;
+    limits.host_bytes = p.state_bytes_per_token > 0 ? config.prefix_cache_bytes : 0;
+    limits.host_bytes_per_token = p.state_bytes_per_token;
     return limits;
 }
 
@@ -280,8 +283,11 @@ bool Engine::run_step(StepReport& report) {
         preparing = static_cast<int>(preparing_.size() + inbox_.size());
     }
     const sched::Step step = scheduler_.plan(now(), preparing);
+    if (!apply_ops(step)) {
+        scheduler_.roll_back(step);
+        return true;
+    }
     if (step.empty()) return !step.held;
-    for (const sched::KvOp& op : step.ops) model_->apply(op);
 
     const auto heaviest = std::ranges::max_element(step.chunks, {}, &sched::Chunk::n_tokens);
     const bool mostly_one = heaviest->n_tokens >= kWorthAborting && 2 * heaviest->n_tokens >= step.n_tokens;
@@ -306,6 +312,40 @@ bool Engine::run_step(StepReport& report) {
             break;
     }
     return true;
+}
+
+bool Engine::apply_ops(const sched::Step& step) {
+    std::vector<sched::SlotId> incomplete;
+    for (const sched::KvOp& op : step.ops) {
+        if (const auto* save = std::get_if<sched::Save>(&op)) {
+            Result<KvState> state = model_->save(save->slot, save->first, save->n_tokens);
+            if (!state) {
+                spdlog::warn("{}", state.error().message);
+                scheduler_.save_failed(save->block);
+                host_states_.emplace(save->block, nullptr);
+                continue;
+            }
+            scheduler_.saved(save->block, state->size);
+            host_states_.emplace(save->block, std::make_shared<const KvState>(std::move(*state)));
+        } else if (const auto* load = std::get_if<sched::Load>(&op)) {
+            if (std::ranges::find(incomplete, load->slot) != incomplete.end()) continue;
+            const auto& state = host_states_.at(load->block);
+            const int begin = load->first - load->first % sched::BlockCache::kBlockTokens;
+            const auto began = Clock::now();
+            if (state != nullptr && model_->load(load->slot, begin, load->first, load->n_tokens, *state)) {
+                scheduler_.restored(load->n_tokens, duration_cast<microseconds>(Clock::now() - began));
+                continue;
+            }
+            spdlog::warn("a kept prefix could not be put back; it is computed again");
+            scheduler_.restore_failed(*load);
+            incomplete.push_back(load->slot);
+        } else if (const auto* drop = std::get_if<sched::Drop>(&op)) {
+            host_states_.erase(drop->block);
+        } else {
+            model_->apply(op);
+        }
+    }
+    return incomplete.empty();
 }
 
 void Engine::sample(const sched::Step& step, StepReport& report) {
@@ -397,6 +437,8 @@ EngineStats Engine::stats() const {
     stats.waiting = scheduler_.waiting();
     stats.width = scheduler_.width();
     stats.preemptions = scheduler_.preemptions();
+    stats.restored_tokens = scheduler_.restored_tokens();
+    stats.host_bytes = scheduler_.host().bytes();
     stats.kv_cells_used = scheduler_.cells().used();
     stats.kv_cells = scheduler_.cells().total();
     stats.prefixes = scheduler_.kept();

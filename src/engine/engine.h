@@ -27,6 +27,9 @@ struct EngineConfig {
     std::uint32_t queue_limit = 512;
     std::chrono::microseconds queue_timeout{0};   ///< a request that has not begun by then fails; 0: never
     std::chrono::microseconds companion_hold{0};  ///< how long a request may be held for others in preparation
+    std::chrono::microseconds token_gap{50'000};  ///< how much prefill may lengthen a step while something generates
+    bool share_prefixes = true;                   ///< false computes every prompt anew
+    std::uint64_t prefix_cache_bytes = 0;         ///< host memory for prefixes that the KV memory has no room for
 };
 
 struct EngineStats {
@@ -38,7 +41,9 @@ struct EngineStats {
     std::uint64_t prompt_tokens = 0;  ///< counters since the start
     std::uint64_t generation_tokens = 0;
     std::uint64_t cached_tokens = 0;
+    std::uint64_t restored_tokens = 0;  ///< of those, from host memory
     std::uint64_t preemptions = 0;
+    std::uint64_t host_bytes = 0;  ///< in use for kept prefixes outside the KV memory
     std::uint64_t steps = 0;
     std::uint64_t step_us = 0;  ///< inside llama_decode
     int prefixes = 0;           ///< chains of finished requests that are kept
@@ -102,6 +107,8 @@ class Engine {
     void start(Prepared prepared, StepReport& report);
     /// False when the step is held for requests in preparation.
     bool run_step(StepReport& report);
+    /// False when the step must not be computed.
+    bool apply_ops(const sched::Step& step);
     void expire(StepReport& report);
     void sample(const sched::Step& step, StepReport& report);
     /// False when the request ended with this token.
@@ -121,6 +128,7 @@ class Engine {
     // Decode thread only.
     sched::Scheduler scheduler_;
     std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
+    std::unordered_map<sched::BlockId, std::shared_ptr<const KvState>> host_states_;
     EngineStats counters_;
 
     // Between threads, under mutex_.

@@ -184,6 +184,38 @@ TEST(Engine, PreemptedRequestsGiveTheSameText) {
     EXPECT_GT(tight.stats().preemptions, 0U) << "nobody was preempted: the test shows nothing";
 }
 
+TEST(Engine, SwappedOutRequestsGiveTheSameText) {
+    const auto prompt = [](int i) { return "Chapter " + std::to_string(i * 11 + 3); };
+    Harness tight({.batch_size = 4, .batch_size_max = 4, .prefix_cache_bytes = 64 << 20}, 256);
+    std::map<int, RequestId> ids;
+    for (int i = 0; i < 4; ++i) ids[i] = tight.submit(greedy(prompt(i), 150));
+    for (const auto& [i, id] : ids) expect_same(reference(prompt(i), 150), tight.wait(id).text);
+    EXPECT_GT(tight.stats().preemptions, 0U) << "nobody was preempted: the test shows nothing";
+    EXPECT_GT(tight.stats().restored_tokens, 0U) << "nobody came back from host memory: the test shows nothing";
+}
+
+TEST(Engine, PrefixesThatWerePushedOutComeBackAndGiveTheSameText) {
+    Harness harness({.batch_size = 1, .batch_size_max = 1, .prefix_cache_bytes = 64 << 20}, 512);
+    const std::string prompt = story(0) + story(1);
+    const auto first = harness.wait(harness.submit(greedy(prompt, 20)));
+    EXPECT_EQ(first.finished->usage.cached_tokens, 0U);
+    for (int i = 0; i < 3; ++i) harness.wait(harness.submit(greedy(std::to_string(i) + story(i) + story(i), 200)));
+    const auto again = harness.wait(harness.submit(greedy(prompt, 20)));
+    EXPECT_EQ(again.finished->usage.cached_tokens, again.finished->usage.prompt_tokens - 1);
+    EXPECT_GT(harness.stats().restored_tokens, 100U);
+    EXPECT_GT(harness.stats().host_bytes, 0U);
+    expect_same(reference(prompt, 20), first.text);
+    expect_same(reference(prompt, 20), again.text);
+}
+
+TEST(Engine, WithoutSharingEveryPromptIsComputed) {
+    Harness harness({.batch_size = 2, .share_prefixes = false, .prefix_cache_bytes = 64 << 20});
+    for (int i = 0; i < 2; ++i) {
+        const auto end = harness.wait(harness.submit(greedy(story(0), 8)));
+        EXPECT_EQ(end.finished->usage.cached_tokens, 0U);
+    }
+}
+
 TEST(Engine, ACrowdDoesNotChangeAnAnswer) {
     Harness harness({.batch_size = 8, .batch_size_max = 8});
     const auto prompt = [](int i) { return std::to_string(i * i) + " green bottles"; };
@@ -275,6 +307,66 @@ TEST(Engine, ChatsGoThroughTheTemplate) {
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n", 8)));
     EXPECT_EQ(as_chat.text, as_text.text);
     EXPECT_EQ(as_chat.finished->usage.prompt_tokens, as_text.finished->usage.prompt_tokens);
+}
+
+std::unique_ptr<Model> load_toy() {
+    LoadOptions options;
+    options.path = toy_model();
+    options.context_tokens = 1024;
+    options.threads = 1;
+    options.kv_f32 = true;
+    return Model::load(options, [](float) {}).value();
+}
+
+/// Computes tokens [first, first + n) of a chain in a slot; the logits after the last.
+std::vector<float> compute(Model& model, sched::SlotId slot, const std::vector<Token>& chain, int first, int n) {
+    sched::Step step;
+    step.chunks = {{1, slot, first, n, true}};
+    EXPECT_EQ(model.decode(step, [&](RequestId) -> const std::vector<Token>& { return chain; }), Model::Outcome::kDone);
+    return {model.logits(0), model.logits(0) + model.properties().vocabulary};
+}
+
+TEST(Model, StatesOfAnyRunOfTokensGoOutAndComeBack) {
+    const auto model = load_toy();
+    std::vector<Token> chain;
+    for (int i = 0; i < 400; ++i) chain.push_back(20 + i * 7 % 300);
+    const std::vector<float> expected = compute(*model, 0, chain, 0, 400);
+    const KvState first = model->save(0, 0, 256).value();
+    const KvState second = model->save(0, 256, 143).value();
+    EXPECT_LE(second.size, model->properties().state_bytes_per_token * 143 + 200);
+
+    model->apply(sched::Trim{0, 0});
+    ASSERT_TRUE(model->load(3, 0, 0, 256, first));
+    ASSERT_TRUE(model->load(3, 256, 256, 143, second));
+    EXPECT_EQ(compute(*model, 3, chain, 399, 1).size(), expected.size());
+    const std::vector<float> restored(model->logits(0), model->logits(0) + model->properties().vocabulary);
+    for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(restored[i], expected[i], 0.02F) << i;
+
+    // Behind a fork that ends inside a block, and only a part of the block.
+    model->apply(sched::Fork{3, 4, 300});
+    ASSERT_TRUE(model->load(4, 256, 300, 50, second));
+    (void)compute(*model, 4, chain, 350, 49);
+    const std::vector<float> partly = compute(*model, 4, chain, 399, 1);
+    for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(partly[i], expected[i], 0.02F) << i;
+}
+
+TEST(Model, StatesThatAreNotWhatTheyShouldBeAreRefused) {
+    const auto model = load_toy();
+    std::vector<Token> chain(300, 25);
+    (void)compute(*model, 0, chain, 0, 300);
+    KvState state = model->save(0, 0, 256).value();
+    EXPECT_FALSE(model->load(1, 256, 0, 256, state)) << "begins elsewhere";
+    EXPECT_FALSE(model->load(1, 0, 0, 300, state)) << "holds less";
+    EXPECT_FALSE(model->load(1, 0, 10, 20, state)) << "leaves a gap behind what the slot holds";
+    state.size /= 2;
+    EXPECT_FALSE(model->load(1, 0, 0, 100, state)) << "is cut short";
+    state.size = 0;
+    EXPECT_FALSE(model->load(1, 0, 0, 100, state)) << "is empty";
+    // After all of it the slot is empty and the first one intact.
+    const std::vector<float> one = compute(*model, 1, chain, 0, 300);
+    model->apply(sched::Trim{0, 299});
+    const std::vector<float> other = compute(*model, 0, chain, 299, 1);
+    for (std::size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], other[i], 0.05F) << i;
 }
 
 TEST(Model, FilesThatAreNoModelsAreRefusedWithAReason) {

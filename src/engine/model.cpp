@@ -18,7 +18,7 @@ namespace sutazai::engine {
 namespace {
 
 constexpr std::uint32_t kMicroBatchTokens = 512;
-constexpr int kMaxSequences = 256;  // LLAMA_MAX_SEQ of llama.cpp
+constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
 constexpr int kKeptChains = 64;     // chains of finished requests beside the running ones
 
 /// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
@@ -147,7 +147,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         context.n_ctx = static_cast<std::uint32_t>(cells);
         context.n_batch = std::max(options.batch_tokens, static_cast<std::uint32_t>(sequences));
         context.n_ubatch = std::min(context.n_batch, kMicroBatchTokens);
-        context.n_seq_max = static_cast<std::uint32_t>(std::min(kMaxSequences, sequences + kKeptChains));
+        context.n_seq_max = static_cast<std::uint32_t>(std::min(kMaxSequences, sequences + kKeptChains)) + 1;
         context.n_threads = threads;
         context.n_threads_batch = threads;
         context.kv_unified = true;
@@ -169,9 +169,17 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get()));
         p.context_per_sequence = std::min(p.kv_cells, training > 0 ? training : p.kv_cells);
         p.training_context = training;
-        p.slots = static_cast<int>(llama_n_seq_max(impl.context.get()));
+        p.slots = static_cast<int>(llama_n_seq_max(impl.context.get())) - 1;
         p.vocabulary = llama_vocab_n_tokens(impl.vocab);
         p.shares_prefixes = cuttable && (llama_model_n_swa(impl.model.get()) == 0 || context.swa_full);
+        // A sliding window's state leaves out what it no longer sees, so that it could not be cut later.
+        if (p.shares_prefixes && llama_model_n_swa(impl.model.get()) == 0) {
+            const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
+                                                            std::max(1, llama_model_n_head(impl.model.get())));
+            const std::uint64_t values = 2 * of_head * static_cast<std::uint64_t>(llama_model_n_head_kv(impl.model.get())) *
+                                         static_cast<std::uint64_t>(llama_model_n_layer(impl.model.get()));
+            p.state_bytes_per_token = values * ggml_type_size(context.type_k) + 16;
+        }
         const char* own_template = llama_model_chat_template(impl.model.get(), nullptr);
         p.has_chat_template = own_template != nullptr;
         p.weights_bytes = llama_model_size(impl.model.get());
@@ -242,6 +250,35 @@ void Model::apply(const sched::KvOp& op) {
     } else if (const auto* trim = std::get_if<sched::Trim>(&op)) {
         llama_memory_seq_rm(memory, trim->slot, trim->n_tokens > 0 ? trim->n_tokens : -1, -1);
     }
+}
+
+Result<KvState> Model::save(sched::SlotId slot, int first, int n_tokens) {
+    llama_context* context = impl_->context.get();
+    llama_memory_t memory = llama_get_memory(context);
+    const sched::SlotId passage = properties_.slots;
+    llama_memory_seq_cp(memory, slot, passage, first, first + n_tokens);
+    KvState state;
+    state.size = llama_state_seq_get_size(context, passage);
+    state.data.reset(new (std::nothrow) std::uint8_t[state.size]);
+    const bool saved = state.data != nullptr &&
+                       llama_state_seq_get_data(context, state.data.get(), state.size, passage) == state.size;
+    llama_memory_seq_rm(memory, passage, -1, -1);
+    if (!saved) return fail(ErrorCode::kInternal, "the KV state of a prefix could not be copied");
+    return state;
+}
+
+bool Model::load(sched::SlotId slot, int begin, int first, int n_tokens, const KvState& state) {
+    llama_context* context = impl_->context.get();
+    llama_memory_t memory = llama_get_memory(context);
+    const sched::SlotId passage = properties_.slots;
+    const int end = first + n_tokens;
+    const bool read = llama_state_seq_set_data(context, state.data.get(), state.size, passage) == state.size &&
+                      llama_memory_seq_pos_min(memory, passage) == begin &&
+                      llama_memory_seq_pos_max(memory, passage) >= end - 1 &&
+                      llama_memory_seq_pos_max(memory, slot) == first - 1;
+    if (read) llama_memory_seq_cp(memory, passage, slot, first, end);
+    llama_memory_seq_rm(memory, passage, -1, -1);
+    return read && llama_memory_seq_pos_max(memory, slot) == end - 1;
 }
 
 Model::Outcome Model::decode(const sched::Step& step,

@@ -14,6 +14,12 @@ namespace sutazai::engine {
 
 using sched::Token;
 
+/// The KV state of a run of tokens: opaque bytes, valid for the same model, KV types and llama.cpp.
+struct KvState {
+    std::unique_ptr<std::uint8_t[]> data;  // NOLINT(modernize-avoid-c-arrays): not zeroed, unlike a vector
+    std::size_t size = 0;
+};
+
 struct LoadOptions {
     std::string path;                   ///< GGUF file
     std::uint32_t context_tokens = 0;   ///< KV cells in all; 0: from the training context and batch_size
@@ -50,6 +56,7 @@ class Model {
         bool has_chat_template = false;
         std::uint64_t weights_bytes = 0;
         std::uint64_t parameters = 0;
+        std::uint64_t state_bytes_per_token = 0;  ///< of a KvState, about; 0: states cannot be taken out
         std::string description;
     };
     [[nodiscard]] const Properties& properties() const { return properties_; }
@@ -64,7 +71,14 @@ class Model {
 
     // The context; decode thread only.
 
+    /// Fork or Trim.
     void apply(const sched::KvOp& op);
+
+    /// Copies the state of the tokens [first, first + n_tokens) of a slot.
+    [[nodiscard]] Result<KvState> save(sched::SlotId slot, int first, int n_tokens);
+    /// Puts the tokens [first, first + n_tokens) of a state that begins at token `begin` behind the `first` tokens of a
+    /// slot. False when the state does not fit in or is not what it should be: the slot is as before then.
+    [[nodiscard]] bool load(sched::SlotId slot, int begin, int first, int n_tokens, const KvState& state);
 
     enum class Outcome : std::uint8_t { kDone, kAborted, kFailed };
     /// Computes one step's chunks; `chain(request)` are the tokens of a chunk's request. After kDone logits(i) are

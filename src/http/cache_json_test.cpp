@@ -54,11 +54,11 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
 }
 
 TEST(CacheJson, OutcomesSayWhatBecameOfEachModel) {
-    const CacheOutcome good{"a", true, "saved 3 (4 KiB)", ModelState::kWarm, ipc::CacheReport{3, 0, 0, 4096}};
+    const CacheOutcome good{"a", true, "saved 3", ModelState::kWarm, ipc::CacheReport{3, 0, 0, 4096}};
     const CacheOutcome bad{"b", false, "'b' is not warm", ModelState::kCold, {}};
     EXPECT_EQ(cache_outcomes_json(api::CacheAction::kSave, std::vector{good, bad}),
               R"({"action": "save", "success": false, "results": [{"model": "a", "success": true, )"
-              R"("message": "saved 3 (4 KiB)", "state": "warm", "saved": 3, "loaded": 0, "removed": 0, "bytes": 4096}, )"
+              R"("message": "saved 3", "state": "warm", "saved": 3, "loaded": 0, "removed": 0, "bytes": 4096}, )"
               R"({"model": "b", "success": false, "message": "'b' is not warm", "state": "cold"}]})");
     EXPECT_EQ(cache_outcomes_json(api::CacheAction::kPrune, {}), R"({"action": "prune", "success": true, "results": []})");
 }

@@ -30,6 +30,9 @@ struct EngineOptions {
     std::uint32_t batch_hold_ms = 100;
     std::uint32_t queue_limit = 512;
     std::uint32_t queue_timeout_ms = 0;  ///< 0: requests wait for ever
+    std::uint32_t token_gap_ms = 50;
+    bool share_prefixes = true;
+    std::uint64_t prefix_cache_bytes = 0;
     std::chrono::milliseconds load_timeout{300'000};
     std::vector<std::string> arguments = {};  ///< of the command line, after --fd N
 };
@@ -50,6 +53,8 @@ struct ModelInfo {
 struct EngineStats {
     std::uint32_t running = 0, waiting = 0, kv_cells_used = 0, kv_cells = 0;
     std::uint64_t prompt_tokens = 0, generation_tokens = 0, cached_tokens = 0, steps = 0, step_us = 0;
+    std::uint64_t restored_tokens = 0, preemptions = 0, host_bytes = 0;
+    std::uint32_t width = 0;
     std::uint32_t prefixes = 0;  ///< kept in memory
     std::uint64_t artifacts = 0, artifact_bytes = 0, artifact_tokens = 0;
 };

@@ -104,6 +104,10 @@ wire::FromEngine to_wire(const engine::StepReport& report) {
         stats.set_cached_tokens(report.stats->cached_tokens);
         stats.set_steps(report.stats->steps);
         stats.set_step_us(report.stats->step_us);
+        stats.set_restored_tokens(report.stats->restored_tokens);
+        stats.set_preemptions(report.stats->preemptions);
+        stats.set_host_bytes(report.stats->host_bytes);
+        stats.set_width(static_cast<std::uint32_t>(report.stats->width));
         stats.set_prefixes(static_cast<std::uint32_t>(report.stats->prefixes));
         stats.set_artifacts(report.stats->artifacts);
         stats.set_artifact_bytes(report.stats->artifact_bytes);
@@ -238,6 +242,9 @@ int run(int fd) {
     config.queue_timeout = std::chrono::milliseconds(options.queue_timeout_ms());
     config.batch_tokens = options.batch_tokens();
     config.queue_limit = options.queue_limit();
+    config.token_gap = std::chrono::milliseconds(options.token_gap_ms());
+    config.share_prefixes = options.share_prefixes();
+    config.prefix_cache_bytes = options.prefix_cache_bytes();
     engine::Engine engine(std::move(*model), config, [&](engine::StepReport report) { outbox.send(to_wire(report)); });
     ArtifactWorker artifacts(engine, outbox);
     std::jthread drainer;

@@ -130,6 +130,9 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_batch_hold_ms(options.batch_hold_ms);
     out.set_queue_limit(options.queue_limit);
     out.set_queue_timeout_ms(options.queue_timeout_ms);
+    out.set_token_gap_ms(options.token_gap_ms);
+    out.set_share_prefixes(options.share_prefixes);
+    out.set_prefix_cache_bytes(options.prefix_cache_bytes);
     return out;
 }
 
@@ -146,6 +149,9 @@ EngineOptions from_wire(const wire::Load& load) {
     out.batch_hold_ms = load.batch_hold_ms();
     out.queue_limit = load.queue_limit();
     out.queue_timeout_ms = load.queue_timeout_ms();
+    out.token_gap_ms = load.token_gap_ms();
+    out.share_prefixes = load.share_prefixes();
+    out.prefix_cache_bytes = load.prefix_cache_bytes();
     return out;
 }
 
@@ -188,6 +194,10 @@ wire::Stats to_wire(const EngineStats& stats) {
     out.set_cached_tokens(stats.cached_tokens);
     out.set_steps(stats.steps);
     out.set_step_us(stats.step_us);
+    out.set_restored_tokens(stats.restored_tokens);
+    out.set_preemptions(stats.preemptions);
+    out.set_host_bytes(stats.host_bytes);
+    out.set_width(stats.width);
     out.set_prefixes(stats.prefixes);
     out.set_artifacts(stats.artifacts);
     out.set_artifact_bytes(stats.artifact_bytes);
@@ -206,6 +216,10 @@ EngineStats from_wire(const wire::Stats& stats) {
     out.cached_tokens = stats.cached_tokens();
     out.steps = stats.steps();
     out.step_us = stats.step_us();
+    out.restored_tokens = stats.restored_tokens();
+    out.preemptions = stats.preemptions();
+    out.host_bytes = stats.host_bytes();
+    out.width = stats.width();
     out.prefixes = stats.prefixes();
     out.artifacts = stats.artifacts();
     out.artifact_bytes = stats.artifact_bytes();

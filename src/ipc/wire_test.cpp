@@ -107,12 +107,18 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.batch_hold_ms = 5;
     options.queue_limit = 6;
     options.queue_timeout_ms = 9;
+    options.token_gap_ms = 10;
+    options.share_prefixes = false;
+    options.prefix_cache_bytes = 1ULL << 33;
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
     EXPECT_EQ(got.context_tokens, 1U);
     EXPECT_EQ(got.batch_size, 2U);
     EXPECT_EQ(got.batch_size_max, 8U);
     EXPECT_EQ(got.queue_timeout_ms, 9U);
+    EXPECT_EQ(got.token_gap_ms, 10U);
+    EXPECT_FALSE(got.share_prefixes);
+    EXPECT_EQ(got.prefix_cache_bytes, 1ULL << 33);
     EXPECT_EQ(got.batch_tokens, 3U);
     EXPECT_EQ(got.threads, 4U);
     EXPECT_FALSE(got.gpu);
@@ -139,7 +145,7 @@ TEST(Wire, LoadedKeepsEveryField) {
 }
 
 TEST(Wire, StatsKeepEveryField) {
-    const EngineStats got = from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13})));
+    const EngineStats got = from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})));
     EXPECT_EQ(got.running, 1U);
     EXPECT_EQ(got.waiting, 2U);
     EXPECT_EQ(got.kv_cells_used, 3U);
@@ -149,10 +155,14 @@ TEST(Wire, StatsKeepEveryField) {
     EXPECT_EQ(got.cached_tokens, 7U);
     EXPECT_EQ(got.steps, 8U);
     EXPECT_EQ(got.step_us, 9U);
-    EXPECT_EQ(got.prefixes, 10U);
-    EXPECT_EQ(got.artifacts, 11U);
-    EXPECT_EQ(got.artifact_bytes, 12U);
-    EXPECT_EQ(got.artifact_tokens, 13U);
+    EXPECT_EQ(got.restored_tokens, 10U);
+    EXPECT_EQ(got.preemptions, 11U);
+    EXPECT_EQ(got.host_bytes, 12U);
+    EXPECT_EQ(got.width, 13U);
+    EXPECT_EQ(got.prefixes, 14U);
+    EXPECT_EQ(got.artifacts, 15U);
+    EXPECT_EQ(got.artifact_bytes, 16U);
+    EXPECT_EQ(got.artifact_tokens, 17U);
 }
 
 TEST(Wire, CacheReportsKeepEveryField) {

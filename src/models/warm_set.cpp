@@ -62,6 +62,9 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
     options_.gpu = settings.gpu_acceleration;
     options_.batch_hold_ms = settings.batch_timeout_ms;
     options_.queue_limit = settings.max_queue;
+    options_.token_gap_ms = settings.token_gap_ms;
+    options_.share_prefixes = settings.prefix_sharing;
+    options_.prefix_cache_bytes = settings.prefix_cache_bytes;
     options_.load_timeout = tuning_.load_timeout.value_or(std::chrono::seconds(settings.load_timeout_s));
     if (!usage_path_.empty()) usage_ = read_usage(usage_path_);
 }

@@ -104,8 +104,9 @@ void WarmSet::measure(Model& model, Slot& slot) {
     if (!taken || taken->total() == 0) return;
     slot.measured_at = now;
     slot.measured_bytes = std::max(slot.measured_bytes, taken->total());
-    const std::int64_t beyond =
-        static_cast<std::int64_t>(slot.measured_bytes) - static_cast<std::int64_t>(model.estimate.total());
+    // Prefixes in host memory come and go with use; the next engine begins without.
+    const std::uint64_t own = taken->total() - std::min(taken->total(), slot.engine->stats().host_bytes);
+    const std::int64_t beyond = static_cast<std::int64_t>(own) - static_cast<std::int64_t>(model.estimate.total());
     if (!model.correction || beyond > *model.correction) {
         model.correction = beyond;
     } else if (first) {
@@ -151,6 +152,8 @@ void WarmSet::keep_counters(Model& model, const Slot& slot) {
     model.past.cached_tokens += stats.cached_tokens;
     model.past.steps += stats.steps;
     model.past.step_us += stats.step_us;
+    model.past.restored_tokens += stats.restored_tokens;
+    model.past.preemptions += stats.preemptions;
     model.past.artifact_tokens += stats.artifact_tokens;
 }
 

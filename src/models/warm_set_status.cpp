@@ -25,6 +25,8 @@ ipc::EngineStats sum(const ipc::EngineStats& now, const ipc::EngineStats& past) 
     out.cached_tokens += past.cached_tokens;
     out.steps += past.steps;
     out.step_us += past.step_us;
+    out.restored_tokens += past.restored_tokens;
+    out.preemptions += past.preemptions;
     out.artifact_tokens += past.artifact_tokens;
     return out;
 }

@@ -10,6 +10,8 @@ namespace {
 
 /// A prefix that somebody is computing is worth waiting for when it saves at least this many tokens.
 constexpr int kLeastFollowTokens = 32;
+/// Fewer tokens than this are not worth a copy to host memory or from there.
+constexpr int kLeastHostTokens = 32;
 /// How many waiting requests are looked at for a start in one plan: bounds the cost of a long queue.
 constexpr int kCandidates = 16;
 
@@ -34,6 +36,7 @@ Scheduler::Scheduler(const Limits& limits)
     : limits_(limits),
       controller_(limits.batch_size, limits.batch_size_max),
       cells_(limits.kv_cells, limits.slots),
+      host_(limits.share_prefixes ? limits.host_bytes : 0),
       slots_(limits.slots) {
     assert(limits.batch_size >= 1 && limits.batch_size <= limits.batch_size_max &&
            limits.batch_size_max <= limits.slots);
@@ -85,10 +88,10 @@ Step Scheduler::plan(Time now, int preparing) {
         return step;
     }
     step.ops = std::exchange(pending_, {});
+    loads_.clear();
     add_decodes(step);
     admit_waiting(step, now);
     add_prefills(step);
-    if (step.empty()) pending_ = std::exchange(step.ops, {});
     return step;
 }
 
@@ -157,18 +160,25 @@ Scheduler::Start Scheduler::best_start(const Request& request) const {
         n_common = std::min(n_common, most);
         for (const SlotId id : holders) {
             const Slot& slot = slots_[id];
-            const int usable = std::min(n_common, slot.n_computed);
-            if (usable > best.n_tokens) best = {id, usable, false};
-            if (slot.owner != nullptr && slot.n_computed < n_common) coming = std::max(coming, n_common);
+            const int usable = std::min(n_common, n_certain(id));
+            if (usable > best.n_forked) best = {id, usable, usable, false};
+            if (slot.owner != nullptr && n_certain(id) < n_common) coming = std::max(coming, n_common);
         }
     });
+    if (host_.count() > 0) {
+        int n_host = 0;
+        for (const auto& piece : host_.find(request.salt, std::span(request.tokens).first(most))) {
+            n_host += piece.n_tokens;
+        }
+        if (restore_pays(n_host - best.n_forked)) best.n_tokens = n_host;
+    }
     best.follows = coming >= best.n_tokens + kLeastFollowTokens;
     return best;
 }
 
 bool Scheduler::can_admit(const Request& request, const Start& start) const {
     // What running requests have and still need, with a cell each for their next token, stays theirs.
-    const int wanted = request.length() - start.n_tokens + 1;
+    const int wanted = request.length() - start.n_forked + 1;
     int owed = 0;
     std::vector<CellLedger::Part> needed;
     for (const Request* r : running_) {
@@ -176,7 +186,7 @@ bool Scheduler::can_admit(const Request& request, const Start& start) const {
         owed += r->length() - cells_.length(r->slot) + 1;
     }
     if (cells_.free() >= wanted + owed) return true;
-    if (start.from != kNoSlot) needed.push_back({start.from, start.n_tokens});
+    if (start.from != kNoSlot) needed.push_back({start.from, start.n_forked});
     return cells_.total() - cells_.held_by(needed) >= wanted + owed;
 }
 
@@ -188,26 +198,28 @@ void Scheduler::admit(Step& step, Request& request, const Start& start, Time now
     if (slot == kNoSlot) {
         slot = least_recent_kept(start.from);
         if (slot == kNoSlot) slot = start.from;  // the only kept chain is the one to start from: take it over
+        save(slot, step.ops);
         if (slot != start.from) empty_slot(slot, step.ops);
     }
     if (slot == start.from) {
         tree(slots_[slot].salt).remove(slot);
-        cells_.trim(slot, start.n_tokens);
-        step.ops.emplace_back(Trim{slot, start.n_tokens});
-    } else if (start.n_tokens > 0) {
-        cells_.fork(start.from, slot, start.n_tokens);
-        step.ops.emplace_back(Fork{start.from, slot, start.n_tokens});
+        cells_.trim(slot, start.n_forked);
+        step.ops.emplace_back(Trim{slot, start.n_forked});
+    } else if (start.n_forked > 0) {
+        cells_.fork(start.from, slot, start.n_forked);
+        step.ops.emplace_back(Fork{start.from, slot, start.n_forked});
         slots_[start.from].last_use = ++uses_;
     }
-    slots_[slot] = {&request, true, start.n_tokens, request.salt, ++uses_};
+    slots_[slot] = {&request, true, start.n_forked, request.salt, ++uses_, {}};
     tree(request.salt).insert(slot, request.tokens);
     request.slot = slot;
-    if (!request.begun) {
-        request.begun = now;
-        request.n_cached = start.n_tokens;
-    }
     waiting_.remove(&request);
     running_.push_back(&request);
+    if (start.n_tokens > start.n_forked) restore(step, request);
+    if (!request.begun) {
+        request.begun = now;
+        request.n_cached = slots_[slot].n_computed;
+    }
 }
 
 void Scheduler::add_prefills(Step& step) {
@@ -255,14 +267,21 @@ SlotId Scheduler::least_recent_kept(SlotId except) const {
     return best;
 }
 
+/// Gives up kept chains, the least recently used first, until `cells` are free. False when there are no more.
+bool Scheduler::give_up_kept(int cells, std::vector<KvOp>& ops) {
+    while (cells_.free() < cells) {
+        const SlotId kept = least_recent_kept(kNoSlot);
+        if (kept == kNoSlot) return false;
+        save(kept, ops);
+        empty_slot(kept, ops);
+    }
+    return true;
+}
+
 /// Frees cells until `cells` are free: kept chains first, then running requests younger or of lower priority than
 /// `keeper`. False when `keeper` itself had to go.
 bool Scheduler::make_room(Step& step, int cells, const Request& keeper) {
-    while (cells_.free() < cells) {
-        if (const SlotId kept = least_recent_kept(kNoSlot); kept != kNoSlot) {
-            empty_slot(kept, step.ops);
-            continue;
-        }
+    while (!give_up_kept(cells, step.ops)) {
         Request* victim = nullptr;
         for (Request* r : running_) {
             const bool planned = std::ranges::any_of(step.chunks, [&](const Chunk& c) { return c.request == r->id; });
@@ -280,6 +299,7 @@ bool Scheduler::make_room(Step& step, int cells, const Request& keeper) {
 }
 
 void Scheduler::preempt(Step& step, Request& victim) {
+    save(victim.slot, step.ops);
     empty_slot(victim.slot, step.ops);
     victim.slot = kNoSlot;
     std::erase(running_, &victim);
@@ -297,6 +317,93 @@ void Scheduler::empty_slot(SlotId slot, std::vector<KvOp>& ops) {
     ops.emplace_back(Trim{slot, 0});
 }
 
+/// Tokens of `slot` that the KV memory holds whether or not the operations of the step being planned work out. Only
+/// those may be forked or saved.
+int Scheduler::n_certain(SlotId slot) const {
+    int n = slots_[slot].n_computed;
+    for (const Load& load : loads_) {
+        if (load.slot == slot) n = std::min(n, load.first);
+    }
+    return n;
+}
+
+/// Copies to host memory what it does not hold yet of what `slot` has computed.
+void Scheduler::save(SlotId slot, std::vector<KvOp>& ops) {
+    const auto& [owner, in_use, n_computed, salt, last_use, kept_chain] = slots_[slot];
+    const int n = n_certain(slot);
+    if (host_.budget() == 0 || !restore_pays(n)) return;
+    const auto chain = std::span<const Token>(owner != nullptr ? owner->tokens : kept_chain).first(n);
+    const int held = host_.covered(salt, chain);
+    if (const auto pieces = host_.find(salt, chain.first(held)); !pieces.empty()) host_.touch(pieces.back().block);
+    std::vector<BlockId> dropped;
+    for (int first = held; first < n; first += BlockCache::kBlockTokens) {
+        const int end = std::min(first + BlockCache::kBlockTokens, n);
+        const auto bytes = static_cast<std::uint64_t>(end - first) * limits_.host_bytes_per_token;
+        const BlockId block = host_.add(salt, chain.first(end), bytes, dropped);
+        if (block == kNoBlock) break;
+        ops.emplace_back(Save{slot, first, end - first, block});
+    }
+    for (const BlockId block : dropped) ops.emplace_back(Drop{block});
+}
+
+/// Is copying so many tokens from host memory worth it, and quicker than computing them?
+bool Scheduler::restore_pays(int n_tokens) const {
+    if (n_tokens < kLeastHostTokens) return false;
+    const int whole = n_tokens / BlockCache::kBlockTokens;
+    const auto took = whole * restore_cost_.of(BlockCache::kBlockTokens) +
+                      restore_cost_.of(n_tokens - whole * BlockCache::kBlockTokens);
+    return took <= n_tokens * cost_.per_prefill_token();
+}
+
+/// Copies what host memory has of the request's prompt beyond what its slot holds. Looks again after each step, because
+/// making room for a block may push others out.
+void Scheduler::restore(Step& step, Request& request) {
+    Slot& slot = slots_[request.slot];
+    const std::span<const Token> wanted = std::span(request.tokens).first(request.length() - 1);
+    while (true) {
+        const auto pieces = host_.find(request.salt, wanted);
+        const auto index = static_cast<std::size_t>(slot.n_computed / BlockCache::kBlockTokens);
+        if (index >= pieces.size()) return;
+        const auto [block, n_common] = pieces[index];
+        const int n = static_cast<int>(index) * BlockCache::kBlockTokens + n_common - slot.n_computed;
+        if (n <= 0 || !give_up_kept(host_.tokens(block), step.ops)) return;
+        if (!host_.contains(block)) continue;
+        host_.touch(block);
+        step.ops.emplace_back(loads_.emplace_back(request.slot, slot.n_computed, n, block));
+        cells_.grow(request.slot, n);
+        slot.n_computed += n;
+        restored_tokens_ += static_cast<std::uint64_t>(n);
+    }
+}
+
+void Scheduler::restore_failed(const Load& load) {
+    Slot& slot = slots_[load.slot];
+    slot.n_computed = load.first;
+    slot.owner->n_cached = std::min(slot.owner->n_cached, load.first);
+    cells_.trim(load.slot, load.first);
+    pending_.emplace_back(Trim{load.slot, load.first});
+    save_failed(load.block);
+}
+
+void Scheduler::saved(BlockId block, std::uint64_t bytes) {
+    if (!host_.contains(block)) return;  // dropped by a later operation of the same step
+    std::vector<BlockId> dropped;
+    host_.resize(block, bytes, dropped);
+    for (const BlockId gone : dropped) pending_.emplace_back(Drop{gone});
+}
+
+void Scheduler::save_failed(BlockId block) {
+    std::vector<BlockId> dropped;
+    host_.remove(block, dropped);
+    for (const BlockId gone : dropped) pending_.emplace_back(Drop{gone});
+}
+
+void Scheduler::save_all() {
+    for (SlotId slot = 0; slot < limits_.slots; ++slot) {
+        if (slots_[slot].in_use) save(slot, pending_);
+    }
+}
+
 void Scheduler::commit(const Step& step, Time took) {
     for (const Chunk& chunk : step.chunks) slots_[chunk.slot].n_computed = chunk.first + chunk.n_tokens;
     const int n_prefill = step.n_tokens - step.n_decode;
@@ -310,8 +417,11 @@ void Scheduler::commit(const Step& step, Time took) {
 
 void Scheduler::roll_back(const Step& step) {
     for (const Chunk& chunk : step.chunks) {
-        cells_.trim(chunk.slot, chunk.first);
-        pending_.emplace_back(Trim{chunk.slot, chunk.first});
+        // Memory that cannot be cut begins again.
+        const int left = limits_.share_prefixes ? std::min(chunk.first, slots_[chunk.slot].n_computed) : 0;
+        slots_[chunk.slot].n_computed = left;
+        cells_.trim(chunk.slot, left);
+        pending_.emplace_back(Trim{chunk.slot, left});
     }
 }
 
@@ -333,18 +443,19 @@ void Scheduler::finish(RequestId id) {
     slot.owner = nullptr;
     slot.last_use = ++uses_;
     if (limits_.share_prefixes && slot.n_computed > 0) {
-        keep_longest(request->slot, request->tokens);
+        slot.chain = std::move(request->tokens);
+        keep_longest(request->slot);
     } else {
         empty_slot(request->slot, pending_);
     }
 }
 
 /// Of kept chains one of which begins with the other, only the longer is worth a slot. `slot` has just become kept.
-void Scheduler::keep_longest(SlotId slot, std::span<const Token> chain) {
+void Scheduler::keep_longest(SlotId slot) {
     const int n = slots_[slot].n_computed;
     bool covered = false;
     std::vector<SlotId> shorter;
-    tree(slots_[slot].salt).walk(chain, [&](int n_common, std::span<const SlotId> holders) {
+    tree(slots_[slot].salt).walk(slots_[slot].chain, [&](int n_common, std::span<const SlotId> holders) {
         for (const SlotId id : holders) {
             if (id == slot) continue;
             const Slot& other = slots_[id];
@@ -397,6 +508,7 @@ void Scheduler::check() const {
     };
     for (const auto& [salt, tree] : trees_) tree->check();
     cells_.check();
+    host_.check();
     demand(requests_.size() == running_.size() + waiting_.size());
     demand(running() <= limits_.slots);
     for (const Request* r : running_) {
@@ -409,6 +521,8 @@ void Scheduler::check() const {
         demand(cells_.length(id) == slots_[id].n_computed);
         demand(slots_[id].in_use || slots_[id].n_computed == 0);
         demand(slots_[id].owner == nullptr || slots_[id].owner->slot == id);
+        const bool kept = slots_[id].in_use && slots_[id].owner == nullptr;
+        demand(!kept || static_cast<int>(slots_[id].chain.size()) >= slots_[id].n_computed);
     }
 }
 

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "sched/batch_controller.h"
+#include "sched/block_cache.h"
 #include "sched/cell_ledger.h"
+#include "sched/linear_cost.h"
 #include "sched/prefix_tree.h"
 #include "sched/step_cost.h"
 #include "sched/types.h"
@@ -22,10 +24,13 @@ namespace sutazai::sched {
 ///      computed, running or kept; a request whose prefix is being computed right now waits for it instead;
 ///   3. what is left of the step goes to prefill, limited by the measured cost of a token while somebody generates;
 ///   4. the chains of finished requests are kept, and given up least recently used first when cells or slots run out;
-///      then the youngest request of the lowest priority is preempted: it goes back to the queue and is recomputed.
+///      then the youngest request of the lowest priority is preempted: it goes back to the queue;
+///   5. what is pushed out of the KV memory is copied to host memory while that has room, and comes back from there when
+///      it is asked for and copying is quicker than computing it again, as measured.
 ///
-/// A step is plan(), then commit() or roll_back(), then append() or finish() for each chunk that wanted logits. The
-/// requests of a step must not be cancelled or finished between its plan() and its commit(). One thread.
+/// A step is plan(), then its operations, then commit() or roll_back(), then append() or finish() for each chunk that
+/// wanted logits. The requests of a step must not be cancelled or finished between its plan() and its commit(). One
+/// thread.
 class Scheduler {
   public:
     explicit Scheduler(const Limits& limits);
@@ -41,7 +46,7 @@ class Scheduler {
     enum class Admission : std::uint8_t { kAccepted, kQueueFull, kTooLong };
     [[nodiscard]] Admission submit(NewRequest request, Time now);
 
-    /// The next step. `preparing`: requests on their way to submit(). When nothing runs, the step may be held for them,
+    /// The next step; one without chunks may still have operations. `preparing`: requests on their way to submit(). When nothing runs, the step may be held for them,
     /// up to Limits::companion_hold; a request that nobody follows is never held.
     [[nodiscard]] Step plan(Time now, int preparing = 0);
     /// The step was computed and took this long.
@@ -49,6 +54,18 @@ class Scheduler {
     /// The step was not computed (aborted or refused by the engine); its requests are as before it. The KV operations
     /// of the step were done; the next step's operations undo what a part of it may have left behind.
     void roll_back(const Step& step);
+
+    /// A Load of `n_tokens` took this long.
+    void restored(int n_tokens, Time took) { restore_cost_.observe(n_tokens, took); }
+    /// A Load could not be done: its slot holds only what it held before it. The step that it belongs to must not be
+    /// computed but rolled back, after this; later Loads of the same slot must not be tried.
+    void restore_failed(const Load& load);
+    /// A Save took so many bytes.
+    void saved(BlockId block, std::uint64_t bytes);
+    /// A Save could not be done.
+    void save_failed(BlockId block);
+    /// Copies what the KV memory holds of all chains, running or kept, to host memory, with the next step's operations.
+    void save_all();
 
     /// The next token of a running request. False when that was its last: nothing more fits max_new_tokens or the
     /// context, and the request must be finished.
@@ -76,9 +93,11 @@ class Scheduler {
     [[nodiscard]] bool idle() const { return running_.empty() && waiting_.empty(); }
     [[nodiscard]] int kept() const;
     [[nodiscard]] const CellLedger& cells() const { return cells_; }
+    [[nodiscard]] const BlockCache& host() const { return host_; }
     [[nodiscard]] const StepCost& cost() const { return cost_; }
     [[nodiscard]] int width() const { return controller_.width(); }  ///< sequences decoded together, as of now
     [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
+    [[nodiscard]] std::uint64_t restored_tokens() const { return restored_tokens_; }  ///< from host memory, so far
 
     /// Waiting this long makes up for one level of priority.
     static constexpr Time kAgeing{1'000'000};
@@ -96,11 +115,13 @@ class Scheduler {
         int n_computed = 0;  ///< tokens of the chain that the KV memory holds
         std::uint64_t salt = 0;
         std::uint64_t last_use = 0;
+        std::vector<Token> chain;  ///< of a kept slot, what it holds; a running one's is its owner's
     };
     /// What a waiting request could start from.
     struct Start {
         SlotId from = kNoSlot;
-        int n_tokens = 0;      ///< computed and common
+        int n_forked = 0;      ///< tokens that `from` has computed and the request shares
+        int n_tokens = 0;      ///< with what host memory adds to them
         bool follows = false;  ///< somebody is computing more of its prefix: better to wait
     };
 
@@ -116,23 +137,32 @@ class Scheduler {
 
     [[nodiscard]] SlotId least_recent_kept(SlotId except) const;
     [[nodiscard]] bool make_room(Step& step, int cells, const Request& keeper);
+    [[nodiscard]] bool give_up_kept(int cells, std::vector<KvOp>& ops);
     void preempt(Step& step, Request& victim);
     void empty_slot(SlotId slot, std::vector<KvOp>& ops);
+    [[nodiscard]] int n_certain(SlotId slot) const;
+    void save(SlotId slot, std::vector<KvOp>& ops);
+    [[nodiscard]] bool restore_pays(int n_tokens) const;
+    void restore(Step& step, Request& request);
     [[nodiscard]] PrefixTree& tree(std::uint64_t salt);
-    void keep_longest(SlotId slot, std::span<const Token> chain);
+    void keep_longest(SlotId slot);
 
     Limits limits_;
     std::unordered_map<std::uint64_t, std::unique_ptr<PrefixTree>> trees_;  ///< by salt
     BatchController controller_;
     CellLedger cells_;
+    BlockCache host_;
     StepCost cost_;
+    LinearCost restore_cost_;
     std::vector<Slot> slots_;
     std::unordered_map<RequestId, std::unique_ptr<Request>> requests_;
     std::vector<Request*> running_;  ///< in order of admission
     std::list<Request*> waiting_;    ///< in order of arrival
     std::vector<KvOp> pending_;      ///< for the next step
+    std::vector<Load> loads_;        ///< of the step that was planned last: they may still fail
     std::uint64_t uses_ = 0;         ///< clock of last_use
     std::uint64_t preemptions_ = 0;
+    std::uint64_t restored_tokens_ = 0;
 };
 
 }  // namespace sutazai::sched

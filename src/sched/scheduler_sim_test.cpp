@@ -1,10 +1,12 @@
-// Seeded random workloads against a fake engine that has a KV memory of its own. After every step: the books agree with
-// themselves (check()), each computed token stands where the chain says, cells are conserved, nobody starves, and every
-// request ends with exactly the tokens that it would get alone.
+// Seeded random workloads against a fake engine that has a KV memory and a host memory of its own, either of which fails
+// now and then. After every step: the books agree with themselves (check()), each computed token stands where the chain
+// says, cells are conserved, host memory holds just the blocks that the books name and keeps to its budget, nobody
+// starves, and every request ends with exactly the tokens that it would get alone.
 #include <gtest/gtest.h>
 
 #include <map>
 #include <random>
+#include <set>
 
 #include "sched/scheduler.h"
 
@@ -25,8 +27,25 @@ class FakeEngine {
         } else if (const auto* trim = std::get_if<Trim>(&op)) {
             ASSERT_LE(trim->n_tokens, static_cast<int>(chains_[trim->slot].size()));
             chains_[trim->slot].resize(trim->n_tokens);
+        } else if (const auto* save = std::get_if<Save>(&op)) {
+            const auto& chain = chains_[save->slot];
+            ASSERT_EQ(save->first % BlockCache::kBlockTokens, 0);
+            ASSERT_LE(save->first + save->n_tokens, static_cast<int>(chain.size()));
+            ASSERT_TRUE(host_.try_emplace(save->block, chain.begin() + save->first,
+                                          chain.begin() + save->first + save->n_tokens).second);
+        } else if (const auto* load = std::get_if<Load>(&op)) {
+            auto& chain = chains_[load->slot];
+            ASSERT_EQ(load->first, static_cast<int>(chain.size()));
+            const auto& block = host_.at(load->block);
+            const int skip = load->first % BlockCache::kBlockTokens;
+            ASSERT_LE(skip + load->n_tokens, static_cast<int>(block.size()));
+            chain.insert(chain.end(), block.begin() + skip, block.begin() + skip + load->n_tokens);
+        } else {
+            ASSERT_EQ(host_.erase(std::get<Drop>(op).block), 1);
         }
     }
+    void forget(BlockId block) { host_[block].clear(); }
+    [[nodiscard]] const std::map<BlockId, std::vector<Token>>& host() const { return host_; }
     void compute(const Chunk& chunk, const std::vector<Token>& truth) {
         auto& chain = chains_[chunk.slot];
         ASSERT_EQ(static_cast<int>(chain.size()), chunk.first);
@@ -46,6 +65,7 @@ class FakeEngine {
 
   private:
     std::vector<std::vector<Token>> chains_;
+    std::map<BlockId, std::vector<Token>> host_;
 };
 
 Token next_alone(const std::vector<Token>& chain) {
@@ -62,13 +82,15 @@ struct Tracked {
     std::uint64_t salt = 0;
 };
 
-void simulate(std::uint32_t seed) {
+/// Adds the tokens that came back from host memory to `restored`.
+void simulate(std::uint32_t seed, std::int64_t& restored) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     const auto below = [&](int n) { return static_cast<int>(random() % static_cast<std::uint32_t>(n)); };
 
     Limits limits;
-    limits.kv_cells = 60 + below(400);
+    const bool large = below(10) == 0;  // chains of several blocks
+    limits.kv_cells = large ? 600 + below(1500) : 60 + below(400);
     limits.context_per_sequence = 40 + below(limits.kv_cells - 40);
     limits.slots = 2 + below(14);
     limits.batch_size_max = 1 + below(limits.slots);
@@ -77,6 +99,8 @@ void simulate(std::uint32_t seed) {
     limits.prefill_tokens = 1 + below(120);
     limits.queue_limit = 1000;
     limits.share_prefixes = below(5) != 0;
+    limits.host_bytes_per_token = 7;
+    if (below(2) == 0) limits.host_bytes = 7ULL * static_cast<std::uint64_t>(below(3 * limits.kv_cells));
     Scheduler scheduler(limits);
     FakeEngine engine(limits.slots);
 
@@ -128,9 +152,35 @@ void simulate(std::uint32_t seed) {
         ASSERT_LE(scheduler.running(), limits.batch_size_max);
         idle_steps = step.empty() && !open.empty() ? idle_steps + 1 : 0;
         ASSERT_LT(idle_steps, 2) << "work is waiting and nothing is planned";
-        if (!step.empty()) {
-            for (const KvOp& op : step.ops) ASSERT_NO_FATAL_FAILURE(engine.apply(op));
+        std::set<SlotId> failed;
+        for (const KvOp& op : step.ops) {
+            const auto* load = std::get_if<Load>(&op);
+            if (load != nullptr && failed.contains(load->slot)) continue;
+            if (load != nullptr && (below(10) == 0 || engine.host().at(load->block).empty())) {
+                failed.insert(load->slot);
+                scheduler.restore_failed(*load);
+                continue;
+            }
+            ASSERT_NO_FATAL_FAILURE(engine.apply(op));
+            if (load != nullptr) {
+                restored += load->n_tokens;
+                scheduler.restored(load->n_tokens, Time(load->n_tokens * (below(20) == 0 ? 1000 : 3)));
+            }
+            if (const auto* save = std::get_if<Save>(&op)) {
+                if (below(30) == 0) {
+                    engine.forget(save->block);
+                    scheduler.save_failed(save->block);
+                } else {
+                    scheduler.saved(save->block, static_cast<std::uint64_t>(save->n_tokens) * 7 + 9);
+                }
+            }
         }
+        if (!failed.empty()) {
+            scheduler.roll_back(step);
+            ASSERT_NO_FATAL_FAILURE(scheduler.check());
+            continue;
+        }
+        if (below(200) == 0) scheduler.save_all();
         if (!step.empty() && below(15) == 0) {
             for (const Chunk& chunk : step.chunks) {
                 engine.compute_part(chunk, open.at(chunk.request).tokens, below(chunk.n_tokens + 1));
@@ -159,19 +209,25 @@ void simulate(std::uint32_t seed) {
             }
         }
         ASSERT_NO_FATAL_FAILURE(scheduler.check());
+        ASSERT_LE(scheduler.host().bytes(), limits.host_bytes);
         for (const auto& [id, t] : open) {
             ASSERT_LT(now - t.arrival, std::chrono::minutes(3)) << "request " << id << " starves";
         }
     }
     EXPECT_TRUE(scheduler.idle());
+    for (const KvOp& op : scheduler.plan(now).ops) ASSERT_NO_FATAL_FAILURE(engine.apply(op));
+    EXPECT_EQ(static_cast<int>(engine.host().size()), scheduler.host().count());
+    for (const auto& [block, tokens] : engine.host()) EXPECT_TRUE(scheduler.host().contains(block));
     EXPECT_TRUE(limits.share_prefixes || scheduler.cells().used() == 0);
 }
 
 TEST(SchedulerSimulation, EveryRequestGetsWhatItWouldGetAlone) {
+    std::int64_t restored = 0;
     for (std::uint32_t seed = 1; seed <= 3000; ++seed) {
-        simulate(seed);
+        simulate(seed, restored);
         if (HasFatalFailure() || HasNonfatalFailure()) return;
     }
+    EXPECT_GT(restored, 10'000) << "the workloads hardly ask for host memory";
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <string>
 
@@ -248,6 +249,100 @@ TEST(Scheduler, ARolledBackStepIsPlannedAgain) {
     const Step again = scheduler.plan(Time(0));
     EXPECT_EQ(again.chunks, step.chunks);
     EXPECT_EQ(again.ops, (std::vector<KvOp>{Trim{0, 256}}));
+}
+
+Limits with_host_memory() {
+    Limits small = limits();
+    small.kv_cells = small.context_per_sequence = 400;
+    small.host_bytes = 10'000;
+    return small;
+}
+
+TEST(Scheduler, APushedOutChainComesBackFromHostMemory) {
+    Scheduler scheduler(with_host_memory());
+    const auto complete = [&](RequestId id, const std::vector<Token>& prompt) {
+        EXPECT_EQ(scheduler.submit({id, prompt, 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
+        std::vector<KvOp> ops;
+        while (!scheduler.idle()) {
+            const Step step = run(scheduler);
+            ops.insert(ops.end(), step.ops.begin(), step.ops.end());
+        }
+        return ops;
+    };
+    complete(1, chain(300));
+    const auto pushed_out = complete(2, chain(300, 5000));
+    EXPECT_EQ(pushed_out, (std::vector<KvOp>{Save{0, 0, 256, 1}, Save{0, 256, 44, 2}, Trim{0, 0}}));
+    EXPECT_EQ(scheduler.host().bytes(), 300U);
+
+    // It comes back; the other one makes room for it. What comes back is not used up.
+    const auto back = complete(3, chain(300));
+    EXPECT_EQ(back, (std::vector<KvOp>{Save{1, 0, 256, 3}, Save{1, 256, 44, 4}, Trim{1, 0}, Load{0, 0, 256, 1},
+                                       Load{0, 256, 43, 2}}));
+    EXPECT_EQ(scheduler.restored_tokens(), 299U);
+    EXPECT_EQ(scheduler.host().count(), 4);
+    EXPECT_EQ(complete(4, chain(300, 5000)).front(), KvOp(Trim{0, 0})) << "it was saved already";
+}
+
+TEST(Scheduler, ComputesWhatIsQuickerComputed) {
+    Scheduler scheduler(with_host_memory());
+    scheduler.restored(256, std::chrono::seconds(1));
+    for (RequestId id = 1; id <= 3; ++id) {
+        (void)scheduler.submit({id, chain(300, id == 2 ? 5000 : 0), 1, 0}, Time(0));
+        while (!scheduler.idle()) {
+            for (const KvOp& op : run(scheduler).ops) {
+                EXPECT_FALSE(std::holds_alternative<Save>(op) || std::holds_alternative<Load>(op));
+            }
+        }
+    }
+    EXPECT_EQ(scheduler.restored_tokens(), 0U);
+}
+
+TEST(Scheduler, WhatCannotBePutBackIsComputed) {
+    Scheduler scheduler(with_host_memory());
+    for (const Token first : {0, 5000}) {
+        (void)scheduler.submit({static_cast<RequestId>(first + 1), chain(300, first), 1, 0}, Time(0));
+        while (!scheduler.idle()) run(scheduler);
+    }
+    (void)scheduler.submit({3, chain(300), 1, 0}, Time(0));
+    const Step step = scheduler.plan(Time(0));
+    const auto load = std::ranges::find_if(step.ops, [](const KvOp& op) { return std::holds_alternative<Load>(op); });
+    ASSERT_NE(load, step.ops.end());
+    scheduler.restore_failed(std::get<Load>(*load));
+    scheduler.roll_back(step);
+    scheduler.check();
+    EXPECT_EQ(scheduler.view(3).cached_tokens, 0);
+    std::vector<Chunk> chunks;
+    while (!scheduler.idle()) {
+        const Step next = run(scheduler);
+        for (const KvOp& op : next.ops) EXPECT_FALSE(std::holds_alternative<Load>(op));
+        chunks.insert(chunks.end(), next.chunks.begin(), next.chunks.end());
+    }
+    EXPECT_EQ(chunks.front().first, 0);
+}
+
+TEST(Scheduler, APreemptedRequestIsSwappedOutAndIn) {
+    Limits small = with_host_memory();
+    small.kv_cells = small.context_per_sequence = 130;
+    Scheduler scheduler(small);
+    (void)scheduler.submit({1, chain(60), 60, 0}, Time(0));
+    (void)scheduler.submit({2, chain(60, 5000), 60, 0}, Time(1));
+    int computed = 0;
+    while (!scheduler.idle()) computed += run(scheduler).n_tokens;
+    EXPECT_GT(scheduler.preemptions(), 0U);
+    EXPECT_GT(scheduler.restored_tokens(), 60U);
+    EXPECT_LE(computed, 60 + 59 + 60 + 59 + static_cast<int>(scheduler.preemptions()));
+}
+
+TEST(Scheduler, MemoryThatCannotBeCutBeginsAgainAfterAnAbort) {
+    Limits whole = limits();
+    whole.share_prefixes = false;
+    Scheduler scheduler(whole);
+    (void)scheduler.submit({1, chain(300), 2, 0}, Time(0));
+    run(scheduler);
+    scheduler.roll_back(scheduler.plan(Time(0)));
+    const Step step = run(scheduler);
+    EXPECT_EQ(step.ops, (std::vector<KvOp>{Trim{0, 0}}));
+    EXPECT_EQ(step.chunks, (std::vector<Chunk>{{1, 0, 0, 256, false}}));
 }
 
 }  // namespace

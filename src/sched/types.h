@@ -14,6 +14,9 @@ using RequestId = std::uint64_t;
 /// A KV sequence: a numbered place for one chain of tokens, in [0, Limits::slots).
 using SlotId = std::int32_t;
 inline constexpr SlotId kNoSlot = -1;
+/// The KV state of a run of tokens in host memory (see block_cache.h). Numbers are never used twice.
+using BlockId = std::uint64_t;
+inline constexpr BlockId kNoBlock = 0;
 
 /// Monotonic time since an arbitrary origin.
 using Time = std::chrono::microseconds;
@@ -30,7 +33,28 @@ struct Trim {  ///< `slot` keeps only its first `n_tokens`; 0 empties it
     int n_tokens;
     bool operator==(const Trim&) const = default;
 };
-using KvOp = std::variant<Fork, Trim>;
+/// The state of the tokens [first, first + n_tokens) of `slot` is copied to host memory as `block`.
+struct Save {
+    SlotId slot;
+    int first;
+    int n_tokens;
+    BlockId block;
+    bool operator==(const Save&) const = default;
+};
+/// `slot`, which holds `first` tokens, gets the tokens [first, first + n_tokens) from `block`, which begins at the last
+/// multiple of BlockCache::kBlockTokens that is not past `first`. While it happens, the whole block takes cells.
+struct Load {
+    SlotId slot;
+    int first;
+    int n_tokens;
+    BlockId block;
+    bool operator==(const Load&) const = default;
+};
+struct Drop {  ///< the state of `block` is no longer wanted
+    BlockId block;
+    bool operator==(const Drop&) const = default;
+};
+using KvOp = std::variant<Fork, Trim, Save, Load, Drop>;
 
 /// A run of one request's tokens to compute in this step, at positions [first, first + n_tokens).
 struct Chunk {
@@ -68,6 +92,9 @@ struct Limits {
     /// False for models whose memory cannot be cut at a token (recurrent, hybrid, sliding window): nothing is shared or
     /// kept then, and every prompt is computed.
     bool share_prefixes = true;
+    /// Host memory for KV states that were pushed out of the KV memory; 0: none is kept.
+    std::uint64_t host_bytes = 0;
+    std::uint64_t host_bytes_per_token = 1;  ///< what a token is expected to take of it, until saved() tells
 };
 
 }  // namespace sutazai::sched
