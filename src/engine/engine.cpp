@@ -445,6 +445,7 @@ EngineStats Engine::stats() const {
     stats.host_bytes = scheduler_.host().bytes();
     stats.kv_cells_used = scheduler_.cells().used();
     stats.kv_cells = scheduler_.cells().total();
+    stats.prefixes = scheduler_.kept();
     return stats;
 }
 
