@@ -94,6 +94,7 @@ Result<BatchRequest> parse(std::string_view body, std::size_t max_requests) {
     if (defaults.stream) fields.refuse("stream", "does not go with a batch");
     BatchRequest batch;
     batch.model = defaults.model;
+    batch.keep_alive = defaults.keep_alive;
     if (fields.find("batch_size") != nullptr) {
         int size = 1;
         fields.integer("batch_size", 1, kMaxBatchSize, size);

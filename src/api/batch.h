@@ -21,6 +21,7 @@ inline constexpr int kMaxBatchSize = 256;
 struct BatchRequest {
     std::string model;              ///< empty: the server's default
     std::optional<int> batch_size;  ///< how many run at once; unset: the server's BATCH_SIZE
+    std::optional<KeepAlive> keep_alive;
     /// What each entry of `requests` asks for, or what is wrong with it: that entry fails alone. A prompt is a string
     /// here; models with a chat template get it as a user's message (as_chat()).
     std::vector<Result<GenerationRequest>> items;

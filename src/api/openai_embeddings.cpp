@@ -66,6 +66,7 @@ Result<EmbeddingsRequest> parse_embeddings(std::string_view body, std::size_t ma
         request.dimensions = static_cast<std::size_t>(dimensions);
     }
     fields.integer("priority", -1000, 1000, request.priority);
+    read_keep_alive(fields, request.keep_alive);
     if (error) return std::unexpected(std::move(*error));
     return request;
 }

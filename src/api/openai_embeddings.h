@@ -19,6 +19,7 @@ struct EmbeddingsRequest {
     bool base64 = false;             ///< encoding_format
     std::size_t dimensions = 0;      ///< 0: as many as the model makes
     int priority = 0;
+    std::optional<KeepAlive> keep_alive;
 
     [[nodiscard]] std::vector<GenerationRequest> generations() const;
 };

@@ -12,14 +12,14 @@
 #include <mutex>
 #include <thread>
 
+#include "base/kv_cells.h"
+
 namespace sutazai::engine {
 namespace {
 
 constexpr std::uint32_t kMicroBatchTokens = 512;
 constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
 constexpr int kKeptChains = 64;     // chains of finished requests beside the running ones
-constexpr int kDefaultCellsPerSequence = 2048;
-constexpr int kMostDefaultCells = 65536;
 
 /// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
 class LlamaLog {
@@ -148,9 +148,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         const int training = llama_model_n_ctx_train(impl.model.get());
         int cells = static_cast<int>(options.context_tokens);
         if (cells == 0) {
-            cells = std::min(std::max(std::min(training, 4 * kDefaultCellsPerSequence),
-                                      static_cast<int>(options.batch_size) * kDefaultCellsPerSequence),
-                             kMostDefaultCells);
+            cells = static_cast<int>(
+                default_kv_cells(static_cast<std::uint32_t>(std::max(training, 0)), options.batch_size));
         }
         const auto threads =
             static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());

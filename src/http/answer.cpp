@@ -98,12 +98,13 @@ std::size_t generations_at_once(const config::Settings& settings) {
     return 2 * std::size_t{std::max(settings.batch_size, settings.batch_size_max)};
 }
 
-asio::awaitable<Result<models::Lease>> lease_model(Services& services, std::string model) {
+asio::awaitable<Result<models::Lease>> lease_model(Services& services, std::string model,
+                                                   std::optional<KeepAlive> keep_alive) {
     if (model.empty()) model = services.catalog.default_model();
     if (model.empty()) {
         co_return fail(ErrorCode::kNotFound, "This server has no default model; name one in \"model\".", "model");
     }
-    Result<models::Lease> lease = co_await services.models.acquire(std::move(model));
+    Result<models::Lease> lease = co_await services.models.acquire(std::move(model), keep_alive);
     if (!lease) {
         const ErrorCode code = lease.error().code;
         const bool wrong_name = code == ErrorCode::kNotFound || code == ErrorCode::kInvalidArgument;
@@ -121,7 +122,7 @@ asio::awaitable<Result<void>> run_answer(Services& services, Exchange& exchange,
     }
     exchange.request().body = {};  // parsed; a generation may run for minutes
     for (GenerationRequest& one : request.generations) complete_request(services, exchange, one);
-    Result<models::Lease> lease = co_await lease_model(services, std::move(request.model));
+    Result<models::Lease> lease = co_await lease_model(services, std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
     const std::unique_ptr<AnswerFormat> format = make_format(lease->model());
     const std::size_t n = request.generations.size();

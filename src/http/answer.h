@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct AnswerRequest {
     std::string model;  ///< empty: the server's default
     bool stream = false;
     std::vector<GenerationRequest> generations;  ///< not empty
+    std::optional<KeepAlive> keep_alive = {};
 };
 
 /// How one API family tells of them. Appends to the string it is given.
@@ -42,7 +44,8 @@ class AnswerFormat {
 using FormatMaker = std::move_only_function<std::unique_ptr<AnswerFormat>(std::string model)>;
 
 /// A hold on the model of that name, or on the default one. Errors name the field "model".
-[[nodiscard]] boost::asio::awaitable<Result<models::Lease>> lease_model(Services& services, std::string model);
+[[nodiscard]] boost::asio::awaitable<Result<models::Lease>> lease_model(Services& services, std::string model,
+                                                                        std::optional<KeepAlive> keep_alive);
 
 /// What the server adds to every request of an exchange: its tenant, and the cap on max_tokens.
 void complete_request(const Services& services, const Exchange& exchange, GenerationRequest& request);

@@ -17,7 +17,7 @@ asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& e
     exchange.request().body = {};
     const std::string id = services.batch_ids.next(std::chrono::system_clock::now());
     const int batch_size = batch->batch_size.value_or(static_cast<int>(services.settings.batch_size));
-    Result<models::Lease> lease = co_await lease_model(services, std::move(batch->model));
+    Result<models::Lease> lease = co_await lease_model(services, std::move(batch->model), batch->keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
 
     std::vector<Result<api::Choice>> results;

@@ -23,7 +23,7 @@ asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exch
     auto request = api::openai::parse_embeddings(exchange.request().body, services.settings.max_batch_requests);
     if (!request) co_return std::unexpected(request.error());
     exchange.request().body = {};
-    Result<models::Lease> lease = co_await lease_model(services, request->model);
+    Result<models::Lease> lease = co_await lease_model(services, request->model, request->keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
 
     const std::size_t n = request->inputs.size();

@@ -100,7 +100,8 @@ asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange
     const auto n = static_cast<std::size_t>(request->n);
     const bool include_usage = request->include_usage;
     const bool logprobs = request->generation.top_logprobs >= 0;
-    AnswerRequest answer{std::move(request->model), request->stream, api::repeated(request->generation, n)};
+    AnswerRequest answer{std::move(request->model), request->stream, api::repeated(request->generation, n),
+                         request->keep_alive};
     co_return co_await run_answer(services, exchange, std::move(answer), [=](std::string model) {
         return std::make_unique<ChatFormat>(new_identity("chatcmpl", std::move(model)), n, include_usage, logprobs);
     });
@@ -109,7 +110,7 @@ asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange
 asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exchange) {
     auto request = api::openai::parse_completion(exchange.request().body, services.settings.max_batch_requests);
     if (!request) co_return std::unexpected(request.error());
-    AnswerRequest answer{request->model, request->stream, request->generations()};
+    AnswerRequest answer{request->model, request->stream, request->generations(), request->keep_alive};
     // Made before the co_await: g++ 12 destroys a closure twice that is made within it.
     FormatMaker make_format = [parsed = std::move(*request)](std::string model) mutable {
         return std::make_unique<CompletionFormat>(new_identity("cmpl", std::move(model)), std::move(parsed));

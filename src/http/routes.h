@@ -24,6 +24,9 @@ boost::asio::awaitable<Result<void>> post_batch_process(Services& services, Exch
 // embeddings_route.cpp
 boost::asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exchange);
 
+// cache_routes.cpp
+boost::asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange);
+
 // openai_routes.cpp
 boost::asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exchange);

@@ -44,7 +44,7 @@ class StreamingV1Format final : public AnswerFormat {
 asio::awaitable<Result<void>> post_chat_stream(Services& services, Exchange& exchange) {
     auto request = api::streaming_v1::parse_chat(exchange.request().body);
     if (!request) co_return std::unexpected(request.error());
-    AnswerRequest answer{std::move(request->model), request->stream, {}};
+    AnswerRequest answer{std::move(request->model), request->stream, {}, request->keep_alive};
     answer.generations.push_back(std::move(request->generation));
     co_return co_await run_answer(services, exchange, std::move(answer), [](std::string model) {
         return std::make_unique<StreamingV1Format>(std::move(model));
