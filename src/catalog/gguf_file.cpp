@@ -253,7 +253,8 @@ class SummaryReader {
         if (summary_.key_length == 0) summary_.key_length = head;
         summary_.value_length = number("attention.value_length");
         if (summary_.value_length == 0) summary_.value_length = head;
-        summary_.feed_forward_length = std::max(number("feed_forward_length"), layers_[prefix + "feed_forward_length"].most);
+        summary_.feed_forward_length =
+            std::max(number("feed_forward_length"), layers_[prefix + "feed_forward_length"].most);
         const auto kv_heads = layers_.find(prefix + "attention.head_count_kv");
         if (kv_heads != layers_.end()) {
             summary_.kv_heads_in_all = kv_heads->second.sum;

@@ -51,7 +51,8 @@ std::string message_of(unsigned status, std::string_view body) {
     boost::system::error_code error;
     const json::value parsed = json::parse(body, error);
     if (!error) {
-        if (const auto* message = parsed.find_pointer("/error/message", error); message != nullptr && message->is_string()) {
+        if (const auto* message = parsed.find_pointer("/error/message", error);
+            message != nullptr && message->is_string()) {
             return std::string(std::string_view(message->get_string()));
         }
     }

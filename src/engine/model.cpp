@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::uint32_t kMicroBatchTokens = 512;
 constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
-constexpr int kKeptChains = 64;     // chains of finished requests beside the running ones
+constexpr int kSpareCells = 256;
+constexpr int kKeptChains = 64;  // chains of finished requests beside the running ones
 
 /// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
 class LlamaLog {
@@ -83,6 +84,42 @@ common_json messages_json(const std::vector<ChatMessage>& messages, bool system_
     return out;
 }
 
+std::string metadata(const llama_model* model, const std::string& key) {
+    char text[256];
+    return llama_model_meta_val_str(model, key.c_str(), text, sizeof text) >= 0 ? std::string(text) : std::string();
+}
+
+/// What makes a KV state valid, but for the weights themselves.
+artifact::FingerprintParts fingerprint_of(const llama_model* model, const llama_context_params& context) {
+    artifact::FingerprintParts parts;
+    parts.architecture = metadata(model, "general.architecture");
+    parts.type_k = ggml_type_name(context.type_k);
+    parts.type_v = ggml_type_name(context.type_v);
+    parts.flash_attention = context.flash_attn_type != LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    parts.n_layer = static_cast<std::uint32_t>(llama_model_n_layer(model));
+    parts.n_head = static_cast<std::uint32_t>(llama_model_n_head(model));
+    parts.n_head_kv = static_cast<std::uint32_t>(llama_model_n_head_kv(model));
+    parts.n_embd = static_cast<std::uint32_t>(llama_model_n_embd(model));
+    const std::string key_length = metadata(model, parts.architecture + ".attention.key_length");
+    const std::string value_length = metadata(model, parts.architecture + ".attention.value_length");
+    const std::uint32_t of_head = parts.n_head > 0 ? parts.n_embd / parts.n_head : 0;
+    const auto width = [&](const std::string& length) {
+        return parts.n_head_kv *
+               (length.empty() ? of_head : static_cast<std::uint32_t>(std::strtoul(length.c_str(), nullptr, 10)));
+    };
+    parts.n_embd_k = width(key_length);
+    parts.n_embd_v = width(value_length);
+    parts.sliding_window = static_cast<std::uint32_t>(llama_model_n_swa(model));
+    parts.rope_type = std::to_string(llama_model_rope_type(model));
+    parts.rope_scaling = metadata(model, parts.architecture + ".rope.scaling.type");
+    parts.rope_freq_base = std::strtof(metadata(model, parts.architecture + ".rope.freq_base").c_str(), nullptr);
+    parts.rope_freq_scale = llama_model_rope_freq_scale_train(model);
+    parts.rope_other = metadata(model, parts.architecture + ".rope.scaling.original_context_length");
+    parts.llama_version = SUTAZAI_LLAMA_VERSION;
+    parts.llama_state_version = LLAMA_STATE_SEQ_VERSION;
+    return parts;
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -144,7 +181,9 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         const auto threads =
             static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
         llama_context_params context = llama_context_default_params();
-        context.n_ctx = static_cast<std::uint32_t>(cells);
+        // llama.cpp works in steps of 256 cells. Some more than are handed out, for what passes through.
+        cells = (cells + kSpareCells - 1) / kSpareCells * kSpareCells;
+        context.n_ctx = static_cast<std::uint32_t>(cells + kSpareCells);
         context.n_batch = std::max(options.batch_tokens, static_cast<std::uint32_t>(sequences));
         context.n_ubatch = std::min(context.n_batch, kMicroBatchTokens);
         context.n_seq_max = static_cast<std::uint32_t>(std::min(kMaxSequences, sequences + kKeptChains)) + 1;
@@ -166,12 +205,13 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
 
         Properties& p = self->properties_;
         const bool cuttable = !llama_model_is_recurrent(impl.model.get()) && !llama_model_is_hybrid(impl.model.get());
-        p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get()));
+        p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get())) - kSpareCells;
         p.context_per_sequence = std::min(p.kv_cells, training > 0 ? training : p.kv_cells);
         p.training_context = training;
         p.slots = static_cast<int>(llama_n_seq_max(impl.context.get())) - 1;
         p.vocabulary = llama_vocab_n_tokens(impl.vocab);
         p.shares_prefixes = cuttable && (llama_model_n_swa(impl.model.get()) == 0 || context.swa_full);
+        p.fingerprint = fingerprint_of(impl.model.get(), context);
         // A sliding window's state leaves out what it no longer sees, so that it could not be cut later.
         if (p.shares_prefixes && llama_model_n_swa(impl.model.get()) == 0) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
@@ -280,6 +320,19 @@ bool Model::load(sched::SlotId slot, int begin, int first, int n_tokens, const K
     if (read) llama_memory_seq_cp(memory, passage, slot, first, end);
     llama_memory_seq_rm(memory, passage, -1, -1);
     return read && llama_memory_seq_pos_max(memory, slot) == end - 1;
+}
+
+float* Model::logits_after(sched::SlotId slot, int n_tokens, Token last) {
+    llama_memory_t memory = llama_get_memory(impl_->context.get());
+    const sched::SlotId passage = properties_.slots;
+    if (n_tokens > 1) llama_memory_seq_cp(memory, slot, passage, 0, n_tokens - 1);
+    sched::Step step;
+    step.chunks.push_back({0, passage, n_tokens - 1, 1, true});
+    step.n_tokens = 1;
+    std::vector<Token> chain(static_cast<std::size_t>(n_tokens), last);  // only the last one is looked at
+    const Outcome outcome = decode(step, [&](sched::RequestId) -> const std::vector<Token>& { return chain; });
+    llama_memory_seq_rm(memory, passage, -1, -1);
+    return outcome == Outcome::kDone ? logits(0) : nullptr;
 }
 
 Model::Outcome Model::decode(const sched::Step& step,

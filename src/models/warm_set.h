@@ -31,9 +31,9 @@ struct Lease::Slot {
     std::weak_ptr<WarmSet> owner;
     std::size_t n_leases = 0;
     std::size_t n_reserving = 0;  // of those
-    bool leaving = false;          // no new leases; it is evicted when the last one ends
-    bool dismissed = false;        // leaving because somebody ordered it
-    KeepAlive keep_alive{0};       // as the last request has it
+    bool leaving = false;         // no new leases; it is evicted when the last one ends
+    bool dismissed = false;       // leaving because somebody ordered it
+    KeepAlive keep_alive{0};      // as the last request has it
     Time loaded_at;
     Time idle_since;
     std::optional<Time> unload_at;  // once idle

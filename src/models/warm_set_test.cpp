@@ -97,9 +97,10 @@ TEST_F(WarmSetTest, AModelThatCanNeverFitIsRefusedWithTheNumbers) {
 TEST_F(WarmSetTest, TheEstimateAloneRefuses) {
     settings_.model_cache_bytes = 1 << 20;
     run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
-        EXPECT_EQ((co_await manager.acquire("a")).error().message,
-                  "'a' could not be loaded: it needs 56 MiB (weights 16 B, KV 0 B, compute 32 MiB, process 24 MiB), and "
-                  "MODEL_CACHE_BYTES allows 1 MiB");
+        EXPECT_EQ(
+            (co_await manager.acquire("a")).error().message,
+            "'a' could not be loaded: it needs 56 MiB (weights 16 B, KV 0 B, compute 32 MiB, process 24 MiB), and "
+            "MODEL_CACHE_BYTES allows 1 MiB");
         EXPECT_EQ(n_loads("a"), 0);
     });
 }
@@ -314,7 +315,8 @@ TEST_F(WarmSetTest, RemembersWhatWasWarmAndUsedMost) {
     io_.restart();
     settings_.model_order = {"c", "a", "b", "hog.hog_64"};
     run([](AdvancedModelManager& manager) -> asio::awaitable<void> {
-        EXPECT_EQ(manager.startup_models(), (std::vector<std::string>{"c", "a", "b"})) << "what is configured goes first";
+        EXPECT_EQ(manager.startup_models(), (std::vector<std::string>{"c", "a", "b"}))
+            << "what is configured goes first";
         co_return;
     });
 }
