@@ -7,6 +7,7 @@ import unittest
 
 import replay
 import run
+import warmset
 import workloads
 from words import TextSource, text
 
@@ -90,6 +91,26 @@ class Replay(unittest.TestCase):
         each = [{"sent_ms": 0, "text_ms": [100, 200]}, {"sent_ms": 0, "text_ms": [900, 950]},
                 {"sent_ms": 0, "text_ms": [100, 700]}, {"sent_ms": 0, "text_ms": []}]
         self.assertEqual(replay.goodput({"each": each, "wall_s": 2.0}, 500, 150), 0.5)
+
+
+class WarmSet(unittest.TestCase):
+    def test_belady_evicts_what_is_asked_for_again_last(self):
+        self.assertEqual(warmset.belady([0, 1, 2, 0, 1, 2], 2), 2)
+        self.assertEqual(warmset.belady([0, 1, 2, 0, 1, 2], 3), 3)
+        self.assertEqual(warmset.belady([0, 0, 1, 0], 1), 1)
+
+    def test_arrivals_follow_zipf_and_their_seed(self):
+        arrivals = warmset.zipf_arrivals(1, 1.5, 5000, 4.0)
+        self.assertEqual(arrivals, warmset.zipf_arrivals(1, 1.5, 5000, 4.0))
+        counts = [sum(arrival.model == model for arrival in arrivals) for model in range(warmset.N_MODELS)]
+        self.assertEqual(counts, sorted(counts, reverse=True))
+        self.assertAlmostEqual(counts[0] / counts[1], 2 ** 1.5, delta=0.4)
+        self.assertAlmostEqual(arrivals[-1].at_s, 5000 / 4.0, delta=60)
+
+    def test_a_bar_may_be_for_a_figure_that_stands_for_itself(self):
+        self.assertTrue(warmset.row("x", {"sutazai": 0.9}, 0.85, of=0.9)["passes"])
+        self.assertFalse(warmset.row("x", {"sutazai": 2, "llama-server": 4}, 1 / 3, False)["passes"])
+        self.assertNotIn("passes", warmset.row("x", {"sutazai": 2}, 1 / 3, False))
 
 
 if __name__ == "__main__":

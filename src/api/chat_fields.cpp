@@ -113,6 +113,19 @@ void read_stop(FieldReader& fields, std::vector<std::string>& stops) {
     for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
 }
 
+void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out) {
+    const json::value* value = fields.find("keep_alive");
+    if (value == nullptr) return;
+    std::optional<KeepAlive> read;
+    if (value->is_string()) {
+        read = parse_duration(std::string_view(value->get_string()));
+    } else if (value->is_number()) {
+        read = duration_from_seconds(value->to_number<double>());
+    }
+    if (!read) return fields.refuse("keep_alive", R"(must be a time such as "5m" or "1h30m", or a number of seconds)");
+    out = read->count() < 0 ? kKeepForEver : *read;
+}
+
 }  // namespace
 
 void read_generation_fields(FieldReader& fields, ChatRequest& out) {
@@ -133,6 +146,7 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out) {
     read_stop(fields, generation.stop);
     fields.boolean("ignore_eos", generation.ignore_eos);
     fields.integer("priority", -1000, 1000, generation.priority);
+    read_keep_alive(fields, out.keep_alive);
     fields.boolean("stream", out.stream);
 }
 

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "api/json.h"
+#include "base/duration.h"
 #include "base/generation.h"
 
 /// The fields of a chat request that every API family shares. Pure.
@@ -16,11 +18,13 @@ inline constexpr std::size_t kMaxStopBytes = 256;
 struct ChatRequest {
     std::string model;  ///< empty: the server's default
     GenerationRequest generation;
+    std::optional<KeepAlive> keep_alive;  ///< how long the model stays warm once idle; unset: as the server has it
     bool stream = false;
 };
 
 /// Reads messages, model, temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed,
-/// max_tokens, stop, ignore_eos, priority and stream. The role "developer" becomes "system"; content given as text
+/// max_tokens, stop, ignore_eos, priority, keep_alive and stream. keep_alive is Ollama's: a time ("5m", "1h30m") or a
+/// number of seconds; 0 unloads the model after use, a negative one keeps it. The role "developer" becomes "system"; content given as text
 /// parts is joined. A seed of -1 means a random one, as in llama-server; any other int64 counts by its low 32 bits.
 void read_chat_fields(FieldReader& fields, ChatRequest& out);
 

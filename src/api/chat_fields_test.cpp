@@ -136,5 +136,21 @@ TEST(ChatFields, MessagesAreChecked) {
     EXPECT_EQ(refusal(read(many + "]}")), "messages: messages must hold 1 to 4096 messages (got 4097)");
 }
 
+TEST(ChatFields, KeepAliveIsATimeOrANumberOfSeconds) {
+    using namespace std::chrono_literals;
+    EXPECT_EQ(with(R"("keep_alive": "5m")")->keep_alive, 5min);
+    EXPECT_EQ(with(R"("keep_alive": 30)")->keep_alive, 30s);
+    EXPECT_EQ(with(R"("keep_alive": 0.5)")->keep_alive, 500ms);
+    EXPECT_EQ(with(R"("keep_alive": "0")")->keep_alive, 0ms);
+    EXPECT_EQ(with(R"("keep_alive": -1)")->keep_alive, kKeepForEver);
+    EXPECT_EQ(with(R"("keep_alive": "-5m")")->keep_alive, kKeepForEver);
+    EXPECT_EQ(with(R"("keep_alive": null)")->keep_alive, std::nullopt);
+    for (const char* wrong : {"\"soon\"", "true", "[]", "1e300", "\"\""}) {
+        EXPECT_EQ(refusal(with("\"keep_alive\": " + std::string(wrong))),
+                  "keep_alive: keep_alive must be a time such as \"5m\" or \"1h30m\", or a number of seconds")
+            << wrong;
+    }
+}
+
 }  // namespace
 }  // namespace sutazai::api

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -92,17 +91,12 @@ Result<catalog::Catalog> open_models(const config::Settings& settings, const std
     return catalog;
 }
 
-/// Loads the named models, else the default one: the first one first, as many as may be warm at once.
-asio::awaitable<void> warm_up(const config::Settings& settings, const catalog::Catalog& catalog,
-                              models::AdvancedModelManager& models) {
-    std::vector<std::string> names = settings.model_order;
-    if (names.empty() && !catalog.default_model().empty()) names.push_back(catalog.default_model());
-    const std::size_t room = settings.advanced_caching_enabled ? settings.model_cache_size : 1;
-    names.resize(std::min(names.size(), room));
-    for (const auto& name : names) {
-        const auto warmed = co_await models.warm(name);
-        // What else goes wrong the manager has logged.
-        if (!warmed && warmed.error().code == ErrorCode::kUnavailable) co_return;  // draining by now
+/// One after the other, so that the first one is ready as soon as can be, and each only where there is room: requests
+/// that come meanwhile have a better claim.
+asio::awaitable<void> warm_up(models::AdvancedModelManager& models) {
+    for (const auto& name : models.startup_models()) {
+        const auto warmed = co_await models.warm_if_room(name);
+        if (!warmed) spdlog::warn("model {}: not warmed: {}", name, warmed.error().message);
     }
 }
 
@@ -140,7 +134,9 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
     if (!catalog) return report(catalog.error());
 
     asio::io_context io(1);
-    models::AdvancedModelManager models(settings, *catalog, executable.string());
+    models::Tuning tuning;
+    tuning.usage_file = (std::filesystem::path(settings.home) / "usage").string();
+    models::AdvancedModelManager models(settings, *catalog, executable.string(), std::move(tuning));
     http::Server server(io, settings, models, *catalog);
 
     std::exception_ptr failure;
@@ -161,7 +157,7 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
     std::fflush(stdout);
 
     if (settings.cache_warmup_on_startup) {
-        asio::co_spawn(io, warm_up(settings, *catalog, models), [&](const std::exception_ptr& thrown) {
+        asio::co_spawn(io, warm_up(models), [&](const std::exception_ptr& thrown) {
             if (!thrown) return;
             failure = thrown;
             io.stop();

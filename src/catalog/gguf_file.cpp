@@ -184,12 +184,35 @@ class SummaryReader {
         // A string takes at least the eight bytes of its length.
         const std::uint64_t least_bytes = type == kString ? 8 : kValueBytes.at(type);
         if (count > reader_.remaining() / least_bytes) return ended();
-        if (type != kString) {
+        if (key == "tokenizer.ggml.tokens") summary_.vocabulary = count;
+        if ((type == kUint32 || type == kInt32) && is_of_layers(key)) {
+            read_layers(std::string(key), count);
+        } else if (type != kString) {
             reader_.skip(count * least_bytes);
         } else {
             for (std::uint64_t i = 0; i < count && reader_.ok() && !too_long_; ++i) skip_string();
         }
         return check();
+    }
+
+    /// Numbers that some models have for each layer.
+    static bool is_of_layers(std::string_view key) {
+        return key.ends_with(".attention.head_count_kv") || key.ends_with(".feed_forward_length");
+    }
+
+    struct Layers {
+        std::uint64_t sum = 0;
+        std::uint64_t most = 0;
+    };
+
+    void read_layers(const std::string& key, std::uint64_t count) {
+        Layers& layers = layers_[key];
+        for (std::uint64_t i = 0; i < count && reader_.ok(); ++i) {
+            const auto value = static_cast<std::int32_t>(reader_.read<std::uint32_t>());
+            if (value < 0) continue;
+            layers.sum += static_cast<std::uint64_t>(value);
+            layers.most = std::max(layers.most, static_cast<std::uint64_t>(value));
+        }
     }
 
     Step interpret_pairs() {
@@ -206,6 +229,7 @@ class SummaryReader {
         summary_.embedding_length = number(prefix + "embedding_length");
         summary_.head_count = number(prefix + "attention.head_count");
         summary_.head_count_kv = number(prefix + "attention.head_count_kv");
+        interpret_shape(prefix);
         summary_.has_chat_template = keys_.contains("tokenizer.chat_template");
         if (numbers_.contains("general.file_type")) {
             summary_.file_type = static_cast<std::uint32_t>(number("general.file_type"));
@@ -217,6 +241,29 @@ class SummaryReader {
             }
         }
         return {};
+    }
+
+    void interpret_shape(const std::string& prefix) {
+        const auto number = [&](const std::string& key) {
+            const auto found = numbers_.find(prefix + key);
+            return found == numbers_.end() ? 0 : found->second;
+        };
+        const std::uint64_t head = summary_.head_count == 0 ? 0 : summary_.embedding_length / summary_.head_count;
+        summary_.key_length = number("attention.key_length");
+        if (summary_.key_length == 0) summary_.key_length = head;
+        summary_.value_length = number("attention.value_length");
+        if (summary_.value_length == 0) summary_.value_length = head;
+        summary_.feed_forward_length = std::max(number("feed_forward_length"), layers_[prefix + "feed_forward_length"].most);
+        const auto kv_heads = layers_.find(prefix + "attention.head_count_kv");
+        if (kv_heads != layers_.end()) {
+            summary_.kv_heads_in_all = kv_heads->second.sum;
+        } else {
+            // Without grouped queries each head has its own key and value.
+            const std::uint64_t each = summary_.head_count_kv > 0 ? summary_.head_count_kv : summary_.head_count;
+            if (__builtin_mul_overflow(each, summary_.block_count, &summary_.kv_heads_in_all)) {
+                summary_.kv_heads_in_all = 0;
+            }
+        }
     }
 
     Step read_tensor() {
@@ -284,6 +331,7 @@ class SummaryReader {
     std::unordered_set<std::string> keys_;
     std::map<std::string, std::string> texts_;
     std::map<std::string, std::uint64_t> numbers_;
+    std::map<std::string, Layers> layers_;
     std::unordered_set<std::string> tensor_names_;
     std::uint64_t alignment_ = kDefaultAlignment;
     std::uint64_t next_offset_ = 0;

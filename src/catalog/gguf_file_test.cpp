@@ -107,12 +107,34 @@ TEST(GgufFile, ReadsAWholeFile) {
         EXPECT_EQ(summary->embedding_length, 64);
         EXPECT_EQ(summary->head_count, 4);
         EXPECT_EQ(summary->head_count_kv, 2);
+        EXPECT_EQ(summary->kv_heads_in_all, 4);
+        EXPECT_EQ(summary->key_length, 16);
+        EXPECT_EQ(summary->value_length, 16);
+        EXPECT_EQ(summary->feed_forward_length, 0);
+        EXPECT_EQ(summary->vocabulary, 3);
         EXPECT_EQ(summary->file_type, 2);
         EXPECT_STREQ(file_type_name(*summary->file_type), "Q4_0");
         EXPECT_TRUE(summary->has_chat_template);
         EXPECT_EQ(summary->tensor_bytes, 84);
         EXPECT_EQ(summary->data_offset + summary->tensor_bytes, bytes.size());
     }
+}
+
+TEST(GgufFile, NumbersMayDifferFromLayerToLayer) {
+    Bytes bytes;
+    bytes.head(3, 1, 7).text_pair("general.architecture", "openelm");
+    bytes.text("openelm.attention.head_count_kv").u32(9).u32(5).u64(3).u32(1).u32(2).u32(4);
+    bytes.text("openelm.feed_forward_length").u32(9).u32(4).u64(3).u32(10).u32(30).u32(20);
+    bytes.u32_pair("openelm.block_count", 3).u32_pair("openelm.attention.key_length", 48);
+    bytes.u32_pair("openelm.attention.head_count", 4).u32_pair("openelm.embedding_length", 64);
+    bytes.tensor("w", {4}, kF32, 0).pad(32).raw(std::string(16, 'x'));
+    const auto summary = read(bytes.str());
+    ASSERT_TRUE(summary) << summary.error().message;
+    EXPECT_EQ(summary->head_count_kv, 0);
+    EXPECT_EQ(summary->kv_heads_in_all, 7);
+    EXPECT_EQ(summary->feed_forward_length, 30);
+    EXPECT_EQ(summary->key_length, 48);
+    EXPECT_EQ(summary->value_length, 16);
 }
 
 TEST(GgufFile, EveryTruncationIsRefused) {

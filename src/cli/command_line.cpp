@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "cli/cache_command.h"
 #include "cli/cache_files_command.h"
 #include "cli/config_command.h"
 #include "cli/list_command.h"
@@ -81,6 +82,7 @@ int run_command_line(int argc, const char* const* argv, const Hooks& hooks) {
     add_run_command(app, flags, action);
     add_command(app, "list", "List the models", flags, action, [&] { return list(flags); });
 
+    add_cache_commands(app, flags, action);
     add_cache_file_commands(app, flags, action);
 
     bool json = false;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/byte_text.h"
 #include "catalog/gguf_file.h"
 
 namespace sutazai::cli {
@@ -34,17 +35,6 @@ std::string with_unit(double value, std::string_view unit) {
 
 }  // namespace
 
-std::string human_bytes(std::uint64_t bytes) {
-    static constexpr std::array<const char*, 5> kUnits{" B", " KiB", " MiB", " GiB", " TiB"};
-    auto value = static_cast<double>(bytes);
-    std::size_t unit = 0;
-    while (value >= 1024 && unit + 1 < kUnits.size()) {
-        value /= 1024;
-        ++unit;
-    }
-    return with_unit(value, kUnits.at(unit));
-}
-
 std::string human_count(std::uint64_t count) {
     static constexpr std::array<const char*, 5> kUnits{"", "K", "M", "B", "T"};
     auto value = static_cast<double>(count);
@@ -62,7 +52,7 @@ std::string model_table(const catalog::Catalog& catalog) {
     std::size_t name_width = 0;
     std::size_t size_width = 0;
     for (const auto& file : catalog.list()) {
-        Line line{file.name + (file.name == preferred ? " *" : ""), human_bytes(file.bytes), describe(file.path)};
+        Line line{file.name + (file.name == preferred ? " *" : ""), byte_text(file.bytes), describe(file.path)};
         name_width = std::max(name_width, line.name.size());
         size_width = std::max(size_width, line.size.size());
         lines.push_back(std::move(line));

@@ -11,9 +11,6 @@ namespace sutazai::cli {
 /// the head of each file.
 [[nodiscard]] std::string model_table(const catalog::Catalog& catalog);
 
-/// 1572864 is "1.5 MiB".
-[[nodiscard]] std::string human_bytes(std::uint64_t bytes);
-
 /// 494032768 is "494M".
 [[nodiscard]] std::string human_count(std::uint64_t count);
 

@@ -37,6 +37,7 @@ class ProgressLine {
     ProgressLine(const ProgressLine&) = delete;
     ProgressLine& operator=(const ProgressLine&) = delete;
 
+    [[nodiscard]] bool is_terminal() const { return is_terminal_; }
     void show(std::string_view what, double share);  ///< `share` from 0 to 1
     void clear();
 

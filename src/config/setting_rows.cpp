@@ -115,6 +115,13 @@ Parsed<void> set_host(Settings& settings, std::string_view text) {
     return {};
 }
 
+Parsed<void> set_keep_alive(Settings& settings, std::string_view text) {
+    const auto value = parse_duration(text);
+    if (!value) return std::unexpected("a time such as 300ms, 5m or 1h30m, or a number of seconds");
+    settings.model_keep_alive = value->count() < 0 ? kKeepForEver : *value;
+    return {};
+}
+
 Parsed<void> set_log_level(Settings& settings, std::string_view text) {
     static constexpr std::array<std::string_view, 5> kLevels{"trace", "debug", "info", "warn", "error"};
     if (std::ranges::find(kLevels, text) == kLevels.end()) return std::unexpected("trace, debug, info, warn or error");
@@ -178,8 +185,16 @@ std::vector<SettingRow> make_rows() {
         boolean("STREAMING_ENABLED", &Settings::streaming_enabled, "answer stream requests; false refuses them"),
         boolean("GPU_ACCELERATION", &Settings::gpu_acceleration, "use a GPU when there is one"),
         number("MODEL_CACHE_SIZE", &Settings::model_cache_size, 1, 64, "models kept warm at once"),
+        size("MODEL_CACHE_BYTES", &Settings::model_cache_bytes, 0, 1ULL << 50,
+             "memory that warm models may take together; 0: four fifths of what the machine or its control group allows"),
+        row("MODEL_KEEP_ALIVE",
+            "how long an idle model stays warm, such as 5m, 1h30m or seconds; 0 unloads after use, negative never",
+            set_keep_alive,
+            [](const Settings& settings) {
+                return settings.model_keep_alive.count() < 0 ? "-1" : show_keep_alive(settings.model_keep_alive);
+            }),
         boolean("CACHE_WARMUP_ON_STARTUP", &Settings::cache_warmup_on_startup,
-                "load the named models (else the default one) right after the start"),
+                "load the named models (else those that were warm last time, else the default one) after the start"),
         number("CACHE_ARTIFACT_RETENTION_DAYS", &Settings::cache_artifact_retention_days, 0, 3650,
                "days that cache artifacts are kept"),
         path("CACHE_ARTIFACTS_DIR", &Settings::cache_artifacts_dir,

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/duration.h"
 #include "base/error.h"
 
 /// Every setting, read once at start: flags > environment > .env > defaults. Constant afterwards.
@@ -24,7 +25,9 @@ struct Settings {
     bool streaming_enabled = true;         ///< STREAMING_ENABLED; false refuses stream requests
     bool gpu_acceleration = true;          ///< GPU_ACCELERATION
     std::uint32_t model_cache_size = 3;    ///< MODEL_CACHE_SIZE, warm models, 1 to 64
-    bool cache_warmup_on_startup = true;   ///< CACHE_WARMUP_ON_STARTUP
+    std::uint64_t model_cache_bytes = 0;   ///< MODEL_CACHE_BYTES; 0: four fifths of what the machine allows
+    KeepAlive model_keep_alive = kKeepForEver;  ///< MODEL_KEEP_ALIVE, for requests that do not say; negative: for ever
+    bool cache_warmup_on_startup = true;        ///< CACHE_WARMUP_ON_STARTUP
     std::uint32_t cache_artifact_retention_days = 7;  ///< CACHE_ARTIFACT_RETENTION_DAYS, 0 to 3650
     std::string cache_artifacts_dir;                  ///< CACHE_ARTIFACTS_DIR; default <home>/artifacts
     std::uint64_t cache_artifact_bytes = 8ULL << 30;  ///< CACHE_ARTIFACT_BYTES, 0 to 1 PiB; 0 switches artifacts off

@@ -46,6 +46,17 @@ struct EngineStats {
     std::uint64_t host_bytes = 0;  ///< in use for kept prefixes outside the KV memory
     std::uint64_t steps = 0;
     std::uint64_t step_us = 0;  ///< inside llama_decode
+    int prefixes = 0;           ///< chains of finished requests that are kept
+    std::uint64_t artifacts = 0, artifact_bytes = 0;  ///< of this model on disk
+    std::uint64_t artifact_tokens = 0;                ///< read back from artifacts instead of being computed
+};
+
+enum class ArtifactAction : std::uint8_t { kSave, kRestore, kPrune };
+
+/// What one of those did.
+struct ArtifactReport {
+    std::uint64_t saved = 0, loaded = 0, removed = 0;
+    std::uint64_t bytes = 0;  ///< written, read or removed
 };
 
 /// What one step (or one refused request) brought, for all requests at once.
@@ -71,6 +82,9 @@ class Engine {
     /// Unknown and ended ids are ignored. The sequence is freed by the next step; a step that mostly computes this
     /// request's prompt is cut short. No update follows.
     void cancel(RequestId id);
+    /// Saves the kept prefixes as artifacts, restores artifacts into kept prefixes, or removes what is too old. Waits
+    /// for it: call it on a thread that nothing waits for. One call at a time. The error says why it could not.
+    [[nodiscard]] Result<ArtifactReport> artifacts(ArtifactAction action);
     /// Returns when nothing is open, or after stop(). New requests should have stopped.
     void wait_until_idle();
     /// Ends both threads soon; open requests get nothing more.

@@ -12,14 +12,14 @@
 #include <mutex>
 #include <thread>
 
+#include "base/kv_cells.h"
+
 namespace sutazai::engine {
 namespace {
 
 constexpr std::uint32_t kMicroBatchTokens = 512;
 constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
 constexpr int kKeptChains = 64;     // chains of finished requests beside the running ones
-constexpr int kDefaultCellsPerSequence = 2048;
-constexpr int kMostDefaultCells = 65536;
 
 /// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
 class LlamaLog {
@@ -138,9 +138,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         const int training = llama_model_n_ctx_train(impl.model.get());
         int cells = static_cast<int>(options.context_tokens);
         if (cells == 0) {
-            cells = std::min(std::max(std::min(training, 4 * kDefaultCellsPerSequence),
-                                      static_cast<int>(options.batch_size) * kDefaultCellsPerSequence),
-                             kMostDefaultCells);
+            cells = static_cast<int>(
+                default_kv_cells(static_cast<std::uint32_t>(std::max(training, 0)), options.batch_size));
         }
         const auto threads =
             static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
@@ -177,7 +176,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         if (p.shares_prefixes && llama_model_n_swa(impl.model.get()) == 0) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
                                                             std::max(1, llama_model_n_head(impl.model.get())));
-            const std::uint64_t values = 2 * of_head * static_cast<std::uint64_t>(llama_model_n_head_kv(impl.model.get())) *
+            const std::uint64_t values = 2 * of_head *
+                                         static_cast<std::uint64_t>(llama_model_n_head_kv(impl.model.get())) *
                                          static_cast<std::uint64_t>(llama_model_n_layer(impl.model.get()));
             p.state_bytes_per_token = values * ggml_type_size(context.type_k) + 16;
         }
@@ -261,8 +261,8 @@ Result<KvState> Model::save(sched::SlotId slot, int first, int n_tokens) {
     KvState state;
     state.size = llama_state_seq_get_size(context, passage);
     state.data.reset(new (std::nothrow) std::uint8_t[state.size]);
-    const bool saved = state.data != nullptr &&
-                       llama_state_seq_get_data(context, state.data.get(), state.size, passage) == state.size;
+    const bool saved =
+        state.data != nullptr && llama_state_seq_get_data(context, state.data.get(), state.size, passage) == state.size;
     llama_memory_seq_rm(memory, passage, -1, -1);
     if (!saved) return fail(ErrorCode::kInternal, "the KV state of a prefix could not be copied");
     return state;

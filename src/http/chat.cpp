@@ -86,7 +86,7 @@ asio::awaitable<Result<void>> run_chat(Services& services, Exchange& exchange, a
     if (request.model.empty()) {
         co_return fail(ErrorCode::kNotFound, "This server has no default model; name one in \"model\".", "model");
     }
-    Result<models::Lease> lease = co_await services.models.acquire(std::move(request.model));
+    Result<models::Lease> lease = co_await services.models.acquire(std::move(request.model), request.keep_alive);
     if (!lease) {
         Error error = lease.error();
         const bool wrong_name = error.code == ErrorCode::kNotFound || error.code == ErrorCode::kInvalidArgument;

@@ -9,6 +9,7 @@ std::vector<Route> all_routes() {
         {kPost, "/api/v1/streaming/chat/stream", kStreamingV1, post_chat_stream},
         {kGet, "/api/v1/streaming/performance/metrics", kStreamingV1, get_performance_metrics},
         {kGet, "/api/v1/streaming/health/advanced", kStreamingV1, get_advanced_health},
+        {kPost, "/api/v1/streaming/cache/manage", kStreamingV1, post_cache_manage},
         {kPost, "/v1/chat/completions", kOpenAi, post_chat_completions},
         {kGet, "/v1/models", kOpenAi, get_models},
         {kGet, "/v1/models/*", kOpenAi, get_model},

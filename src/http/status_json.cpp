@@ -51,7 +51,7 @@ void append_states(std::string& out, std::span<const ModelStatus> models) {
     for (const ModelStatus& model : models) {
         append(out, R"({}{{"name": {}, "state": "{}")", &model == models.data() ? "" : ", ", quoted(model.name),
                models::to_string(model.state));
-        if (model.state == ModelState::kLoading) append(out, R"(, "load_progress": {:.2f})", model.load_progress);
+        if (model.state == ModelState::kLoading || model.state == ModelState::kWarming) append(out, R"(, "load_progress": {:.2f})", model.load_progress);
         if (!model.last_error.empty()) append(out, R"(, "last_error": {})", quoted(model.last_error));
         out += '}';
     }
@@ -75,8 +75,7 @@ void append_performance(std::string& out, const ModelStatus& model, double mean_
 Health health_of(std::span<const ModelStatus> models) {
     const auto failed = std::ranges::count(models, ModelState::kFailed, &ModelStatus::state);
     if (failed == std::ssize(models)) return Health::kUnhealthy;
-    const auto leaving = std::ranges::count(models, ModelState::kDraining, &ModelStatus::state);
-    return failed + leaving > 0 ? Health::kDegraded : Health::kHealthy;
+    return failed > 0 ? Health::kDegraded : Health::kHealthy;
 }
 
 std::string readiness(bool ready, std::span<const ModelStatus> models) {
@@ -96,23 +95,22 @@ std::string advanced_health(std::span<const ModelStatus> models) {
     return out;
 }
 
+std::string cache_figures(const models::CacheSummary& cache) {
+    return fmt::format(
+        R"("total_models": {}, "warmed_models": {}, "cache_hit_rate": {:.1f}, "total_cache_size_mb": {:.1f}, )"
+        R"("prefix_hit_rate": {:.1f})",
+        cache.total_models, cache.warmed_models, cache.hit_rate_percent, cache.total_size_mb,
+        cache.prefix_hit_rate_percent);
+}
+
 std::string performance_metrics(std::span<const ModelStatus> models, const LatencyBook& latencies) {
-    std::uint64_t requests = 0, found_warm = 0, weights_bytes = 0, waiting = 0;
-    for (const ModelStatus& model : models) {
-        requests += model.requests;
-        found_warm += model.found_warm;
-        if (!is_warm(model)) continue;
-        weights_bytes += model.info.weights_bytes;
-        waiting += model.stats.waiting;
-    }
-    const auto warm = std::ranges::count_if(models, is_warm);
+    std::uint64_t waiting = 0;
+    for (const ModelStatus& model : models) waiting += model.waiting + (is_warm(model) ? model.stats.waiting : 0);
+    const models::CacheSummary cache = models::summarize(models);
     const bool on_gpu = any_on_gpu(models);
     std::string out;
     append(out,
-           R"({{"cache_status": {{"total_models": {}, "warmed_models": {}, "cache_hit_rate": {:.1f}, )"
-           R"("total_cache_size_mb": {:.1f}}}, "performance_stats": {{)",
-           models.size(), warm, 100 * ratio(found_warm, requests),
-           static_cast<double>(weights_bytes) / static_cast<double>(1 << 20));
+           R"({{"cache_status": {{{}}}, "performance_stats": {{)", cache_figures(cache));
     bool first = true;
     for (const ModelStatus& model : models) {
         // A model that nobody asked for and that is not warm has no performance to tell of.
@@ -124,7 +122,7 @@ std::string performance_metrics(std::span<const ModelStatus> models, const Laten
     append(out,
            R"(}}, "system_info": {{"gpu_available": {}, "device_preference": "{}", "active_batch_processors": {}, )"
            R"("pending_batch_requests": {}}}}})",
-           on_gpu, on_gpu ? "cuda" : "cpu", warm, waiting);
+           on_gpu, on_gpu ? "cuda" : "cpu", cache.warmed_models, waiting);
     return out;
 }
 

@@ -25,7 +25,7 @@ TEST(Health, FollowsTheModels) {
     EXPECT_EQ(health_of({}), Health::kUnhealthy);
     EXPECT_EQ(health_of(std::vector{failed, failed}), Health::kUnhealthy);
     EXPECT_EQ(health_of(std::vector{warm, failed}), Health::kDegraded);
-    EXPECT_EQ(health_of(std::vector{warm, draining}), Health::kDegraded);
+    EXPECT_EQ(health_of(std::vector{warm, draining}), Health::kHealthy) << "models come and go";
     EXPECT_EQ(health_of(std::vector{warm, cold}), Health::kHealthy);
 }
 
@@ -41,7 +41,7 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
     ModelStatus warm = model("qwen2.5:3b", ModelState::kWarm);
     warm.requests = 8;
     warm.found_warm = 7;
-    warm.info.weights_bytes = 3 << 19;
+    warm.measured_bytes = 3 << 19;
     warm.stats = {.running = 2,
                   .waiting = 3,
                   .kv_cells_used = 25,
@@ -57,7 +57,7 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
     latencies.record("qwen2.5:3b", std::chrono::milliseconds(2900));
     EXPECT_EQ(performance_metrics(std::vector{cold, warm}, latencies),
               R"({"cache_status": {"total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
-              R"("total_cache_size_mb": 1.5}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
+              R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 36.4}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
               R"("avg_latency": 2.450, "cache_hits": 7, "cache_misses": 1, "batch_efficiency": 5.20, )"
               R"("requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
               R"("generation_tokens": 52, "cached_tokens": 4}}, "system_info": {"gpu_available": false, )"
@@ -67,7 +67,7 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
 TEST(PerformanceMetrics, AreZeroWithoutModels) {
     EXPECT_EQ(performance_metrics({}, {}),
               R"({"cache_status": {"total_models": 0, "warmed_models": 0, "cache_hit_rate": 0.0, )"
-              R"("total_cache_size_mb": 0.0}, "performance_stats": {}, "system_info": {"gpu_available": false, )"
+              R"("total_cache_size_mb": 0.0, "prefix_hit_rate": 0.0}, "performance_stats": {}, "system_info": {"gpu_available": false, )"
               R"("device_preference": "cpu", "active_batch_processors": 0, "pending_batch_requests": 0}})");
 }
 

@@ -33,7 +33,7 @@ constexpr std::chrono::milliseconds kSocketEndGrace{250};
 }  // namespace
 
 Result<std::shared_ptr<Connection>> Connection::open(const Executor& executor, const EngineOptions& options,
-                                                     std::function<void(float)> progress) {
+                                                     std::function<void(LoadProgress)> progress) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         return fail(ErrorCode::kInternal, fmt::format("no new socket: {}", std::strerror(errno)));
@@ -59,7 +59,7 @@ Result<std::shared_ptr<Connection>> Connection::open(const Executor& executor, c
     return self;
 }
 
-Connection::Connection(const Executor& executor, const EngineOptions& options, std::function<void(float)> progress,
+Connection::Connection(const Executor& executor, const EngineOptions& options, std::function<void(LoadProgress)> progress,
                        ChildProcess process)
     : executor_(executor),
       who_(fmt::format("the engine for '{}'", options.model_name)),
@@ -109,6 +109,25 @@ void Connection::cancel(RequestId id) {
     wire::ToEngine message;
     message.mutable_cancel()->set_request_id(id);
     send(message);
+}
+
+asio::awaitable<Result<CacheReport>> Connection::manage_cache(CacheAction action) {
+    const auto self = shared_from_this();
+    if (state_ != State::kServing || draining_) {
+        co_return fail(ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_);
+    }
+    const std::uint64_t id = next_report_id_++;
+    wire::ToEngine message;
+    switch (action) {
+        case CacheAction::kSave: message.mutable_save_state()->set_id(id); break;
+        case CacheAction::kRestore: message.mutable_restore_state()->set_id(id); break;
+        case CacheAction::kPrune: message.mutable_prune_state()->set_id(id); break;
+    }
+    const auto pending = std::make_shared<PendingReport>();
+    reports_.emplace(id, pending);
+    send(message);
+    while (!pending->result) co_await pending->ready.wait(Signal::kEver);
+    co_return std::move(*pending->result);
 }
 
 void Connection::drain() {
@@ -203,14 +222,21 @@ bool Connection::parse() {
 /// False when the message has no place in this state.
 bool Connection::handle(wire::FromEngine& message) {
     if (state_ == State::kServing) {
-        if (!message.has_step()) return false;
-        deliver(message.step());
+        if (message.has_step()) {
+            deliver(message.step());
+        } else if (message.has_cache_report()) {
+            deliver(*message.mutable_cache_report());
+        } else {
+            return false;
+        }
         return true;
     }
     if (state_ != State::kLoading) return true;
     if (message.has_progress()) {
         const float fraction = message.progress().fraction();
-        if (progress_ && std::isfinite(fraction)) progress_(std::clamp(fraction, 0.0F, 1.0F));
+        if (progress_ && std::isfinite(fraction)) {
+            progress_({std::clamp(fraction, 0.0F, 1.0F), message.progress().warming()});
+        }
         return true;
     }
     if (message.has_loaded()) {
@@ -238,6 +264,17 @@ void Connection::deliver(const wire::StepOutput& step) {
         if (const auto ended = channels_.extract(failed.request_id())) ended.mapped()->fail(from_wire(failed));
     }
     if (step.has_stats()) stats_ = from_wire(step.stats());
+}
+
+void Connection::deliver(wire::CacheReport& report) {
+    const auto found = reports_.extract(report.id());
+    if (!found) return;
+    if (report.ok()) {
+        found.mapped()->result = from_wire(report);
+    } else {
+        found.mapped()->result = fail(ErrorCode::kUnavailable, std::move(*report.mutable_message()));
+    }
+    found.mapped()->ready.notify();
 }
 
 /// The engine closed its end. Its exit, which says why, is due now; one that stays is not waited for.
@@ -276,6 +313,10 @@ void Connection::on_process_end() {
 
 void Connection::end_streams(const std::string& why) {
     for (const auto& [id, channel] : std::exchange(channels_, {})) channel->fail({ErrorCode::kEngineDied, why});
+    for (const auto& [id, pending] : std::exchange(reports_, {})) {
+        pending->result = fail(ErrorCode::kEngineDied, why);
+        pending->ready.notify();
+    }
 }
 
 // --- waiting

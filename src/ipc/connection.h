@@ -32,9 +32,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     /// Starts the process and sends Load.
     [[nodiscard]] static Result<std::shared_ptr<Connection>> open(const Executor& executor,
                                                                   const EngineOptions& options,
-                                                                  std::function<void(float)> progress);
+                                                                  std::function<void(LoadProgress)> progress);
 
-    Connection(const Executor& executor, const EngineOptions& options, std::function<void(float)> progress,
+    Connection(const Executor& executor, const EngineOptions& options, std::function<void(LoadProgress)> progress,
                ChildProcess process);
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -50,6 +50,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     void on_exit(EngineClient::ExitHandler handler);
     [[nodiscard]] TokenStream submit(GenerationRequest request);
+    [[nodiscard]] boost::asio::awaitable<Result<CacheReport>> manage_cache(CacheAction action);
     void drain();
     /// Ends the process. `why` is what streams and the exit handler are told instead of the signal.
     void kill(std::string why);
@@ -62,6 +63,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     [[nodiscard]] boost::asio::awaitable<void> wait_gone(Clock::time_point deadline);
 
   private:
+    struct PendingReport {
+        std::optional<Result<CacheReport>> result;
+        Signal ready;
+    };
+
     void send(const wire::ToEngine& message);
     void write_more();
     void wait_readable();
@@ -69,6 +75,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool parse();
     bool handle(wire::FromEngine& message);
     void deliver(const wire::StepOutput& step);
+    void deliver(wire::CacheReport& report);
     void cancel(RequestId id);
     void on_socket_end();
     void watch_exit();
@@ -78,7 +85,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     Executor executor_;
     std::string who_;  // "the engine for 'm'"
-    std::function<void(float)> progress_;
+    std::function<void(LoadProgress)> progress_;
     ChildProcess process_;
     boost::asio::local::stream_protocol::socket socket_;
     boost::asio::posix::stream_descriptor exit_;  // the process's pidfd
@@ -95,6 +102,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     RequestId next_id_ = 1;
     std::unordered_map<RequestId, std::shared_ptr<TokenStream::Channel>> channels_;
+    std::uint64_t next_report_id_ = 1;
+    std::unordered_map<std::uint64_t, std::shared_ptr<PendingReport>> reports_;
 
     FrameDecoder decoder_;
     std::unique_ptr<char[]> arena_block_;  // where each received message is parsed into

@@ -36,6 +36,10 @@ class Client : public EngineClient {
         return connection_->submit(std::move(request));
     }
 
+    [[nodiscard]] asio::awaitable<Result<CacheReport>> manage_cache(CacheAction action) override {
+        return connection_->manage_cache(action);
+    }
+
     [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds deadline) override {
         const auto connection = connection_;  // this client may be destroyed meanwhile
         const std::string model = model_;
@@ -53,7 +57,7 @@ class Client : public EngineClient {
 }  // namespace
 
 asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(EngineOptions options,
-                                                                           std::function<void(float)> progress) {
+                                                                           std::function<void(LoadProgress)> progress) {
     const Clock::time_point deadline = Clock::now() + options.load_timeout;
     auto opened = Connection::open(co_await asio::this_coro::executor, options, std::move(progress));
     if (!opened) {

@@ -55,6 +55,21 @@ struct EngineStats {
     std::uint64_t prompt_tokens = 0, generation_tokens = 0, cached_tokens = 0, steps = 0, step_us = 0;
     std::uint64_t restored_tokens = 0, preemptions = 0, host_bytes = 0;
     std::uint32_t width = 0;
+    std::uint32_t prefixes = 0;  ///< kept in memory
+    std::uint64_t artifacts = 0, artifact_bytes = 0, artifact_tokens = 0;
+};
+
+/// How far a load has come.
+struct LoadProgress {
+    float fraction = 0;    ///< of the weights, 0 to 1
+    bool warming = false;  ///< they are there; the warm-up runs
+};
+
+/// What is to become of an engine's cache artifacts, and what did.
+enum class CacheAction : std::uint8_t { kSave, kRestore, kPrune };
+struct CacheReport {
+    std::uint64_t saved = 0, loaded = 0, removed = 0;  ///< artifacts
+    std::uint64_t bytes = 0;                           ///< written, read or removed
 };
 
 /// The reader's half of one request. Destroying it before the last update cancels the request, whose sequence is freed
@@ -96,10 +111,10 @@ class EngineClient {
     using ExitHandler = std::function<void(bool clean, std::string why)>;
 
     /// Starts the process and loads the model. kLoadFailed with the engine's own reason when that does not work out
-    /// (the process is gone then). `progress` gets fractions from 0 to 1. Cancelling the awaiting coroutine ends the
-    /// process. Call it on a thread that lasts: the process is killed when the thread that started it ends.
+    /// (the process is gone then). Cancelling the awaiting coroutine ends the process. Call it on a thread that lasts:
+    /// the process is killed when the thread that started it ends.
     [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<EngineClient>>> start(
-        EngineOptions options, std::function<void(float)> progress);
+        EngineOptions options, std::function<void(LoadProgress)> progress);
 
     virtual ~EngineClient() = default;
 
@@ -113,6 +128,10 @@ class EngineClient {
 
     /// Never blocks and never fails: what goes wrong arrives through the stream.
     [[nodiscard]] virtual TokenStream submit(GenerationRequest request) = 0;
+
+    /// Saves kept prefixes as artifacts, restores them or removes old ones, beside running requests. The engine's own
+    /// reason when it could not; kEngineDied when it ended meanwhile. A cancelled wait does not stop the engine's work.
+    [[nodiscard]] virtual boost::asio::awaitable<Result<CacheReport>> manage_cache(CacheAction action) = 0;
 
     /// Asks the engine to finish what runs and exit; past `deadline` it is killed. Returns when the process is gone.
     [[nodiscard]] virtual boost::asio::awaitable<void> stop(std::chrono::milliseconds deadline) = 0;

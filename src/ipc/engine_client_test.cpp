@@ -119,7 +119,7 @@ TEST_F(EngineClientTest, LoadsAndPassesOptionsAndProgress) {
         EngineOptions with = options();
         with.context_tokens = 4096;
         with.batch_size = 5;
-        const auto client = co_await EngineClient::start(with, [&](float fraction) { progress = fraction; });
+        const auto client = co_await EngineClient::start(with, [&](LoadProgress now) { progress = now.fraction; });
         if (!client) throw std::runtime_error(client.error().message);
         EXPECT_EQ(progress, 0.5F);
         EXPECT_EQ((*client)->info().context_tokens, 4096U);
@@ -127,6 +127,17 @@ TEST_F(EngineClientTest, LoadsAndPassesOptionsAndProgress) {
         EXPECT_EQ((*client)->info().description, "fake");
         EXPECT_TRUE((*client)->alive());
         EXPECT_EQ(::kill((*client)->pid(), 0), 0);
+    }());
+}
+
+TEST_F(EngineClientTest, TellsOfTheWarmUp) {
+    run([]() -> asio::awaitable<void> {
+        std::vector<std::pair<float, bool>> seen;
+        const auto client = co_await EngineClient::start(options("slow_warm_up"), [&](LoadProgress now) {
+            seen.emplace_back(now.fraction, now.warming);
+        });
+        EXPECT_TRUE(client);
+        EXPECT_EQ(seen, (std::vector<std::pair<float, bool>>{{0.5F, false}, {1.0F, true}}));
     }());
 }
 
@@ -159,7 +170,7 @@ TEST_F(EngineClientTest, CancellingALoadEndsTheProcess) {
     asio::cancellation_signal cancel;
     bool aborted = false;
     asio::co_spawn(
-        io, EngineClient::start(options("hang_load"), [&](float) { cancel.emit(asio::cancellation_type::terminal); }),
+        io, EngineClient::start(options("hang_load"), [&](LoadProgress) { cancel.emit(asio::cancellation_type::terminal); }),
         asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr e, auto) { aborted = e != nullptr; }));
     io.run();
     EXPECT_TRUE(aborted);
@@ -467,6 +478,37 @@ TEST_F(EngineClientTest, AClientDestroyedWhileStoppingIsFine) {
                        [](std::exception_ptr e) { EXPECT_FALSE(e); });
         co_await sleep_for(10ms);
         client.reset();
+    }());
+}
+
+// --- cache artifacts
+
+TEST_F(EngineClientTest, ManagesTheCacheBesideRequests) {
+    run([]() -> asio::awaitable<void> {
+        const auto client = co_await started(options());
+        TokenStream stream = client->submit(request("pace 50"));
+        const auto saved = co_await client->manage_cache(CacheAction::kSave);
+        const auto loaded = co_await client->manage_cache(CacheAction::kRestore);
+        const auto removed = co_await client->manage_cache(CacheAction::kPrune);
+        if (!saved || !loaded || !removed) throw std::runtime_error("no report");
+        EXPECT_EQ(saved->saved, 3U);
+        EXPECT_EQ(saved->bytes, 4096U);
+        EXPECT_EQ(loaded->loaded, 2U);
+        EXPECT_EQ(removed->removed, 1U);
+        EXPECT_EQ((co_await read_all(stream)).n_tokens, 50U);
+    }());
+}
+
+TEST_F(EngineClientTest, AnActionThatFailsSaysWhy) {
+    run([]() -> asio::awaitable<void> {
+        const auto client = co_await started(options("no_artifacts"));
+        const auto saved = co_await client->manage_cache(CacheAction::kSave);
+        EXPECT_EQ(saved.error().code, ErrorCode::kUnavailable);
+        EXPECT_EQ(saved.error().message, "the disk is full");
+        ::kill(client->pid(), SIGKILL);
+        const auto after = co_await client->manage_cache(CacheAction::kSave);
+        EXPECT_EQ(after.error().code, ErrorCode::kEngineDied);
+        EXPECT_EQ((co_await client->manage_cache(CacheAction::kSave)).error().code, ErrorCode::kEngineDied);
     }());
 }
 

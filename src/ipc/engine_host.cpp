@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "engine/engine.h"
 #include "ipc/frame.h"
@@ -106,6 +108,10 @@ wire::FromEngine to_wire(const engine::StepReport& report) {
         stats.set_preemptions(report.stats->preemptions);
         stats.set_host_bytes(report.stats->host_bytes);
         stats.set_width(static_cast<std::uint32_t>(report.stats->width));
+        stats.set_prefixes(static_cast<std::uint32_t>(report.stats->prefixes));
+        stats.set_artifacts(report.stats->artifacts);
+        stats.set_artifact_bytes(report.stats->artifact_bytes);
+        stats.set_artifact_tokens(report.stats->artifact_tokens);
     }
     return message;
 }
@@ -129,6 +135,10 @@ Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outb
         }
     });
     if (model && load.warmup()) {
+        wire::FromEngine message;
+        message.mutable_progress()->set_fraction(1);
+        message.mutable_progress()->set_warming(true);
+        outbox.send(message);
         // On a thread that ends here: OpenMP keeps a team for each thread that has computed, and once there are more of
         // its threads than processors, every barrier sleeps instead of spinning. That halves the decode rate.
         std::jthread([&] { (*model)->warm_up(); }).join();
@@ -150,6 +160,52 @@ wire::FromEngine loaded_message(const engine::Model::Properties& p, std::chrono:
     loaded.set_load_us(static_cast<std::uint64_t>(took.count()));
     return message;
 }
+
+wire::CacheReport to_wire(std::uint64_t id, const Result<engine::ArtifactReport>& done) {
+    if (done) return ipc::to_wire(id, ipc::CacheReport{done->saved, done->loaded, done->removed, done->bytes});
+    wire::CacheReport report;
+    report.set_id(id);
+    report.set_message(done.error().message);
+    return report;
+}
+
+/// Works on artifacts beside everything else, one order after the other. An order that still waits at the end is not
+/// carried out: its server has stopped listening.
+class ArtifactWorker {
+  public:
+    ArtifactWorker(engine::Engine& engine, Outbox& outbox)
+        : engine_(engine), outbox_(outbox), thread_([this](const std::stop_token& stop) { work(stop); }) {}
+
+    void add(std::uint64_t id, engine::ArtifactAction action) {
+        {
+            const std::lock_guard lock(mutex_);
+            orders_.emplace_back(id, action);
+        }
+        changed_.notify_one();
+    }
+
+  private:
+    void work(const std::stop_token& stop) {
+        std::unique_lock lock(mutex_);
+        while (changed_.wait(lock, stop, [&] { return !orders_.empty(); })) {
+            const auto [id, action] = orders_.front();
+            orders_.pop_front();
+            lock.unlock();
+            wire::FromEngine message;
+            *message.mutable_cache_report() = to_wire(id, engine_.artifacts(action));
+            outbox_.send(message);
+            lock.lock();
+            if (stop.stop_requested()) return;
+        }
+    }
+
+    engine::Engine& engine_;
+    Outbox& outbox_;
+    std::mutex mutex_;
+    std::condition_variable_any changed_;
+    std::deque<std::pair<std::uint64_t, engine::ArtifactAction>> orders_;
+    std::jthread thread_;
+};
 
 }  // namespace
 
@@ -190,6 +246,7 @@ int run(int fd) {
     config.share_prefixes = options.share_prefixes();
     config.prefix_cache_bytes = options.prefix_cache_bytes();
     engine::Engine engine(std::move(*model), config, [&](engine::StepReport report) { outbox.send(to_wire(report)); });
+    ArtifactWorker artifacts(engine, outbox);
     std::jthread drainer;
     bool sane = true;
     while (sane && read()) {
@@ -200,6 +257,15 @@ int run(int fd) {
                 break;
             }
             case wire::ToEngine::kCancel: engine.cancel(message.cancel().request_id()); break;
+            case wire::ToEngine::kSaveState:
+                artifacts.add(message.save_state().id(), engine::ArtifactAction::kSave);
+                break;
+            case wire::ToEngine::kRestoreState:
+                artifacts.add(message.restore_state().id(), engine::ArtifactAction::kRestore);
+                break;
+            case wire::ToEngine::kPruneState:
+                artifacts.add(message.prune_state().id(), engine::ArtifactAction::kPrune);
+                break;
             case wire::ToEngine::kDrain:
                 // Cancels still come meanwhile, so this thread goes on reading until the socket is shut.
                 if (!drainer.joinable()) {

@@ -3,7 +3,8 @@
 //   fake_engine engine --fd N [--log FILE]
 //
 // The words of the model file's base name, separated by '.', choose what happens at the load:
-//   slow_load (300 ms) · hang_load · die_in_load (exit code 3) · killed_in_load · fail_load · fail_load_N (the first N
+//   slow_load (300 ms) · slow_warm_up (300 ms, once the weights are there) · hog_N (takes N MiB) · no_artifacts ·
+//   hang_load · die_in_load (exit code 3) · killed_in_load · fail_load · fail_load_N (the first N
 //   times, as counted in FILE) · early_step (a step before Loaded) · ignore_drain · ignore_eof
 // A text prompt, or the last message of a chat, is a command with a number:
 //   count N (N tokens, one a step) · pace N (the same, a step every millisecond) · die N · abort N · garbage N ·
@@ -96,6 +97,12 @@ class FakeEngine {
         send(message);
         if (words_.contains("slow_load")) std::this_thread::sleep_for(std::chrono::milliseconds(300));
         if (words_.contains("hang_load")) ::pause();
+        if (words_.contains("slow_warm_up")) {
+            message.mutable_progress()->set_fraction(1);
+            message.mutable_progress()->set_warming(true);
+            send(message);
+            std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        }
         if (words_.contains("die_in_load")) std::_Exit(3);
         if (words_.contains("killed_in_load")) (void)::raise(SIGKILL);
         if (words_.contains("early_step")) {
@@ -105,6 +112,7 @@ class FakeEngine {
         bool fails = words_.contains("fail_load");
         for (const std::string& word : words_) {
             if (word.starts_with("fail_load_")) fails = earlier < std::atoi(word.c_str() + std::strlen("fail_load_"));
+            if (word.starts_with("hog_")) hog_.assign(std::atoll(word.c_str() + std::strlen("hog_")) << 20, 'x');
         }
         if (fails) {
             message.mutable_load_failed()->set_message("the file has no tensors");
@@ -130,9 +138,25 @@ class FakeEngine {
             running_[message.submit().request_id()] = request;
         } else if (message.has_cancel()) {
             running_.erase(message.cancel().request_id());
+        } else if (message.has_save_state()) {
+            report(message.save_state().id(), {.saved = 3, .bytes = 4096});
+        } else if (message.has_restore_state()) {
+            report(message.restore_state().id(), {.loaded = 2, .bytes = 2048});
+        } else if (message.has_prune_state()) {
+            report(message.prune_state().id(), {.removed = 1, .bytes = 1024});
         } else if (message.has_drain()) {
             draining_ = true;
         }
+    }
+
+    void report(std::uint64_t id, const ipc::CacheReport& done) {
+        wire::FromEngine message;
+        *message.mutable_cache_report() = ipc::to_wire(id, done);
+        if (words_.contains("no_artifacts")) {
+            message.mutable_cache_report()->set_ok(false);
+            message.mutable_cache_report()->set_message("the disk is full");
+        }
+        send(message);
     }
 
     void step() {
@@ -196,6 +220,7 @@ class FakeEngine {
 
     int fd_;
     std::string log_;
+    std::string hog_;
     ipc::FrameDecoder decoder_;
     std::set<std::string> words_;
     std::map<RequestId, Running> running_;

@@ -198,6 +198,10 @@ wire::Stats to_wire(const EngineStats& stats) {
     out.set_preemptions(stats.preemptions);
     out.set_host_bytes(stats.host_bytes);
     out.set_width(stats.width);
+    out.set_prefixes(stats.prefixes);
+    out.set_artifacts(stats.artifacts);
+    out.set_artifact_bytes(stats.artifact_bytes);
+    out.set_artifact_tokens(stats.artifact_tokens);
     return out;
 }
 
@@ -216,7 +220,26 @@ EngineStats from_wire(const wire::Stats& stats) {
     out.preemptions = stats.preemptions();
     out.host_bytes = stats.host_bytes();
     out.width = stats.width();
+    out.prefixes = stats.prefixes();
+    out.artifacts = stats.artifacts();
+    out.artifact_bytes = stats.artifact_bytes();
+    out.artifact_tokens = stats.artifact_tokens();
     return out;
+}
+
+wire::CacheReport to_wire(std::uint64_t id, const CacheReport& report) {
+    wire::CacheReport out;
+    out.set_id(id);
+    out.set_ok(true);
+    out.set_n_saved(report.saved);
+    out.set_n_loaded(report.loaded);
+    out.set_n_removed(report.removed);
+    out.set_bytes(report.bytes);
+    return out;
+}
+
+CacheReport from_wire(const wire::CacheReport& report) {
+    return {report.n_saved(), report.n_loaded(), report.n_removed(), report.bytes()};
 }
 
 }  // namespace sutazai::ipc

@@ -26,4 +26,8 @@ namespace sutazai::ipc {
 [[nodiscard]] wire::Stats to_wire(const EngineStats& stats);
 [[nodiscard]] EngineStats from_wire(const wire::Stats& stats);
 
+/// Of an action that went well.
+[[nodiscard]] wire::CacheReport to_wire(std::uint64_t id, const CacheReport& report);
+[[nodiscard]] CacheReport from_wire(const wire::CacheReport& report);
+
 }  // namespace sutazai::ipc

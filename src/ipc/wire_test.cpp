@@ -145,7 +145,7 @@ TEST(Wire, LoadedKeepsEveryField) {
 }
 
 TEST(Wire, StatsKeepEveryField) {
-    const EngineStats got = from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13})));
+    const EngineStats got = from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})));
     EXPECT_EQ(got.running, 1U);
     EXPECT_EQ(got.waiting, 2U);
     EXPECT_EQ(got.kv_cells_used, 3U);
@@ -159,6 +159,21 @@ TEST(Wire, StatsKeepEveryField) {
     EXPECT_EQ(got.preemptions, 11U);
     EXPECT_EQ(got.host_bytes, 12U);
     EXPECT_EQ(got.width, 13U);
+    EXPECT_EQ(got.prefixes, 14U);
+    EXPECT_EQ(got.artifacts, 15U);
+    EXPECT_EQ(got.artifact_bytes, 16U);
+    EXPECT_EQ(got.artifact_tokens, 17U);
+}
+
+TEST(Wire, CacheReportsKeepEveryField) {
+    const wire::CacheReport on_the_wire = sent(to_wire(7, CacheReport{1, 2, 3, 4}));
+    EXPECT_EQ(on_the_wire.id(), 7U);
+    EXPECT_TRUE(on_the_wire.ok());
+    const CacheReport got = from_wire(on_the_wire);
+    EXPECT_EQ(got.saved, 1U);
+    EXPECT_EQ(got.loaded, 2U);
+    EXPECT_EQ(got.removed, 3U);
+    EXPECT_EQ(got.bytes, 4U);
 }
 
 }  // namespace

@@ -81,7 +81,8 @@ class ManagerFixture : public testing::Test {
         std::string pattern = (fs::temp_directory_path() / "sutazai-models-XXXXXX").string();
         folder_ = ::mkdtemp(pattern.data());
         for (const char* name : {"a", "b", "c", "slow.slow_load", "bad.fail_load", "twice.fail_load_2",
-                                 "hang.hang_load", "deaf.ignore_drain", "dies.die_in_load"}) {
+                                 "hang.hang_load", "deaf.ignore_drain", "dies.die_in_load", "hog.hog_64",
+                                 "warming.slow_warm_up"}) {
             std::ofstream(folder_ / (std::string(name) + ".gguf"), std::ios::binary) << small_gguf();
         }
         std::ofstream(folder_ / "text.gguf") << "this is no model";
@@ -89,6 +90,9 @@ class ManagerFixture : public testing::Test {
         tuning_.first_backoff = 200ms;
         tuning_.longest_backoff = 400ms;
         tuning_.eviction_deadline = 300ms;
+        // What takes time and what happens by itself has tests of its own.
+        tuning_.placement.least_collation = tuning_.placement.most_collation = 0ms;
+        tuning_.placement.restore_factor = 1e9;
         tuning_.engine_arguments = {"--log", log().string()};
     }
 

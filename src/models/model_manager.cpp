@@ -8,29 +8,22 @@ namespace sutazai::models {
 
 namespace asio = boost::asio;
 
-const char* to_string(ModelState state) {
-    switch (state) {
-        case ModelState::kCold: return "cold";
-        case ModelState::kLoading: return "loading";
-        case ModelState::kWarm: return "warm";
-        case ModelState::kDraining: return "draining";
-        case ModelState::kFailed: return "failed";
-    }
-    return "cold";
-}
-
-Lease::Lease(std::shared_ptr<Slot> slot) : slot_(std::move(slot)) {
+Lease::Lease(std::shared_ptr<Slot> slot, bool reserves) : slot_(std::move(slot)), reserves_(reserves) {
     ++slot_->n_leases;
+    slot_->n_reserving += reserves_ ? 1 : 0;
 }
 
 Lease& Lease::operator=(Lease&& other) noexcept {
     Lease taken(std::move(other));
     std::swap(slot_, taken.slot_);
+    std::swap(reserves_, taken.reserves_);
     return *this;
 }
 
 Lease::~Lease() {
-    if (!slot_ || --slot_->n_leases > 0) return;
+    if (!slot_) return;
+    slot_->n_reserving -= reserves_ ? 1 : 0;
+    if (--slot_->n_leases > 0) return;
     slot_->idle.notify();
     if (const auto owner = slot_->owner.lock()) owner->on_idle(slot_);
 }
@@ -50,14 +43,26 @@ AdvancedModelManager::~AdvancedModelManager() {
     warm_set_->close();
 }
 
-asio::awaitable<Result<Lease>> AdvancedModelManager::acquire(std::string name) {
-    return WarmSet::acquire(warm_set_, std::move(name), WarmSet::Purpose::kRequest);
+asio::awaitable<Result<Lease>> AdvancedModelManager::acquire(std::string name, std::optional<KeepAlive> keep_alive) {
+    return WarmSet::acquire(warm_set_, std::move(name), {WarmSet::Purpose::kRequest, keep_alive});
 }
-
-asio::awaitable<Result<void>> AdvancedModelManager::warm(std::string name) {
-    const auto lease = co_await WarmSet::acquire(warm_set_, std::move(name), WarmSet::Purpose::kWarm);
-    if (!lease) co_return std::unexpected(lease.error());
-    co_return Result<void>{};
+asio::awaitable<Result<Lease>> AdvancedModelManager::warm(std::string name) {
+    return WarmSet::acquire(warm_set_, std::move(name), {WarmSet::Purpose::kWarmUp, {}});
+}
+asio::awaitable<Result<Lease>> AdvancedModelManager::warm_if_room(std::string name) {
+    return WarmSet::acquire(warm_set_, std::move(name), {WarmSet::Purpose::kModestWarmUp, {}});
+}
+Result<Lease> AdvancedModelManager::hold_if_warm(const std::string& name) {
+    return warm_set_->hold_if_warm(name);
+}
+asio::awaitable<Result<bool>> AdvancedModelManager::evict(std::string name, bool wait) {
+    return WarmSet::evict(warm_set_, std::move(name), wait);
+}
+Result<void> AdvancedModelManager::pin(const std::string& name, bool pinned) {
+    return warm_set_->pin(name, pinned);
+}
+std::vector<std::string> AdvancedModelManager::startup_models() const {
+    return warm_set_->startup_models();
 }
 
 asio::awaitable<void> AdvancedModelManager::drain(std::chrono::milliseconds deadline) {
@@ -72,6 +77,9 @@ bool AdvancedModelManager::any_warm() const {
 }
 std::size_t AdvancedModelManager::open_requests() const {
     return warm_set_->open_requests();
+}
+placement::Room AdvancedModelManager::room() const {
+    return warm_set_->room();
 }
 
 }  // namespace sutazai::models

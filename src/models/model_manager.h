@@ -6,19 +6,18 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "base/duration.h"
 #include "base/error.h"
 #include "catalog/catalog.h"
 #include "config/settings.h"
 #include "ipc/engine_client.h"
+#include "models/model_status.h"
+#include "models/placement.h"
 
 /// Which models are warm. Lives on the server's one I/O thread.
 namespace sutazai::models {
-
-enum class ModelState : std::uint8_t { kCold, kLoading, kWarm, kDraining, kFailed };
-[[nodiscard]] const char* to_string(ModelState state);
 
 /// A request's hold on a warm model: while one is out the model is not evicted. Move-only; give it back by destroying
 /// it.
@@ -26,7 +25,8 @@ class Lease {
   public:
     struct Slot;  // one engine process
     Lease() = default;
-    explicit Lease(std::shared_ptr<Slot> slot);
+    /// One that `reserves` keeps the model from being chosen to make room, which others only put off.
+    explicit Lease(std::shared_ptr<Slot> slot, bool reserves = false);
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
     Lease(Lease&&) noexcept = default;
@@ -38,18 +38,7 @@ class Lease {
 
   private:
     std::shared_ptr<Slot> slot_;
-};
-
-struct ModelStatus {
-    std::string name;
-    ModelState state = ModelState::kCold;
-    float load_progress = 0;       ///< 0 to 1 while loading
-    std::string last_error;        ///< why the last load failed or the engine ended; empty when all is well
-    std::uint64_t requests = 0;    ///< leases given out since the server started
-    std::uint64_t found_warm = 0;  ///< of those, how many found the model warm
-    int pid = 0;                   ///< of the engine process; 0 when there is none
-    ipc::ModelInfo info;           ///< meaningful when warm
-    ipc::EngineStats stats;
+    bool reserves_ = false;
 };
 
 /// Times that are no settings, and what tests need to be quick.
@@ -60,10 +49,13 @@ struct Tuning {
     std::chrono::milliseconds eviction_deadline{5'000};          ///< for an idle engine to end itself
     std::optional<std::chrono::milliseconds> load_timeout = {};  ///< instead of the setting's
     std::vector<std::string> engine_arguments = {};              ///< added to the engine's command line
+    placement::Rules placement = {};                             ///< all but the room
+    std::string usage_file = {};  ///< where it is remembered which models were used; empty: nowhere
 };
 
 /// The warm set: loads on demand (concurrent requests for a cold model cause one load), keeps at most MODEL_CACHE_SIZE
-/// models, evicts the least recently used idle one by ending its process, restarts what crashed with a back-off.
+/// models within MODEL_CACHE_BYTES, ends the processes of those that are asked for least to make room, restarts what
+/// crashed with a back-off, and remembers which models were used. placement.h says who makes room.
 class AdvancedModelManager {
   public:
     /// `catalog` outlives the manager. Engines live on the executor of the coroutine that first asked for them.
@@ -74,13 +66,33 @@ class AdvancedModelManager {
     /// Ends all engines that no lease holds; the others end with their last lease.
     ~AdvancedModelManager();
 
-    /// A hold on `name`, loading it first if need be. Errors: kNotFound, kLoadFailed (with the engine's reason; refused
-    /// at once with retry_after_s while a failed load backs off), kUnavailable (draining, every warm model is busy and
-    /// none can make room in time, or the engine crashes again and again). A cancelled wait does not end the load.
-    [[nodiscard]] boost::asio::awaitable<Result<Lease>> acquire(std::string name);
+    /// A hold on `name`, loading it first if need be. `keep_alive` says how long the model stays warm once it is idle
+    /// (negative: for ever, 0: not at all), until another request says something else; without it MODEL_KEEP_ALIVE
+    /// does. Errors: kNotFound, kLoadFailed (with the engine's reason; refused at once with retry_after_s while a
+    /// failed load backs off; with the numbers for a model larger than MODEL_CACHE_BYTES), kUnavailable (draining,
+    /// every warm model is busy or pinned and none can make room in time, or the engine crashes again and again). A
+    /// cancelled wait does not end the load.
+    [[nodiscard]] boost::asio::awaitable<Result<Lease>> acquire(std::string name,
+                                                                std::optional<KeepAlive> keep_alive = {});
 
-    /// Loads `name` if it is cold, without holding it.
-    [[nodiscard]] boost::asio::awaitable<Result<void>> warm(std::string name);
+    /// Loads `name` if it is cold; the hold on it counts as no request, and while it is out the model makes room for
+    /// nobody. Errors as above.
+    [[nodiscard]] boost::asio::awaitable<Result<Lease>> warm(std::string name);
+    /// The same, but never in another model's place: kUnavailable when there is no room.
+    [[nodiscard]] boost::asio::awaitable<Result<Lease>> warm_if_room(std::string name);
+    /// A hold on a model that is warm, else kUnavailable. Counts as no request.
+    [[nodiscard]] Result<Lease> hold_if_warm(const std::string& name);
+
+    /// Ends the engine of a warm model and returns when its process is gone; true when there was one. kUnavailable for
+    /// one that is pinned, loading, or busy; with `wait` a busy one gives no more leases and goes when the last one
+    /// ends. A cancelled wait lets it stay.
+    [[nodiscard]] boost::asio::awaitable<Result<bool>> evict(std::string name, bool wait);
+    /// A pinned model is never evicted to make room, nor for being idle, until it is unpinned or the server ends.
+    [[nodiscard]] Result<void> pin(const std::string& name, bool pinned);
+
+    /// What to warm at the start, most important first: the models of MODELS in their order, else those that were warm
+    /// when the server last ran, most used first, else the default one; as many as may be warm at once.
+    [[nodiscard]] std::vector<std::string> startup_models() const;
 
     /// Ends every engine: running requests finish until `deadline`, then are cut. No acquire() succeeds from now on.
     [[nodiscard]] boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
@@ -88,6 +100,7 @@ class AdvancedModelManager {
     [[nodiscard]] std::vector<ModelStatus> status() const;  ///< every model of the catalogue, by name
     [[nodiscard]] bool any_warm() const;
     [[nodiscard]] std::size_t open_requests() const;
+    [[nodiscard]] placement::Room room() const;  ///< for all models together
 
   private:
     std::shared_ptr<class WarmSet> warm_set_;

@@ -281,7 +281,7 @@ TEST_F(ModelManagerTest, RequestsForTheLeavingModelQueueBehindTheWaitingOne) {
         EXPECT_TRUE(*b);
         co_await sleep_for(50ms);
         EXPECT_FALSE(again);
-        EXPECT_EQ(state(manager, "b"), ModelState::kWarm);
+        EXPECT_EQ(state(manager, "b"), ModelState::kDraining) << "it is warm, and a waits for its place in turn";
         b.reset();
         co_await until([&] { return again.has_value(); });
         EXPECT_TRUE(*again);

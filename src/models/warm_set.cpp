@@ -4,36 +4,30 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <utility>
 
+#include "base/byte_text.h"
 #include "catalog/gguf_file.h"
+#include "models/memory_limit.h"
 
 namespace sutazai::models {
 
 namespace asio = boost::asio;
-using ipc::EngineClient;
 using std::chrono::milliseconds;
 
 namespace {
 
 constexpr int kBusyRetryAfterS = 5;
+/// A model that has never been loaded is taken for one of this load time.
+constexpr milliseconds kUnknownLoadTime{500};
 
 Error shutting_down() {
     return {ErrorCode::kUnavailable, "the server is shutting down"};
-}
-
-/// Starts the engine in a turn of its own, so that its failure does not come back into the middle of what starts it.
-asio::awaitable<Result<std::unique_ptr<EngineClient>>> start_later(ipc::EngineOptions options,
-                                                                   std::function<void(float)> progress) {
-    co_await asio::post(asio::use_awaitable);
-    co_return co_await EngineClient::start(std::move(options), std::move(progress));
 }
 
 /// Waits for the end of the leases, then ends the engine.
@@ -51,7 +45,13 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
                  Tuning tuning)
     : catalog_(catalog),
       tuning_(std::move(tuning)),
-      n_places_(settings.advanced_caching_enabled ? settings.model_cache_size : 1) {
+      rules_(tuning_.placement),
+      shape_{settings.context_tokens, settings.batch_size, settings.batch_size_max, settings.batch_tokens},
+      keep_alive_(settings.model_keep_alive),
+      configured_(settings.model_order),
+      usage_path_(tuning_.usage_file) {
+    rules_.room.places = settings.advanced_caching_enabled ? settings.model_cache_size : 1;
+    rules_.room.bytes = settings.model_cache_bytes > 0 ? settings.model_cache_bytes : default_cache_bytes();
     options_.executable = std::move(executable);
     options_.context_tokens = settings.context_tokens;
     options_.batch_size = settings.batch_size;
@@ -66,35 +66,47 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
     options_.share_prefixes = settings.prefix_sharing;
     options_.prefix_cache_bytes = settings.prefix_cache_bytes;
     options_.load_timeout = tuning_.load_timeout.value_or(std::chrono::seconds(settings.load_timeout_s));
+    if (!usage_path_.empty()) usage_ = read_usage(usage_path_);
 }
 
 // --- asking
 
-asio::awaitable<Result<Lease>> WarmSet::acquire(std::shared_ptr<WarmSet> self, std::string name, Purpose purpose) {
+asio::awaitable<Result<Lease>> WarmSet::acquire(std::shared_ptr<WarmSet> self, std::string name, Asking asking) {
     if (!self->executor_) self->executor_ = co_await asio::this_coro::executor;
     const auto found = self->find(name);
     if (!found) co_return std::unexpected(found.error());
     Model& model = **found;
+    const bool is_request = asking.purpose == Purpose::kRequest;
+    self->count_use(model, asking.purpose);
     for (bool warm = true;; warm = false) {
         if (self->draining_ || self->closed_) co_return std::unexpected(shutting_down());
         Result<Lease> lease;
         if (model.slot && !model.slot->leaving) {
-            model.slot->last_used = ++self->ticks_;
-            lease = Lease(model.slot);
+            lease = self->grant(model, asking);
         } else {
             warm = false;
             if (auto error = self->reason_to_refuse(model)) co_return std::unexpected(std::move(*error));
-            lease = co_await self->wait_for(model);
+            lease = co_await self->wait_for(model, asking);
             if (!lease) co_return lease;
         }
         // Between the grant and now the engine may have died, or the server begun to drain.
         if (!lease->engine().alive() || self->draining_) continue;
-        if (purpose == Purpose::kRequest) {
+        if (is_request) {
             ++model.requests;
             model.found_warm += warm ? 1 : 0;
         }
         co_return lease;
     }
+}
+
+Result<Lease> WarmSet::hold_if_warm(const std::string& name) {
+    const auto found = find(name);
+    if (!found) return std::unexpected(found.error());
+    const Model& model = **found;
+    if (!model.slot || model.slot->leaving || draining_ || closed_) {
+        return fail(ErrorCode::kUnavailable, fmt::format("'{}' is not warm", model.name));
+    }
+    return Lease(model.slot);
 }
 
 Result<WarmSet::Model*> WarmSet::find(const std::string& name) {
@@ -105,13 +117,21 @@ Result<WarmSet::Model*> WarmSet::find(const std::string& name) {
     if (!model) {
         model = std::make_unique<Model>(file->name,
                                         Backoff(tuning_.first_backoff, tuning_.longest_backoff, tuning_.stable_after));
+        model->file_bytes = file->bytes;
+        recall(*model);
     }
     return model.get();
 }
 
+/// Who asks for a model to be warm means to use it.
+void WarmSet::count_use(Model& model, Purpose purpose) {
+    if (purpose != Purpose::kModestWarmUp) model.popularity.count(++n_requests_);
+    if (purpose == Purpose::kRequest) model.last_used = std::chrono::system_clock::now();
+}
+
 /// Before a cold model may ask for a place, which another model might have to leave for it.
 std::optional<Error> WarmSet::reason_to_refuse(Model& model) {
-    if (model.slot || model.loading || model.queued) return std::nullopt;
+    if (model.slot || model.loading || !model.waiting.empty()) return std::nullopt;
     const auto now = Clock::now();
     if (model.backoff.refuses(now)) {
         Error error = model.last_error.value_or(Error{ErrorCode::kUnavailable, "it has failed"});
@@ -120,38 +140,80 @@ std::optional<Error> WarmSet::reason_to_refuse(Model& model) {
     }
     const auto file = catalog_.find(model.name);
     if (!file) return file.error();
-    if (const auto summary = catalog::read_gguf_summary(file->path); !summary) {
-        return on_load_failed(model, summary.error());
-    }
+    const auto summary = catalog::read_gguf_summary(file->path);
+    if (!summary) return on_load_failed(model, summary.error());
+    if (file->bytes != model.file_bytes) model.correction.reset();  // another file
     model.path = file->path;
+    model.file_bytes = file->bytes;
+    model.estimate = estimate_memory(*summary, shape_);
+    if (auto error = reason_not_to_fit(model)) {
+        model.last_error = error;
+        return error;
+    }
     return std::nullopt;
 }
 
-asio::awaitable<Result<Lease>> WarmSet::wait_for(Model& model) {
+/// Whether it cannot fit however many others leave.
+std::optional<Error> WarmSet::reason_not_to_fit(const Model& model) const {
+    const std::uint64_t needed = expected_bytes(model);
+    if (needed > rules_.room.bytes) {
+        return Error{ErrorCode::kLoadFailed,
+                     fmt::format("'{}' could not be loaded: it needs {} (weights {}, KV {}, compute {}, process {}{}), "
+                                 "and MODEL_CACHE_BYTES allows {}",
+                                 model.name, byte_text(needed), byte_text(model.estimate.weights),
+                                 byte_text(model.estimate.kv), byte_text(model.estimate.compute),
+                                 byte_text(model.estimate.process),
+                                 model.correction ? "; corrected by what was measured" : "",
+                                 byte_text(rules_.room.bytes))};
+    }
+    placement::Room pinned;
+    for (const auto& [name, other] : models_) {
+        const placement::Model seen = view(*other);
+        if (other.get() == &model || !seen.pinned || seen.phase == placement::Phase::kCold) continue;
+        ++pinned.places;
+        pinned.bytes += seen.bytes;
+    }
+    if (pinned.places < rules_.room.places && needed <= rules_.room.bytes - std::min(pinned.bytes, rules_.room.bytes)) {
+        return std::nullopt;
+    }
+    return Error{ErrorCode::kUnavailable,
+                 fmt::format("'{}' needs a place and {}, and the pinned models leave {} of {} places and {} of {}",
+                             model.name, byte_text(needed), rules_.room.places - std::min(pinned.places, rules_.room.places),
+                             rules_.room.places, byte_text(rules_.room.bytes - std::min(pinned.bytes, rules_.room.bytes)),
+                             byte_text(rules_.room.bytes))};
+}
+
+std::uint64_t WarmSet::expected_bytes(const Model& model) const {
+    const auto corrected = static_cast<std::int64_t>(model.estimate.total()) + model.correction.value_or(0);
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(corrected, 1));
+}
+
+asio::awaitable<Result<Lease>> WarmSet::wait_for(Model& model, Asking asking) {
     const auto self = shared_from_this();
-    Waiter waiter;
+    Waiter waiter{.asking = asking};
     struct Registration {
         WarmSet& set;
         Model& model;
         Waiter* waiter;
         ~Registration() {
             std::erase(model.waiting, waiter);
-            if (!model.queued || !model.waiting.empty()) return;
-            set.leave_queue(model);
-            set.arrange();
+            if (!waiter->result) set.arrange();  // it may have been the last one
         }
     };
+    if (n_waiting(model) == 0) {
+        model.waiting_since = Clock::now();
+        const bool first = std::ranges::all_of(models_, [](const auto& entry) { return n_waiting(*entry.second) == 0; });
+        if (first) {
+            for (const auto& [name, other] : models_) other->n_admitted = 0;
+        }
+    }
     model.waiting.push_back(&waiter);
     const Registration registration{*this, model, &waiter};
-    if (!model.loading && !model.queued) {
-        model.queued = true;
-        queue_.push_back(&model);
-        arrange();
-    }
+    arrange();
     const auto deadline = Clock::now() + options_.load_timeout;
     while (!waiter.result) {
-        co_await waiter.ready.wait(model.queued ? deadline : ipc::Signal::kEver);
-        if (!waiter.result && model.queued && Clock::now() >= deadline) {
+        co_await waiter.ready.wait(model.loading ? ipc::Signal::kEver : deadline);
+        if (!waiter.result && !model.loading && Clock::now() >= deadline) {
             Error error{ErrorCode::kUnavailable,
                         fmt::format("every model that is loaded is busy; '{}' found no place", model.name)};
             error.retry_after_s = kBusyRetryAfterS;
@@ -161,11 +223,24 @@ asio::awaitable<Result<Lease>> WarmSet::wait_for(Model& model) {
     co_return std::move(*waiter.result);
 }
 
+std::size_t WarmSet::n_waiting(const Model& model) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(model.waiting, [](const Waiter* waiter) { return !waiter->result; }));
+}
+
+/// The model is warm.
+Lease WarmSet::grant(Model& model, const Asking& asking) const {
+    Slot& slot = *model.slot;
+    if (asking.purpose != Purpose::kRequest) return Lease(model.slot, true);
+    slot.keep_alive = asking.keep_alive.value_or(keep_alive_);
+    ++model.n_admitted;
+    return Lease(model.slot);
+}
+
 void WarmSet::give_leases(Model& model) {
-    model.slot->last_used = ++ticks_;
     for (Waiter* waiter : model.waiting) {
         if (waiter->result) continue;
-        waiter->result = Lease(model.slot);
+        waiter->result = grant(model, waiter->asking);
         waiter->ready.notify();
     }
 }
@@ -178,256 +253,209 @@ void WarmSet::refuse_all(Model& model, const Error& error) {
     }
 }
 
-void WarmSet::leave_queue(Model& model) {
-    std::erase(queue_, &model);
-    model.queued = false;
-}
-
 // --- who has a place
 
 void WarmSet::arrange() {
     while (!closed_ && !draining_) {
-        start_queued_loads();
-        const std::size_t missing = n_missing_places();
-        if (missing > 0) {
-            if (Model* victim = least_recently_used(/*idle=*/true)) {
-                evict(*victim);
-                continue;
-            }
+        std::vector<Model*> models;
+        std::vector<placement::Model> views;
+        models.reserve(models_.size());
+        views.reserve(models_.size());
+        for (const auto& [name, model] : models_) {
+            models.push_back(model.get());
+            views.push_back(view(*model));
         }
-        const auto leaving = static_cast<std::size_t>(std::ranges::count_if(
-            models_, [](const auto& entry) { return entry.second->slot && entry.second->slot->leaving; }));
-        if (leaving < missing) {
-            Model* victim = least_recently_used(/*idle=*/false);
-            if (victim == nullptr) return;
-            victim->slot->leaving = true;
-        } else if (leaving > missing) {
-            Model& stays = *most_recently_used_leaving();
-            stays.slot->leaving = false;
-            leave_queue(stays);
-            give_leases(stays);
-        } else {
-            return;
-        }
+        const placement::Plan decided = placement::plan(views, ending(), rules_, Clock::now());
+        if (decided.actions.empty()) return look_again(decided.look_again);
+        for (const placement::Action& action : decided.actions) carry_out(action.kind, *models[action.model]);
     }
 }
 
-void WarmSet::start_queued_loads() {
-    while (places_taken_ < n_places_) {
-        const auto next = std::ranges::find_if(queue_, [](const Model* model) { return !model->slot; });
-        if (next == queue_.end()) return;
-        Model& model = **next;
-        leave_queue(model);
-        ++places_taken_;
-        start_engine(model);
+placement::Model WarmSet::view(const Model& model) const {
+    using placement::Phase;
+    placement::Model out;
+    out.n_waiting = n_waiting(model);
+    out.waiting_since = model.waiting_since;
+    out.may_displace = std::ranges::any_of(model.waiting, [](const Waiter* waiter) {
+        return !waiter->result && waiter->asking.purpose != Purpose::kModestWarmUp;
+    });
+    out.n_admitted = model.n_admitted;
+    out.pinned = model.pinned;
+    out.score = model.popularity.score(n_requests_);
+    out.bytes = expected_bytes(model);
+    out.displaced = model.displaced_until && *model.displaced_until > Clock::now();
+    out.load_time = model.load_time.count() > 0 ? model.load_time : kUnknownLoadTime;
+    if (model.loading) out.phase = Phase::kLoading;
+    if (const Slot* slot = model.slot.get()) {
+        out.phase = slot->leaving ? Phase::kLeaving : Phase::kWarm;
+        out.dismissed = slot->dismissed;
+        out.n_leases = slot->n_leases;
+        out.pinned = model.pinned || slot->n_reserving > 0;
+        out.bytes = std::max(out.bytes, slot->measured_bytes);
+        out.loaded_at = slot->loaded_at;
+        out.idle_since = slot->idle_since;
+        out.unload_at = slot->unload_at;
     }
+    return out;
 }
 
-/// Places that models in the queue still need. Those that are warm, about to leave, will count once they are cold.
-std::size_t WarmSet::n_missing_places() const {
-    const auto cold =
-        static_cast<std::size_t>(std::ranges::count_if(queue_, [](const Model* model) { return !model->slot; }));
-    return cold > evicting_.size() ? cold - evicting_.size() : 0;
-}
-
-WarmSet::Model* WarmSet::least_recently_used(bool idle) const {
-    Model* found = nullptr;
-    for (const auto& [name, model] : models_) {
-        if (!model->slot || (idle ? model->slot->n_leases > 0 : model->slot->leaving)) continue;
-        if (found == nullptr || model->slot->last_used < found->slot->last_used) found = model.get();
+placement::Room WarmSet::ending() const {
+    placement::Room out;
+    for (const auto& slot : ending_) {
+        ++out.places;
+        out.bytes += std::max<std::uint64_t>(slot->measured_bytes, 1);
     }
-    return found;
+    return out;
 }
 
-WarmSet::Model* WarmSet::most_recently_used_leaving() const {
-    Model* found = nullptr;
-    for (const auto& [name, model] : models_) {
-        if (!model->slot || !model->slot->leaving) continue;
-        if (found == nullptr || model->slot->last_used > found->slot->last_used) found = model.get();
-    }
-    return found;
-}
-
-void WarmSet::evict(Model& model) {
-    spdlog::info("model {}: makes room for another", model.name);
+void WarmSet::carry_out(placement::Action::Kind kind, Model& model) {
+    using Kind = placement::Action::Kind;
     const auto now = Clock::now();
-    end_engine(model, now, now + tuning_.eviction_deadline);
+    switch (kind) {
+        case Kind::kLoad: start_engine(model); break;
+        case Kind::kEvict:
+            spdlog::info("model {}: makes room for another", model.name);
+            model.displaced_until = model.slot->unload_at.value_or(Clock::time_point::max());
+            end_engine(model, now, now + tuning_.eviction_deadline);
+            break;
+        case Kind::kUnload:
+            spdlog::info("model {}: is unloaded", model.name);
+            end_engine(model, now, now + tuning_.eviction_deadline);
+            break;
+        case Kind::kLeave: model.slot->leaving = true; break;
+        case Kind::kStay:
+            model.slot->leaving = false;
+            give_leases(model);
+            break;
+        case Kind::kRefuse:
+            refuse_all(model, {ErrorCode::kUnavailable,
+                               fmt::format("there is no room for '{}' beside the models that are warm", model.name)});
+            break;
+    }
+}
+
+void WarmSet::look_again(std::optional<Clock::time_point> when) {
+    if (!when) {
+        if (timer_) timer_->expires_at(Clock::time_point::min());
+        return;
+    }
+    if (!executor_) return;
+    if (!timer_) timer_.emplace(executor_);
+    if (timer_->expiry() == *when) return;
+    timer_->expires_at(*when);
+    timer_->async_wait([weak = weak_from_this()](boost::system::error_code error) {
+        const auto self = weak.lock();
+        if (error || !self) return;
+        self->timer_->expires_at(Clock::time_point::min());  // what was waited for is over
+        self->arrange();
+    });
 }
 
 void WarmSet::end_engine(Model& model, Clock::time_point idle_until, Clock::time_point deadline) {
     const std::shared_ptr<Slot> slot = std::exchange(model.slot, nullptr);
-    evicting_.push_back(slot);
-    ++model.n_evicting;
+    ending_.push_back(slot);
+    ++model.n_ending;
+    if (!draining_) remember();
     asio::co_spawn(executor_, stop(slot, idle_until, deadline),
                    [self = shared_from_this(), &model, slot](const std::exception_ptr&) {
-                       std::erase(self->evicting_, slot);
-                       --model.n_evicting;
+                       std::erase(self->ending_, slot);
+                       --model.n_ending;
+                       keep_counters(model, *slot);
+                       slot->ended = true;
+                       slot->gone.notify();
                        model.backoff.forget();
                        self->free_place();
                    });
 }
 
 void WarmSet::free_place() {
-    --places_taken_;
     place_freed_.notify();
     arrange();
 }
 
 void WarmSet::on_idle(const std::shared_ptr<Slot>& slot) {
-    slot->last_used = ++ticks_;
+    const auto now = Clock::now();
+    slot->idle_since = now;
+    slot->unload_at.reset();
+    if (slot->keep_alive.count() >= 0) slot->unload_at = now + slot->keep_alive;
+    const auto found = models_.find(slot->model);
+    if (found != models_.end() && found->second->slot == slot) measure(*found->second, *slot);
     arrange();
 }
 
-// --- what engines report
+// --- orders
 
-void WarmSet::start_engine(Model& model) {
-    model.loading = true;
-    model.progress = 0;
-    ipc::EngineOptions options = options_;
-    options.model_name = model.name;
-    options.arguments = {"--name", model.name};
-    options.arguments.insert(options.arguments.end(), tuning_.engine_arguments.begin(), tuning_.engine_arguments.end());
-    options.path = model.path;
-    spdlog::info("model {}: loading", model.name);
-    asio::co_spawn(
-        executor_,
-        start_later(std::move(options),
-                    [weak = weak_from_this(), &model](float fraction) {
-                        if (const auto self = weak.lock()) model.progress = fraction;
-                    }),
-        asio::bind_cancellation_slot(model.cancel_load.slot(),
-                                     [self = shared_from_this(), &model](const std::exception_ptr& thrown,
-                                                                         Result<std::unique_ptr<EngineClient>> engine) {
-                                         model.loading = false;
-                                         if (thrown || self->draining_ || self->closed_) {
-                                             refuse_all(model, shutting_down());
-                                         } else if (engine) {
-                                             self->on_loaded(model, std::move(*engine));
-                                             return;
-                                         } else {
-                                             refuse_all(model, self->on_load_failed(model, std::move(engine.error())));
-                                         }
-                                         self->free_place();
-                                     }));
-}
-
-void WarmSet::on_loaded(Model& model, std::unique_ptr<EngineClient> engine) {
-    spdlog::info("model {}: warm, engine process {}", model.name, engine->pid());
-    auto slot = std::make_shared<Slot>();
-    slot->model = model.name;
-    slot->owner = weak_from_this();
-    slot->loaded_at = Clock::now();
-    slot->engine = std::move(engine);
-    slot->engine->on_exit([weak = weak_from_this(), &model, slot = slot.get()](bool, const std::string& why) {
-        if (const auto self = weak.lock()) self->on_engine_exit(model, slot, why);
-    });
-    model.slot = std::move(slot);
-    model.last_error.reset();
-    give_leases(model);
-    arrange();
-}
-
-/// Returns what to tell those who asked.
-Error WarmSet::on_load_failed(Model& model, Error error) {
-    const auto now = Clock::now();
-    model.backoff.load_failed(now);
-    error.code = ErrorCode::kLoadFailed;
-    error.message = fmt::format("'{}' could not be loaded: {}", model.name, error.message);
-    error.retry_after_s = model.backoff.retry_after_s(now);
-    spdlog::error("model {}: {}", model.name, error.message);
-    model.last_error = error;
-    return error;
-}
-
-void WarmSet::on_engine_exit(Model& model, const Slot* slot, const std::string& why) {
-    if (model.slot.get() != slot) return;  // it was told to
-    spdlog::error("model {}: {}", model.name, why);
-    const auto now = Clock::now();
-    model.backoff.crashed(now, now - slot->loaded_at);
-    model.last_error = Error{ErrorCode::kUnavailable, why};
-    const std::shared_ptr<Slot> dead = std::exchange(model.slot, nullptr);
-    if (model.queued && model.backoff.refuses(now)) {
-        Error error = *model.last_error;
-        error.retry_after_s = model.backoff.retry_after_s(now);
-        leave_queue(model);
-        refuse_all(model, error);
+asio::awaitable<Result<bool>> WarmSet::evict(std::shared_ptr<WarmSet> self, std::string name, bool wait) {
+    const auto found = self->find(name);
+    if (!found) co_return std::unexpected(found.error());
+    Model& model = **found;
+    const auto refuse = [&](std::string_view why) {
+        return fail(ErrorCode::kUnavailable, fmt::format("'{}' {}", model.name, why));
+    };
+    if (model.loading) co_return refuse("is being loaded");
+    if (!model.slot) co_return false;
+    if (model.pinned) co_return refuse("is pinned; unpin it first");
+    const std::shared_ptr<Slot> slot = model.slot;
+    if (slot->n_leases > 0 && !wait) {
+        co_return refuse(fmt::format("is busy with {} request{}; with \"force\" it goes when they have ended",
+                                     slot->n_leases, slot->n_leases == 1 ? "" : "s"));
     }
-    free_place();
+    struct Dismissal {
+        WarmSet& set;
+        Slot& slot;
+        ~Dismissal() {
+            if (slot.ended) return;
+            slot.dismissed = false;
+            set.arrange();
+        }
+    };
+    slot->leaving = slot->dismissed = true;
+    model.displaced_until.reset();
+    const Dismissal dismissal{*self, *slot};
+    self->arrange();
+    // The engine may also die, which leaves this slot as nobody's.
+    while (!slot->ended && slot->engine->alive()) co_await slot->gone.wait(ipc::Signal::kEver);
+    co_return true;
+}
+
+Result<void> WarmSet::pin(const std::string& name, bool pinned) {
+    const auto found = find(name);
+    if (!found) return std::unexpected(found.error());
+    (*found)->pinned = pinned;
+    arrange();
+    return {};
 }
 
 // --- all together
 
 asio::awaitable<void> WarmSet::drain(std::shared_ptr<WarmSet> self, Clock::time_point deadline) {
+    self->remember();  // while they are warm
     self->draining_ = true;
-    self->queue_.clear();
-    for (const auto& slot : self->evicting_) {
-        asio::co_spawn(self->executor_, stop(slot, Clock::now(), deadline), asio::detached);
+    self->look_again(std::nullopt);
+    for (const auto& slot : self->ending_) {
+        asio::co_spawn(self->executor_, stop(slot, Clock::now(), deadline), [](const std::exception_ptr&) {});
     }
     for (const auto& [name, model] : self->models_) {
-        model->queued = false;
         refuse_all(*model, shutting_down());
         if (model->loading) model->cancel_load.emit(asio::cancellation_type::terminal);
         if (model->slot) self->end_engine(*model, deadline, deadline);
     }
-    while (self->places_taken_ > 0) co_await self->place_freed_.wait(ipc::Signal::kEver);
+    while (self->has_engines()) co_await self->place_freed_.wait(ipc::Signal::kEver);
 }
 
 void WarmSet::close() {
     closed_ = true;
-    queue_.clear();
+    timer_.reset();
     for (const auto& [name, model] : models_) {
-        model->queued = false;
         refuse_all(*model, shutting_down());
         if (model->loading) model->cancel_load.emit(asio::cancellation_type::terminal);
         model->slot.reset();
     }
 }
 
-ModelState WarmSet::state(const Model& model) const {
-    if (model.loading) return ModelState::kLoading;
-    if (model.slot) return ModelState::kWarm;
-    if (model.n_evicting > 0) return ModelState::kDraining;
-    return model.last_error ? ModelState::kFailed : ModelState::kCold;
-}
-
-ModelStatus WarmSet::status(const Model& model) const {
-    ModelStatus out;
-    out.name = model.name;
-    out.state = state(model);
-    out.load_progress = model.loading ? model.progress : 0;
-    if (model.last_error) out.last_error = model.last_error->message;
-    out.requests = model.requests;
-    out.found_warm = model.found_warm;
-    if (model.slot) {
-        out.pid = model.slot->engine->pid();
-        out.info = model.slot->engine->info();
-        out.stats = model.slot->engine->stats();
-    }
-    return out;
-}
-
-std::vector<ModelStatus> WarmSet::status() const {
-    std::map<std::string, ModelStatus> by_name;
-    for (const auto& file : catalog_.list()) by_name[file.name].name = file.name;
-    for (const auto& [name, model] : models_) {
-        // A model whose file is gone matters for as long as it is in use.
-        if (by_name.contains(name) || state(*model) != ModelState::kCold) by_name[name] = status(*model);
-    }
-    std::vector<ModelStatus> out;
-    out.reserve(by_name.size());
-    for (auto& [name, entry] : by_name) out.push_back(std::move(entry));
-    return out;
-}
-
-bool WarmSet::any_warm() const {
-    return std::ranges::any_of(models_, [](const auto& entry) { return entry.second->slot != nullptr; });
-}
-
-std::size_t WarmSet::open_requests() const {
-    std::size_t n = 0;
-    for (const auto& [name, model] : models_) n += model->slot ? model->slot->engine->open_requests() : 0;
-    for (const auto& slot : evicting_) n += slot->engine->open_requests();
-    return n;
+bool WarmSet::has_engines() const {
+    return !ending_.empty() ||
+           std::ranges::any_of(models_, [](const auto& entry) { return entry.second->loading || entry.second->slot; });
 }
 
 }  // namespace sutazai::models

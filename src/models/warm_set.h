@@ -3,9 +3,9 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,40 +15,65 @@
 #include "ipc/engine_client.h"
 #include "ipc/signal.h"
 #include "models/backoff.h"
+#include "models/memory_estimate.h"
 #include "models/model_manager.h"
+#include "models/placement.h"
+#include "models/popularity.h"
+#include "models/usage_file.h"
 
 namespace sutazai::models {
 
 /// One engine process that has loaded its model. Shared by the warm set and the leases on it; who is last ends it.
 struct Lease::Slot {
+    using Time = placement::Time;
     std::string model;
     std::unique_ptr<ipc::EngineClient> engine;
     std::weak_ptr<WarmSet> owner;
     std::size_t n_leases = 0;
-    std::uint64_t last_used = 0;  // ticks of the warm set
-    bool leaving = false;         // no new leases; it is evicted when the last one ends
-    std::chrono::steady_clock::time_point loaded_at;
+    std::size_t n_reserving = 0;  // of those
+    bool leaving = false;          // no new leases; it is evicted when the last one ends
+    bool dismissed = false;        // leaving because somebody ordered it
+    KeepAlive keep_alive{0};       // as the last request has it
+    Time loaded_at;
+    Time idle_since;
+    std::optional<Time> unload_at;  // once idle
+    Time measured_at;
+    std::uint64_t measured_bytes = 0;  // the most so far
     ipc::Signal idle;
+    bool ended = false;  // the process is gone
+    ipc::Signal gone;
 };
 
-/// What AdvancedModelManager does. A place is what one engine process takes, from its start until it is gone; there are
-/// as many as warm models are allowed. A model without a place waits for one in a first-in, first-out queue; while it
-/// waits, so many warm models are made to leave as places are missing: idle ones at once, the least recently used
-/// first; else busy ones as soon as their leases end, and who asks for one of those meanwhile waits in the queue, too.
+/// What AdvancedModelManager does: carries out what placement::plan() decides. A place is what one engine process
+/// takes, from its start until it is gone. Who asks for a model without one waits, with all others who ask for it.
 class WarmSet : public std::enable_shared_from_this<WarmSet> {
   public:
-    using Clock = ipc::Signal::Clock;
+    using Clock = placement::Clock;
 
-    enum class Purpose : std::uint8_t { kRequest, kWarm };  // only the first shows in the counters
+    enum class Purpose : std::uint8_t {
+        kRequest,  ///< only this one shows in the counters
+        kWarmUp,
+        kModestWarmUp  ///< takes nobody's place
+    };
+    struct Asking {
+        Purpose purpose;
+        std::optional<KeepAlive> keep_alive;
+    };
 
     WarmSet(const config::Settings& settings, const catalog::Catalog& catalog, std::string executable, Tuning tuning);
 
     [[nodiscard]] static boost::asio::awaitable<Result<Lease>> acquire(std::shared_ptr<WarmSet> self, std::string name,
-                                                                       Purpose purpose);
+                                                                       Asking asking);
+    [[nodiscard]] Result<Lease> hold_if_warm(const std::string& name);
+    [[nodiscard]] static boost::asio::awaitable<Result<bool>> evict(std::shared_ptr<WarmSet> self, std::string name,
+                                                                    bool wait);
+    [[nodiscard]] Result<void> pin(const std::string& name, bool pinned);
+    [[nodiscard]] std::vector<std::string> startup_models() const;
     [[nodiscard]] static boost::asio::awaitable<void> drain(std::shared_ptr<WarmSet> self, Clock::time_point deadline);
     [[nodiscard]] std::vector<ModelStatus> status() const;
     [[nodiscard]] bool any_warm() const;
     [[nodiscard]] std::size_t open_requests() const;
+    [[nodiscard]] const placement::Room& room() const { return rules_.room; }
 
     void close();                                            ///< the manager goes away
     void on_idle(const std::shared_ptr<Lease::Slot>& slot);  ///< its last lease ended
@@ -57,6 +82,7 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     using Slot = Lease::Slot;
 
     struct Waiter {
+        Asking asking;
         std::optional<Result<Lease>> result;
         ipc::Signal ready;
     };
@@ -64,58 +90,83 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     struct Model {
         explicit Model(std::string its_name, Backoff its_backoff) : name(std::move(its_name)), backoff(its_backoff) {}
         std::string name;
-        std::string path;            // as of the last check
+        std::string path;  // as of the last check
+        std::uint64_t file_bytes = 0;
         std::shared_ptr<Slot> slot;  // when warm
         bool loading = false;
-        bool queued = false;
-        int n_evicting = 0;
-        float progress = 0;
+        ipc::LoadProgress progress;
+        Clock::time_point loading_since;
+        int n_ending = 0;  // engines that have been told to end
+        std::size_t n_admitted = 0;
         Backoff backoff;
         std::optional<Error> last_error;
         std::vector<Waiter*> waiting;  // for the load, or for a place
+        Clock::time_point waiting_since;
         boost::asio::cancellation_signal cancel_load;
+        bool pinned = false;
+        std::optional<Clock::time_point> displaced_until;  // it made room; else it would be warm until then
+        Popularity popularity;
+        std::optional<std::chrono::system_clock::time_point> last_used;
+        Clock::duration load_time{0};  // of the last load
+        MemoryEstimate estimate;
+        std::optional<std::int64_t> correction;  // bytes that it took beyond the estimate
         std::uint64_t requests = 0;
         std::uint64_t found_warm = 0;
+        ipc::EngineStats past;  // counters of engines that have ended
     };
 
     // Asking.
     [[nodiscard]] Result<Model*> find(const std::string& name);
     [[nodiscard]] std::optional<Error> reason_to_refuse(Model& model);
-    [[nodiscard]] boost::asio::awaitable<Result<Lease>> wait_for(Model& model);
+    [[nodiscard]] std::optional<Error> reason_not_to_fit(const Model& model) const;
+    [[nodiscard]] boost::asio::awaitable<Result<Lease>> wait_for(Model& model, Asking asking);
+    void count_use(Model& model, Purpose purpose);
+    [[nodiscard]] Lease grant(Model& model, const Asking& asking) const;
     void give_leases(Model& model);
     static void refuse_all(Model& model, const Error& error);
-    void leave_queue(Model& model);
+    [[nodiscard]] static std::size_t n_waiting(const Model& model);
 
     // Who has a place.
     void arrange();
-    void start_queued_loads();
-    [[nodiscard]] std::size_t n_missing_places() const;
-    [[nodiscard]] Model* least_recently_used(bool idle) const;
-    [[nodiscard]] Model* most_recently_used_leaving() const;
-    void evict(Model& model);
+    [[nodiscard]] placement::Model view(const Model& model) const;
+    [[nodiscard]] placement::Room ending() const;
+    void carry_out(placement::Action::Kind kind, Model& model);
+    void look_again(std::optional<Clock::time_point> when);
     void end_engine(Model& model, Clock::time_point idle_until, Clock::time_point deadline);
     void free_place();
+    [[nodiscard]] bool has_engines() const;
+    [[nodiscard]] std::uint64_t expected_bytes(const Model& model) const;
 
     // What engines report.
     void start_engine(Model& model);
     void on_loaded(Model& model, std::unique_ptr<ipc::EngineClient> engine);
     Error on_load_failed(Model& model, Error error);
     void on_engine_exit(Model& model, const Slot* slot, const std::string& why);
+    void measure(Model& model, Slot& slot);
+    static void keep_counters(Model& model, const Slot& slot);
+
+    // What is remembered.
+    void recall(Model& model) const;
+    void remember();
 
     [[nodiscard]] ModelState state(const Model& model) const;
     [[nodiscard]] ModelStatus status(const Model& model) const;
 
     const catalog::Catalog& catalog_;
     Tuning tuning_;
+    placement::Rules rules_;
     ipc::EngineOptions options_;  // all but name and path
-    std::size_t n_places_;
+    EngineShape shape_;
+    KeepAlive keep_alive_;
+    std::vector<std::string> configured_;  // models of MODELS
+    std::string usage_path_;               // empty: nothing is remembered
+    UsageByName usage_;                    // as of the last start
 
     boost::asio::any_io_executor executor_;  // of the first acquire()
+    std::optional<boost::asio::steady_timer> timer_;
     std::map<std::string, std::unique_ptr<Model>> models_;
-    std::deque<Model*> queue_;  // models that want a place; each once
-    std::vector<std::shared_ptr<Slot>> evicting_;
-    std::size_t places_taken_ = 0;  // loading, warm or evicting
-    std::uint64_t ticks_ = 0;
+    std::vector<std::shared_ptr<Slot>> ending_;
+    std::uint64_t n_requests_ = 0;
     bool draining_ = false;
     bool closed_ = false;
     ipc::Signal place_freed_;

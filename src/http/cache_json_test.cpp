@@ -1,0 +1,67 @@
+#include "http/cache_json.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <vector>
+
+namespace sutazai::http {
+namespace {
+
+using models::ModelState;
+using models::ModelStatus;
+
+TEST(CacheJson, StatusWritesTheGoldenBytes) {
+    ModelStatus warm;
+    warm.name = "qwen2.5:3b";
+    warm.state = ModelState::kWarm;
+    warm.requests = 8;
+    warm.found_warm = 7;
+    warm.in_use = 2;
+    warm.pid = 99;
+    warm.estimate = {1, 2, 3, 4};
+    warm.expected_bytes = 11;
+    warm.measured_bytes = 3 << 19;
+    warm.load_time = std::chrono::milliseconds(420);
+    warm.pinned = true;
+    warm.last_used = std::chrono::system_clock::time_point(std::chrono::milliseconds(1'737'901'852'123));
+    warm.stats.prompt_tokens = 100;
+    warm.stats.cached_tokens = 25;
+    warm.stats.prefixes = 5;
+    warm.artifacts = {6, 7, 8};
+    ModelStatus failed;
+    failed.name = "f";
+    failed.state = ModelState::kFailed;
+    failed.last_error = "no \"GGUF\"";
+    failed.unload_at = warm.last_used;
+    EXPECT_EQ(
+        cache_status_json(std::vector{warm, failed}, {3, 2 << 20}),
+        R"({"action": "status", "total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
+        R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 25.0, "max_models": 3, "max_cache_size_mb": 2.0, "models": [)"
+        R"({"name": "qwen2.5:3b", "state": "warm", "load_progress": 0.00, "pid": 99, "bytes_estimated": 10, )"
+        R"("bytes_expected": 11, "bytes_measured": 1572864, )"
+        R"("estimate": {"weights": 1, "kv": 2, "compute": 3, "process": 4}, "requests": 8, "found_warm": 7, "in_use": 2, )"
+        R"("waiting": 0, "load_ms": 420, "last_used": "2025-01-26T14:30:52.123Z", "pinned": true, "unload_at": null, )"
+        R"("prefixes": 5, "prompt_tokens": 100, "cached_tokens": 25, )"
+        R"("artifacts": {"count": 6, "bytes": 7, "restored_tokens": 8}, "last_error": null}, )"
+        R"({"name": "f", "state": "failed", "load_progress": 0.00, "pid": 0, "bytes_estimated": 0, "bytes_expected": 0, )"
+        R"("bytes_measured": 0, "estimate": {"weights": 0, "kv": 0, "compute": 0, "process": 0}, "requests": 0, )"
+        R"("found_warm": 0, "in_use": 0, "waiting": 0, "load_ms": 0, "last_used": null, "pinned": false, )"
+        R"("unload_at": "2025-01-26T14:30:52.123Z", "prefixes": 0, "prompt_tokens": 0, "cached_tokens": 0, )"
+        R"("artifacts": {"count": 0, "bytes": 0, "restored_tokens": 0}, "last_error": "no \"GGUF\""}]})");
+    EXPECT_NE(cache_status_json({}, {1, std::numeric_limits<std::uint64_t>::max()}).find("\"max_cache_size_mb\": null"),
+              std::string::npos);
+}
+
+TEST(CacheJson, OutcomesSayWhatBecameOfEachModel) {
+    const CacheOutcome good{"a", true, "saved 3", ModelState::kWarm, ipc::CacheReport{3, 0, 0, 4096}};
+    const CacheOutcome bad{"b", false, "'b' is not warm", ModelState::kCold, {}};
+    EXPECT_EQ(cache_outcomes_json(api::CacheAction::kSave, std::vector{good, bad}),
+              R"({"action": "save", "success": false, "results": [{"model": "a", "success": true, )"
+              R"("message": "saved 3", "state": "warm", "saved": 3, "loaded": 0, "removed": 0, "bytes": 4096}, )"
+              R"({"model": "b", "success": false, "message": "'b' is not warm", "state": "cold"}]})");
+    EXPECT_EQ(cache_outcomes_json(api::CacheAction::kPrune, {}), R"({"action": "prune", "success": true, "results": []})");
+}
+
+}  // namespace
+}  // namespace sutazai::http

@@ -1,0 +1,139 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+#include <vector>
+
+#include "api/cache_manage.h"
+#include "base/byte_text.h"
+#include "http/cache_json.h"
+#include "http/routes.h"
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using api::CacheAction;
+using models::Lease;
+using models::ModelState;
+using models::ModelStatus;
+
+CacheOutcome went_well(std::string model, std::string message) {
+    return {.model = std::move(model), .success = true, .message = std::move(message)};
+}
+
+CacheOutcome went_wrong(std::string model, const Error& error) {
+    return {.model = std::move(model), .message = error.message};
+}
+
+std::vector<std::string> warm_models(const models::AdvancedModelManager& manager) {
+    std::vector<std::string> names;
+    for (const ModelStatus& model : manager.status()) {
+        if (model.state == ModelState::kWarm) names.push_back(model.name);
+    }
+    return names;
+}
+
+/// The models that an action without a list is for.
+std::vector<std::string> own_choice(const models::AdvancedModelManager& manager, CacheAction action) {
+    return action == CacheAction::kWarmup ? manager.startup_models() : warm_models(manager);
+}
+
+CacheOutcome artifacts_outcome(std::string model, Result<ipc::CacheReport> report) {
+    if (!report) return went_wrong(std::move(model), report.error());
+    CacheOutcome out = went_well(std::move(model), "");
+    const auto tell = [&](std::uint64_t n, const char* verb) {
+        if (n > 0) out.message += fmt::format("{}{} {}", out.message.empty() ? "" : ", ", verb, n);
+    };
+    tell(report->saved, "saved");
+    tell(report->loaded, "restored");
+    tell(report->removed, "removed");
+    out.message = out.message.empty() ? "nothing to do" : fmt::format("{} ({})", out.message, byte_text(report->bytes));
+    out.artifacts = *report;
+    return out;
+}
+
+asio::awaitable<CacheOutcome> save_or_prune(models::AdvancedModelManager& manager, ipc::CacheAction action,
+                                            std::string name) {
+    const Result<Lease> lease = manager.hold_if_warm(name);
+    if (!lease) co_return went_wrong(std::move(name), lease.error());
+    auto report = co_await lease->engine().manage_cache(action);
+    co_return artifacts_outcome(std::move(name), std::move(report));
+}
+
+/// `held` keeps what this command has loaded from making room for what it loads next.
+asio::awaitable<CacheOutcome> warm_up(models::AdvancedModelManager& manager, std::string name,
+                                      std::vector<Lease>& held) {
+    const bool was_warm = manager.hold_if_warm(name).has_value();
+    Result<Lease> lease = co_await manager.warm(name);
+    if (!lease) co_return went_wrong(std::move(name), lease.error());
+    held.push_back(std::move(*lease));
+    co_return went_well(std::move(name), was_warm ? "was warm already" : "is warm");
+}
+
+asio::awaitable<CacheOutcome> restore(models::AdvancedModelManager& manager, std::string name,
+                                      std::vector<Lease>& held) {
+    CacheOutcome warmed = co_await warm_up(manager, name, held);
+    if (!warmed.success) co_return warmed;
+    auto report = co_await held.back().engine().manage_cache(ipc::CacheAction::kRestore);
+    co_return artifacts_outcome(std::move(name), std::move(report));
+}
+
+asio::awaitable<CacheOutcome> evict(models::AdvancedModelManager& manager, std::string name, bool force) {
+    const Result<bool> evicted = co_await manager.evict(name, force);
+    if (!evicted) co_return went_wrong(std::move(name), evicted.error());
+    co_return went_well(std::move(name), *evicted ? "was evicted" : "was not warm");
+}
+
+CacheOutcome pin(models::AdvancedModelManager& manager, std::string name, bool pinned) {
+    const Result<void> done = manager.pin(name, pinned);
+    if (!done) return went_wrong(std::move(name), done.error());
+    return went_well(std::move(name), pinned ? "is pinned until the server ends" : "is not pinned");
+}
+
+asio::awaitable<CacheOutcome> act(models::AdvancedModelManager& manager, CacheAction action, std::string name,
+                                  bool force, std::vector<Lease>& held) {
+    switch (action) {
+        case CacheAction::kWarmup: co_return co_await warm_up(manager, std::move(name), held);
+        case CacheAction::kSave: co_return co_await save_or_prune(manager, ipc::CacheAction::kSave, std::move(name));
+        case CacheAction::kLoad: co_return co_await restore(manager, std::move(name), held);
+        case CacheAction::kPrune: co_return co_await save_or_prune(manager, ipc::CacheAction::kPrune, std::move(name));
+        case CacheAction::kEvict: co_return co_await evict(manager, std::move(name), force);
+        case CacheAction::kPin: co_return pin(manager, std::move(name), true);
+        case CacheAction::kUnpin: co_return pin(manager, std::move(name), false);
+        case CacheAction::kStatus: break;
+    }
+    co_return CacheOutcome{};
+}
+
+}  // namespace
+
+/// One model after the other, because loads that run side by side only slow each other down. A model that fails, fails
+/// alone. A client that goes away ends the command; a load that has begun goes on.
+asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange) {
+    auto command = api::parse_cache_command(exchange.request().body);
+    if (!command) co_return std::unexpected(command.error());
+    models::AdvancedModelManager& manager = services.models;
+    if (command->action == CacheAction::kStatus) {
+        co_return co_await exchange.send_json(200, cache_status_json(manager.status(), manager.room()));
+    }
+    if (command->models.empty()) command->models = own_choice(manager, command->action);
+    std::vector<CacheOutcome> outcomes;
+    {
+        std::vector<Lease> held;
+        for (const std::string& name : command->models) {
+            outcomes.push_back(co_await act(manager, command->action, name, command->force, held));
+        }
+    }
+    const std::vector<ModelStatus> now = manager.status();
+    for (CacheOutcome& outcome : outcomes) {
+        const auto model = std::ranges::find(now, outcome.model, &ModelStatus::name);
+        if (model != now.end()) outcome.state = model->state;
+    }
+    co_return co_await exchange.send_json(200, cache_outcomes_json(command->action, outcomes));
+}
+
+}  // namespace sutazai::http

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+
+#include "catalog/gguf_file.h"
+
+/// What a model will take before it is loaded. Pure.
+namespace sutazai::models {
+
+/// The settings that decide how much an engine takes beside its weights.
+struct EngineShape {
+    std::uint32_t context_tokens = 0;  ///< KV cells; 0: as default_kv_cells() has it
+    std::uint32_t batch_size = 8;
+    std::uint32_t batch_size_max = 32;
+    std::uint32_t batch_tokens = 2048;
+};
+
+struct MemoryEstimate {
+    std::uint64_t weights = 0;
+    std::uint64_t kv = 0;
+    std::uint64_t compute = 0;
+    std::uint64_t process = 0;
+
+    [[nodiscard]] std::uint64_t total() const { return weights + kv + compute + process; }
+};
+
+/// In bytes, of host memory. weights: all tensors. kv: cells x KV heads of all layers x (key + value length) x 2 bytes
+/// (f16). compute: what a micro-batch of u = min(batch_tokens, 512) tokens leaves between two layers, 4u x (3 widest
+/// feed-forward + 8 width) bytes, its mask over all cells, 4u x cells, and a row of logits for each sequence that may
+/// end a step, 4 x vocabulary x sequences, twice (in the graph and handed out). process: kProcessBytes, and
+/// kBytesPerToken for each token of the vocabulary. Unknown numbers count as nothing: what was measured corrects that.
+[[nodiscard]] MemoryEstimate estimate_memory(const catalog::GgufSummary& model, const EngineShape& shape);
+
+inline constexpr std::uint64_t kProcessBytes = 24ULL << 20;  ///< the binary's pages, threads, buffers
+inline constexpr std::uint64_t kBytesPerToken = 400;         ///< text, score and two indexes of a vocabulary's entry
+
+}  // namespace sutazai::models

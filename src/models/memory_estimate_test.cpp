@@ -1,0 +1,50 @@
+#include "models/memory_estimate.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace sutazai::models {
+namespace {
+
+catalog::GgufSummary half_a_billion() {
+    catalog::GgufSummary model;
+    model.tensor_bytes = 350'000'000;
+    model.context_length = 32768;
+    model.block_count = 24;
+    model.embedding_length = 896;
+    model.feed_forward_length = 4864;
+    model.head_count = 14;
+    model.head_count_kv = 2;
+    model.kv_heads_in_all = 48;
+    model.key_length = 64;
+    model.value_length = 64;
+    model.vocabulary = 151'936;
+    return model;
+}
+
+TEST(MemoryEstimate, FollowsTheFormula) {
+    const MemoryEstimate estimate = estimate_memory(half_a_billion(), {.batch_size = 8, .batch_size_max = 32});
+    EXPECT_EQ(estimate.weights, 350'000'000U);
+    EXPECT_EQ(estimate.kv, 16384ULL * 48 * 128 * 2) << "8 sequences of 2048 tokens";
+    EXPECT_EQ(estimate.compute, 4ULL * 512 * (3 * 4864 + 8 * 896 + 16384) + 8ULL * 32 * 151'936);
+    EXPECT_EQ(estimate.process, kProcessBytes + 151'936 * kBytesPerToken);
+    EXPECT_EQ(estimate.total(), estimate.weights + estimate.kv + estimate.compute + estimate.process);
+}
+
+TEST(MemoryEstimate, TheSettingsCount) {
+    EXPECT_EQ(estimate_memory(half_a_billion(), {.context_tokens = 1000}).kv, 1024ULL * 48 * 128 * 2);
+    EXPECT_EQ(estimate_memory(half_a_billion(), {.batch_size = 64}).kv, 65536ULL * 48 * 128 * 2);
+}
+
+TEST(MemoryEstimate, WhatAHostileFileClaimsDoesNotWrap) {
+    constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
+    catalog::GgufSummary model;
+    model.tensor_bytes = model.context_length = model.kv_heads_in_all = model.key_length = kMost;
+    model.value_length = model.embedding_length = model.feed_forward_length = model.vocabulary = kMost;
+    EXPECT_GT(estimate_memory(model, {}).total(), kMost / 16);
+    EXPECT_EQ(estimate_memory({}, {}).kv, 0U);
+}
+
+}  // namespace
+}  // namespace sutazai::models

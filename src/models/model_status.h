@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "ipc/engine_client.h"
+#include "models/memory_estimate.h"
+
+/// What can be seen of the warm set. Plain values.
+namespace sutazai::models {
+
+enum class ModelState : std::uint8_t {
+    kCold,
+    kLoading,
+    kWarming,  ///< the weights are there; the warm-up runs
+    kWarm,
+    kDraining,  ///< gives no more leases, or is ending
+    kFailed
+};
+[[nodiscard]] const char* to_string(ModelState state);
+
+/// Of one model, on disk.
+struct ArtifactStatus {
+    std::uint64_t count = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t restored_tokens = 0;  ///< read back instead of being computed, since the server started
+};
+
+struct ModelStatus {
+    std::string name;
+    ModelState state = ModelState::kCold;
+    float load_progress = 0;       ///< 0 to 1 while loading
+    std::string last_error;        ///< why the last load failed or the engine ended; empty when all is well
+    std::uint64_t requests = 0;    ///< leases given out since the server started
+    std::uint64_t found_warm = 0;  ///< of those, how many found the model warm
+    std::size_t in_use = 0;        ///< leases that are out
+    std::size_t waiting = 0;       ///< requests and warm-ups that wait for it to be warm
+    int pid = 0;                   ///< of the engine process; 0 when there is none
+    ipc::ModelInfo info;           ///< meaningful when warm
+    ipc::EngineStats stats;        ///< counters since the server started, over all of the model's engines
+
+    MemoryEstimate estimate;           ///< from the file; all 0 before it was first looked at
+    std::uint64_t expected_bytes = 0;  ///< the same, corrected by what was measured before
+    std::uint64_t measured_bytes = 0;  ///< of the running engine; 0 when there is none
+    std::chrono::milliseconds load_time{0};  ///< of the last load; 0 when there was none
+    bool pinned = false;
+    std::optional<std::chrono::system_clock::time_point> last_used;
+    std::optional<std::chrono::system_clock::time_point> unload_at;  ///< of an idle one with a keep-alive
+    ArtifactStatus artifacts;
+};
+
+/// The specification's figures of the whole cache, and what goes with them.
+struct CacheSummary {
+    std::size_t total_models = 0;
+    std::size_t warmed_models = 0;
+    double hit_rate_percent = 0;         ///< of the requests, those that found their model warm
+    double prefix_hit_rate_percent = 0;  ///< of the prompt tokens, those whose KV was there
+    double total_size_mb = 0;            ///< MiB that warm engines take, measured where that is known
+};
+[[nodiscard]] CacheSummary summarize(std::span<const ModelStatus> models);
+
+}  // namespace sutazai::models
