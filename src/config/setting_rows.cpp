@@ -198,6 +198,10 @@ std::vector<SettingRow> make_rows() {
                 "load the named models (else those that were warm last time, else the default one) after the start"),
         number("CACHE_ARTIFACT_RETENTION_DAYS", &Settings::cache_artifact_retention_days, 0, 3650,
                "days that cache artifacts are kept"),
+        path("CACHE_ARTIFACTS_DIR", &Settings::cache_artifacts_dir,
+             "folder of cache artifacts; empty: the folder artifacts in SUTAZAI_HOME"),
+        size("CACHE_ARTIFACT_BYTES", &Settings::cache_artifact_bytes, 0, 1ULL << 50,
+             "disk space for the cache artifacts of all models; 0: none are written or read"),
         boolean("PERFORMANCE_MONITORING", &Settings::performance_monitoring, "measure requests and offer the metrics"),
 
         row("HOST", "address to listen on; wider than loopback only with API_KEYS", set_host,

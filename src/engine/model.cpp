@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/kv_cells.h"
+#include "engine/kv_fingerprint.h"
 
 namespace sutazai::engine {
 namespace {
@@ -82,42 +83,6 @@ common_json messages_json(const std::vector<ChatMessage>& messages, bool system_
     }
     if (!system.empty()) out.push_back({{"role", "user"}, {"content", system}});
     return out;
-}
-
-std::string metadata(const llama_model* model, const std::string& key) {
-    char text[256];
-    return llama_model_meta_val_str(model, key.c_str(), text, sizeof text) >= 0 ? std::string(text) : std::string();
-}
-
-/// What makes a KV state valid, but for the weights themselves.
-artifact::FingerprintParts fingerprint_of(const llama_model* model, const llama_context_params& context) {
-    artifact::FingerprintParts parts;
-    parts.architecture = metadata(model, "general.architecture");
-    parts.type_k = ggml_type_name(context.type_k);
-    parts.type_v = ggml_type_name(context.type_v);
-    parts.flash_attention = context.flash_attn_type != LLAMA_FLASH_ATTN_TYPE_DISABLED;
-    parts.n_layer = static_cast<std::uint32_t>(llama_model_n_layer(model));
-    parts.n_head = static_cast<std::uint32_t>(llama_model_n_head(model));
-    parts.n_head_kv = static_cast<std::uint32_t>(llama_model_n_head_kv(model));
-    parts.n_embd = static_cast<std::uint32_t>(llama_model_n_embd(model));
-    const std::string key_length = metadata(model, parts.architecture + ".attention.key_length");
-    const std::string value_length = metadata(model, parts.architecture + ".attention.value_length");
-    const std::uint32_t of_head = parts.n_head > 0 ? parts.n_embd / parts.n_head : 0;
-    const auto width = [&](const std::string& length) {
-        return parts.n_head_kv *
-               (length.empty() ? of_head : static_cast<std::uint32_t>(std::strtoul(length.c_str(), nullptr, 10)));
-    };
-    parts.n_embd_k = width(key_length);
-    parts.n_embd_v = width(value_length);
-    parts.sliding_window = static_cast<std::uint32_t>(llama_model_n_swa(model));
-    parts.rope_type = std::to_string(llama_model_rope_type(model));
-    parts.rope_scaling = metadata(model, parts.architecture + ".rope.scaling.type");
-    parts.rope_freq_base = std::strtof(metadata(model, parts.architecture + ".rope.freq_base").c_str(), nullptr);
-    parts.rope_freq_scale = llama_model_rope_freq_scale_train(model);
-    parts.rope_other = metadata(model, parts.architecture + ".rope.scaling.original_context_length");
-    parts.llama_version = SUTAZAI_LLAMA_VERSION;
-    parts.llama_state_version = LLAMA_STATE_SEQ_VERSION;
-    return parts;
 }
 
 }  // namespace
@@ -211,7 +176,9 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         p.slots = static_cast<int>(llama_n_seq_max(impl.context.get())) - 1;
         p.vocabulary = llama_vocab_n_tokens(impl.vocab);
         p.shares_prefixes = cuttable && (llama_model_n_swa(impl.model.get()) == 0 || context.swa_full);
-        p.fingerprint = fingerprint_of(impl.model.get(), context);
+        p.fingerprint = kv_fingerprint_parts(
+            impl.model.get(), {ggml_type_name(context.type_k), ggml_type_name(context.type_v),
+                               context.flash_attn_type != LLAMA_FLASH_ATTN_TYPE_DISABLED, p.context_per_sequence});
         // A sliding window's state leaves out what it no longer sees, so that it could not be cut later.
         if (p.shares_prefixes && llama_model_n_swa(impl.model.get()) == 0) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
