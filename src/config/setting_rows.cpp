@@ -186,7 +186,8 @@ std::vector<SettingRow> make_rows() {
         boolean("GPU_ACCELERATION", &Settings::gpu_acceleration, "use a GPU when there is one"),
         number("MODEL_CACHE_SIZE", &Settings::model_cache_size, 1, 64, "models kept warm at once"),
         size("MODEL_CACHE_BYTES", &Settings::model_cache_bytes, 0, 1ULL << 50,
-             "memory that warm models may take together; 0: four fifths of what the machine or its control group allows"),
+             "memory that warm models may take together; 0: four fifths of what the machine or its control group "
+             "allows"),
         row("MODEL_KEEP_ALIVE",
             "how long an idle model stays warm, such as 5m, 1h30m or seconds; 0 unloads after use, negative never",
             set_keep_alive,

@@ -45,8 +45,8 @@ struct EngineStats {
     std::uint64_t preemptions = 0;
     std::uint64_t host_bytes = 0;  ///< in use for kept prefixes outside the KV memory
     std::uint64_t steps = 0;
-    std::uint64_t step_us = 0;  ///< inside llama_decode
-    int prefixes = 0;           ///< chains of finished requests that are kept
+    std::uint64_t step_us = 0;                        ///< inside llama_decode
+    int prefixes = 0;                                 ///< chains of finished requests that are kept
     std::uint64_t artifacts = 0, artifact_bytes = 0;  ///< of this model on disk
     std::uint64_t artifact_tokens = 0;                ///< read back from artifacts instead of being computed
 };

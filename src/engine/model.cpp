@@ -176,7 +176,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         if (p.shares_prefixes && llama_model_n_swa(impl.model.get()) == 0) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
                                                             std::max(1, llama_model_n_head(impl.model.get())));
-            const std::uint64_t values = 2 * of_head * static_cast<std::uint64_t>(llama_model_n_head_kv(impl.model.get())) *
+            const std::uint64_t values = 2 * of_head *
+                                         static_cast<std::uint64_t>(llama_model_n_head_kv(impl.model.get())) *
                                          static_cast<std::uint64_t>(llama_model_n_layer(impl.model.get()));
             p.state_bytes_per_token = values * ggml_type_size(context.type_k) + 16;
         }
@@ -260,8 +261,8 @@ Result<KvState> Model::save(sched::SlotId slot, int first, int n_tokens) {
     KvState state;
     state.size = llama_state_seq_get_size(context, passage);
     state.data.reset(new (std::nothrow) std::uint8_t[state.size]);
-    const bool saved = state.data != nullptr &&
-                       llama_state_seq_get_data(context, state.data.get(), state.size, passage) == state.size;
+    const bool saved =
+        state.data != nullptr && llama_state_seq_get_data(context, state.data.get(), state.size, passage) == state.size;
     llama_memory_seq_rm(memory, passage, -1, -1);
     if (!saved) return fail(ErrorCode::kInternal, "the KV state of a prefix could not be copied");
     return state;

@@ -145,7 +145,8 @@ TEST(Wire, LoadedKeepsEveryField) {
 }
 
 TEST(Wire, StatsKeepEveryField) {
-    const EngineStats got = from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})));
+    const EngineStats got =
+        from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})));
     EXPECT_EQ(got.running, 1U);
     EXPECT_EQ(got.waiting, 2U);
     EXPECT_EQ(got.kv_cells_used, 3U);
