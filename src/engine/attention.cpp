@@ -36,23 +36,49 @@ std::atomic<bool> g_enabled{std::getenv("SUTAZAI_GGML_ATTENTION") == nullptr};
 #if defined(__AVX512F__) && defined(__AVX512BW__)
 using Vec = __m512;
 constexpr int kLanes = 16;
-inline Vec zero() { return _mm512_setzero_ps(); }
-inline Vec splat(float x) { return _mm512_set1_ps(x); }
-inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
+inline Vec zero() {
+    return _mm512_setzero_ps();
+}
+inline Vec splat(float x) {
+    return _mm512_set1_ps(x);
+}
+inline Vec load(const float* p) {
+    return _mm512_loadu_ps(p);
+}
 inline Vec load(const ggml_fp16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
-inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
-inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
-inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
-inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
-inline Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
-inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
-inline float sum(Vec v) { return _mm512_reduce_add_ps(v); }
-inline float largest(Vec v) { return _mm512_reduce_max_ps(v); }
+inline void store(float* p, Vec v) {
+    _mm512_storeu_ps(p, v);
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+inline Vec mul(Vec a, Vec b) {
+    return _mm512_mul_ps(a, b);
+}
+inline Vec add(Vec a, Vec b) {
+    return _mm512_add_ps(a, b);
+}
+inline Vec sub(Vec a, Vec b) {
+    return _mm512_sub_ps(a, b);
+}
+inline Vec max(Vec a, Vec b) {
+    return _mm512_max_ps(a, b);
+}
+inline float sum(Vec v) {
+    return _mm512_reduce_add_ps(v);
+}
+inline float largest(Vec v) {
+    return _mm512_reduce_max_ps(v);
+}
 /// x * 2^n for whole n.
-inline Vec scale_by_power(Vec x, Vec n) { return _mm512_scalef_ps(x, n); }
-inline Vec round_down(Vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Vec scale_by_power(Vec x, Vec n) {
+    return _mm512_scalef_ps(x, n);
+}
+inline Vec round_down(Vec x) {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 inline __m256 narrow(Vec v) {
     return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
 }
@@ -65,19 +91,39 @@ inline std::uint64_t seen(const ggml_fp16_t* mask) {
 #else
 using Vec = __m256;
 constexpr int kLanes = 8;
-inline Vec zero() { return _mm256_setzero_ps(); }
-inline Vec splat(float x) { return _mm256_set1_ps(x); }
-inline Vec load(const float* p) { return _mm256_loadu_ps(p); }
+inline Vec zero() {
+    return _mm256_setzero_ps();
+}
+inline Vec splat(float x) {
+    return _mm256_set1_ps(x);
+}
+inline Vec load(const float* p) {
+    return _mm256_loadu_ps(p);
+}
 inline Vec load(const ggml_fp16_t* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-inline void store(float* p, Vec v) { _mm256_storeu_ps(p, v); }
-inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
-inline Vec mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
-inline Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
-inline Vec sub(Vec a, Vec b) { return _mm256_sub_ps(a, b); }
-inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
-inline __m256 narrow(Vec v) { return v; }
+inline void store(float* p, Vec v) {
+    _mm256_storeu_ps(p, v);
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+inline Vec mul(Vec a, Vec b) {
+    return _mm256_mul_ps(a, b);
+}
+inline Vec add(Vec a, Vec b) {
+    return _mm256_add_ps(a, b);
+}
+inline Vec sub(Vec a, Vec b) {
+    return _mm256_sub_ps(a, b);
+}
+inline Vec max(Vec a, Vec b) {
+    return _mm256_max_ps(a, b);
+}
+inline __m256 narrow(Vec v) {
+    return v;
+}
 inline float sum(Vec v) {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
@@ -92,7 +138,9 @@ inline Vec scale_by_power(Vec x, Vec n) {
     const __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(x, _mm256_castsi256_ps(bits));
 }
-inline Vec round_down(Vec x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Vec round_down(Vec x) {
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 constexpr int kMaskLanes = 32;
 inline std::uint64_t seen(const ggml_fp16_t* mask) {
     const __m256i hidden = _mm256_set1_epi16(static_cast<short>(0xFC00));
@@ -126,8 +174,8 @@ inline Vec exp_of(Vec x) {
     return scale_by_power(p, n);
 }
 
-constexpr int kBlock = 32;         // cells that are handled together
-constexpr int kMostHeads = 16;     // query heads to one KV head
+constexpr int kBlock = 32;      // cells that are handled together
+constexpr int kMostHeads = 16;  // query heads to one KV head
 constexpr int kMostHeadSize = 256;
 
 /// What one thread works with; grows to what it needs and stays.
@@ -200,7 +248,8 @@ void accumulate(const float* rows, const float* weights, int n, float factor, fl
     for (int v = 0; v < kVecs; ++v) store(output + v * kLanes, out[v]);
 }
 
-/// One row of the batch and one KV head with its query heads: `queries` [n_heads][head size], scaled; `outputs` likewise.
+/// One row of the batch and one KV head with its query heads: `queries` [n_heads][head size], scaled; `outputs`
+/// likewise.
 template <int kVecs, typename T>
 void attend(const char* k, std::size_t k_stride, const char* v, std::size_t v_stride, int n_heads, Scratch& s) {
     constexpr int kSize = kVecs * kLanes;
@@ -264,7 +313,8 @@ double density(const ggml_tensor* mask, std::int64_t n_rows, std::int64_t n_cell
     for (std::int64_t row = 0; row < n_rows; row += step) {
         const auto* p = reinterpret_cast<const ggml_fp16_t*>(static_cast<const char*>(mask->data) +
                                                              static_cast<std::size_t>(row) * mask->nb[1]);
-        for (std::int64_t i = 0; i + kMaskLanes <= n_cells; i += kMaskLanes) visible += __builtin_popcountll(seen(p + i));
+        for (std::int64_t i = 0; i + kMaskLanes <= n_cells; i += kMaskLanes)
+            visible += __builtin_popcountll(seen(p + i));
         looked_at += n_cells;
     }
     return static_cast<double>(visible) / static_cast<double>(std::max<std::int64_t>(1, looked_at));

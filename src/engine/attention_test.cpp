@@ -40,7 +40,8 @@ class Operation {
         ggml_tensor* v = ggml_new_tensor_3d(context_.get(), shape.type, shape.head_size, shape.kv_heads, shape.cells);
         mask_ = ggml_new_tensor_4d(context_.get(), GGML_TYPE_F16, shape.cells, shape.rows, 1, 1);
         for (ggml_tensor* t : {q_, k, v}) {
-            for (std::int64_t i = 0; i < ggml_nelements(t); ++i) ggml_set_f32_1d(t, static_cast<int>(i), normal(random));
+            for (std::int64_t i = 0; i < ggml_nelements(t); ++i)
+                ggml_set_f32_1d(t, static_cast<int>(i), normal(random));
         }
         for (int r = 0; r < shape.rows; ++r) {
             for (int c = 0; c < shape.cells; ++c) {
@@ -72,7 +73,8 @@ class Operation {
                     if (ggml_get_f32_nd(mask_, c, r, 0, 0) != 0) continue;
                     double dot = 0;
                     for (int i = 0; i < shape_.head_size; ++i) {
-                        dot += static_cast<double>(ggml_get_f32_nd(q_, i, r, h, 0)) * ggml_get_f32_nd(k_, i, c, kv_head, 0);
+                        dot += static_cast<double>(ggml_get_f32_nd(q_, i, r, h, 0)) *
+                               ggml_get_f32_nd(k_, i, c, kv_head, 0);
                     }
                     total += weights[c] = std::exp(dot * scale());
                 }
@@ -125,9 +127,9 @@ TEST(Attention, EveryNumberOfHeadsRowsCellsAndThreads) {
                 for (const int cells : {1, 31, 33, 150}) {
                     SCOPED_TRACE(testing::Message() << threads << " threads, " << heads << "/" << kv_heads << " heads, "
                                                     << rows << " rows, " << cells << " cells");
-                    Operation operation({.heads = heads, .kv_heads = kv_heads, .rows = rows, .cells = cells,
-                                         .threads = threads},
-                                        2, own_cells);
+                    Operation operation(
+                        {.heads = heads, .kv_heads = kv_heads, .rows = rows, .cells = cells, .threads = threads}, 2,
+                        own_cells);
                     // Where ggml computes, it accumulates in half precision.
                     expect_close(operation.compute(), operation.expected(), rows * kv_heads < threads ? 4e-3 : 2e-6);
                 }

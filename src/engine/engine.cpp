@@ -20,6 +20,9 @@ using std::chrono::microseconds;
 
 /// A step is cut short for a cancelled request when it computes at least this much of its prompt.
 constexpr int kWorthAborting = 64;
+/// Rows that ggml's kernels for repacked weights take at a time; the rest goes one by one, each nearly at the price of
+/// four.
+constexpr int kRowGroup = 4;
 /// While a step is held for companions, it is looked at again this often.
 constexpr std::chrono::milliseconds kHoldStep{2};
 
@@ -32,6 +35,7 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     limits.batch_size = std::clamp(static_cast<int>(config.batch_size), 1, p.slots);
     limits.batch_size_max = std::clamp(static_cast<int>(config.batch_size_max), limits.batch_size, p.slots);
     limits.batch_tokens = std::max(static_cast<int>(config.batch_tokens), limits.batch_size_max);
+    limits.row_group = kRowGroup;
     limits.queue_timeout = config.queue_timeout;
     limits.companion_hold = config.companion_hold;
     limits.queue_limit = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too

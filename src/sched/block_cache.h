@@ -13,10 +13,10 @@
 namespace sutazai::sched {
 
 /// The books of the KV states that are kept outside the KV memory, in host memory. A chain is cut into blocks: block i
-/// covers its tokens [i * kBlockTokens, (i + 1) * kBlockTokens), the last one maybe fewer. Blocks form a tree, a block's
-/// parent being what stands before it, so that chains that begin alike keep what they share once. The least recently
-/// used block without children goes first when the bytes run out. The states themselves belong to the caller, who finds
-/// them by number. Pure data structure, one thread.
+/// covers its tokens [i * kBlockTokens, (i + 1) * kBlockTokens), the last one maybe fewer. Blocks form a tree, a
+/// block's parent being what stands before it, so that chains that begin alike keep what they share once. The least
+/// recently used block without children goes first when the bytes run out. The states themselves belong to the caller,
+/// who finds them by number. Pure data structure, one thread.
 class BlockCache {
   public:
     explicit BlockCache(std::uint64_t budget_bytes);
@@ -40,8 +40,8 @@ class BlockCache {
     [[nodiscard]] int covered(std::uint64_t salt, std::span<const Token> chain) const;
 
     /// Adds the block that ends with `chain`, whose earlier blocks must all be here; a shorter last block that it
-    /// continues is replaced. Blocks that had to make room are appended to `dropped`. kNoBlock when it does not fit even
-    /// so (nothing is added then, though something may have been dropped).
+    /// continues is replaced. Blocks that had to make room are appended to `dropped`. kNoBlock when it does not fit
+    /// even so (nothing is added then, though something may have been dropped).
     [[nodiscard]] BlockId add(std::uint64_t salt, std::span<const Token> chain, std::uint64_t bytes,
                               std::vector<BlockId>& dropped);
 

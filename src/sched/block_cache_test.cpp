@@ -123,7 +123,8 @@ TEST(BlockCache, RandomUseAgreesWithAListOfChains) {
             const int n = static_cast<int>(tokens.size());
             for (int first = cache.covered(0, tokens); first < n; first += kBlock) {
                 const auto end = static_cast<std::size_t>(std::min(first + kBlock, n));
-                const BlockId id = cache.add(0, std::span(tokens).first(end), end - static_cast<std::size_t>(first), dropped);
+                const BlockId id =
+                    cache.add(0, std::span(tokens).first(end), end - static_cast<std::size_t>(first), dropped);
                 if (id == kNoBlock) break;
                 truth[id].assign(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(end));
             }
@@ -136,7 +137,8 @@ TEST(BlockCache, RandomUseAgreesWithAListOfChains) {
                 best = std::max(best, static_cast<int>(std::ranges::mismatch(whole, asked).in1 - whole.begin()));
             }
             ASSERT_EQ(held(cache, asked), best);
-            if (const auto pieces = cache.find(0, asked); !pieces.empty() && below(2) == 0) cache.touch(pieces.back().block);
+            if (const auto pieces = cache.find(0, asked); !pieces.empty() && below(2) == 0)
+                cache.touch(pieces.back().block);
         }
     }
 }

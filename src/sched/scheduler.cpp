@@ -222,6 +222,13 @@ void Scheduler::admit(Step& step, Request& request, const Start& start, Time now
     }
 }
 
+/// As many tokens of prefill beside `n_tokens` others, about `budget`, as make the step's rows come in whole groups.
+int Scheduler::in_whole_groups(int n_tokens, int budget) const {
+    const int group = limits_.row_group;
+    const int rows = (n_tokens + budget + group / 2) / group * group;
+    return rows > n_tokens ? rows - n_tokens : rows + group - n_tokens;
+}
+
 void Scheduler::add_prefills(Step& step) {
     std::vector<Request*> prefilling;
     for (Request* request : running_) {
@@ -231,7 +238,8 @@ void Scheduler::add_prefills(Step& step) {
     }
     if (prefilling.empty()) return;
     int budget = std::min(limits_.batch_tokens - step.n_tokens, limits_.prefill_tokens);
-    if (step.n_decode > 0) budget = std::min(budget, cost_.prefill_tokens_within(limits_.prefill_stretch));
+    if (step.n_decode > 0)
+        budget = std::min(budget, in_whole_groups(step.n_tokens, cost_.prefill_tokens_within(limits_.prefill_stretch)));
 
     // The oldest gets at least half of the budget, so that a long prompt always gets on; the rest goes to the shortest,
     // so that nobody with a short prompt waits for it.

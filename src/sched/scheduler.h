@@ -25,7 +25,8 @@ namespace sutazai::sched {
 ///   3. what is left of the step goes to prefill, limited by the measured cost of a token while somebody generates;
 ///   4. the chains of finished requests are kept, and given up least recently used first when cells or slots run out;
 ///      then the youngest request of the lowest priority is preempted: it goes back to the queue;
-///   5. what is pushed out of the KV memory is copied to host memory while that has room, and comes back from there when
+///   5. what is pushed out of the KV memory is copied to host memory while that has room, and comes back from there
+///   when
 ///      it is asked for and copying is quicker than computing it again, as measured.
 ///
 /// A step is plan(), then its operations, then commit() or roll_back(), then append() or finish() for each chunk that
@@ -46,8 +47,9 @@ class Scheduler {
     enum class Admission : std::uint8_t { kAccepted, kQueueFull, kTooLong };
     [[nodiscard]] Admission submit(NewRequest request, Time now);
 
-    /// The next step; one without chunks may still have operations. `preparing`: requests on their way to submit(). When nothing runs, the step may be held for them,
-    /// up to Limits::companion_hold; a request that nobody follows is never held.
+    /// The next step; one without chunks may still have operations. `preparing`: requests on their way to submit().
+    /// When nothing runs, the step may be held for them, up to Limits::companion_hold; a request that nobody follows is
+    /// never held.
     [[nodiscard]] Step plan(Time now, int preparing = 0);
     /// The step was computed and took this long.
     void commit(const Step& step, Time took);
@@ -128,6 +130,7 @@ class Scheduler {
     void add_decodes(Step& step);
     void admit_waiting(Step& step, Time now);
     void add_prefills(Step& step);
+    [[nodiscard]] int in_whole_groups(int n_tokens, int budget) const;
     void add_chunk(Step& step, Request& request, int n_tokens);
 
     [[nodiscard]] Start best_start(const Request& request) const;

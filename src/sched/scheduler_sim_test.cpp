@@ -1,7 +1,7 @@
-// Seeded random workloads against a fake engine that has a KV memory and a host memory of its own, either of which fails
-// now and then. After every step: the books agree with themselves (check()), each computed token stands where the chain
-// says, cells are conserved, host memory holds just the blocks that the books name and keeps to its budget, nobody
-// starves, and every request ends with exactly the tokens that it would get alone.
+// Seeded random workloads against a fake engine that has a KV memory and a host memory of its own, either of which
+// fails now and then. After every step: the books agree with themselves (check()), each computed token stands where the
+// chain says, cells are conserved, host memory holds just the blocks that the books name and keeps to its budget,
+// nobody starves, and every request ends with exactly the tokens that it would get alone.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -31,8 +31,10 @@ class FakeEngine {
             const auto& chain = chains_[save->slot];
             ASSERT_EQ(save->first % BlockCache::kBlockTokens, 0);
             ASSERT_LE(save->first + save->n_tokens, static_cast<int>(chain.size()));
-            ASSERT_TRUE(host_.try_emplace(save->block, chain.begin() + save->first,
-                                          chain.begin() + save->first + save->n_tokens).second);
+            ASSERT_TRUE(
+                host_
+                    .try_emplace(save->block, chain.begin() + save->first, chain.begin() + save->first + save->n_tokens)
+                    .second);
         } else if (const auto* load = std::get_if<Load>(&op)) {
             auto& chain = chains_[load->slot];
             ASSERT_EQ(load->first, static_cast<int>(chain.size()));

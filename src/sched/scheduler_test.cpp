@@ -251,6 +251,24 @@ TEST(Scheduler, ARolledBackStepIsPlannedAgain) {
     EXPECT_EQ(again.ops, (std::vector<KvOp>{Trim{0, 256}}));
 }
 
+TEST(Scheduler, StepsComeInWholeGroupsOfRows) {
+    Limits grouped = limits();
+    grouped.row_group = 4;
+    Scheduler scheduler(grouped);
+    for (RequestId id = 1; id <= 3; ++id)
+        (void)scheduler.submit({id, chain(20, static_cast<Token>(100 * id)), 500, 0}, Time(0));
+    run(scheduler);
+    (void)scheduler.submit({4, chain(900, 5000), 5, 0}, Time(0));
+    int mixed = 0;
+    for (int i = 0; i < 3; ++i) {
+        const Step step = run(scheduler);
+        ASSERT_EQ(step.n_decode, 3);
+        EXPECT_EQ(step.n_tokens % 4, 0) << step.n_tokens;
+        mixed += step.n_tokens > 3 ? 1 : 0;
+    }
+    EXPECT_EQ(mixed, 3);
+}
+
 Limits with_host_memory() {
     Limits small = limits();
     small.kv_cells = small.context_per_sequence = 400;

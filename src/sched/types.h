@@ -84,9 +84,12 @@ struct Limits {
     int batch_size_max = 8;           ///< the most that the controller may go to, <= slots
     int batch_tokens = 2048;          ///< tokens of one step at most, >= batch_size_max
     int prefill_tokens = 512;  ///< prefill tokens of one step at most: how long a newcomer waits for a step's end
-    int queue_limit = 512;     ///< requests that wait at most
-    Time queue_timeout{0};     ///< a request that has not begun by then expires; 0: never
-    Time companion_hold{0};    ///< how long a request is held at most for others that are being prepared
+    /// Rows that the engine's matrix kernels take at a time: a step of so many tokens, or a multiple, costs least by
+    /// the token. 1: any number is as good.
+    int row_group = 1;
+    int queue_limit = 512;   ///< requests that wait at most
+    Time queue_timeout{0};   ///< a request that has not begun by then expires; 0: never
+    Time companion_hold{0};  ///< how long a request is held at most for others that are being prepared
     /// How much longer than a pure decode step a step may take because of prefill, while something generates.
     std::chrono::microseconds prefill_stretch{50'000};
     /// False for models whose memory cannot be cut at a token (recurrent, hybrid, sliding window): nothing is shared or

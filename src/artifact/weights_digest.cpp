@@ -1,0 +1,95 @@
+#include "artifact/weights_digest.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <string>
+
+#include "artifact/files.h"
+
+namespace sutazai::artifact {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kPieceBytes = 8 << 20;
+constexpr std::size_t kMostRecordBytes = 16 << 10;
+constexpr std::chrono::seconds kSettleTime{2};
+
+/// Everything that changes when the file does.
+std::string identity_of(const fs::path& absolute, const struct stat& status) {
+    return fmt::format("{}\ndevice {} inode {} size {} mtime {}.{:09} ctime {}.{:09}\n", absolute.string(),
+                       status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+                       status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+}
+
+/// The file that the digest of this model is kept in.
+fs::path record_path(const fs::path& artifacts, const fs::path& absolute) {
+    const Digest name = sha256(std::as_bytes(std::span(absolute.native())));
+    return artifacts / "digests" / to_hex(name).substr(0, 32);
+}
+
+std::optional<Digest> look_up(const fs::path& artifacts, const fs::path& absolute, const struct stat& status) {
+    const auto record = read_text(record_path(artifacts, absolute), kMostRecordBytes);
+    if (!record) return std::nullopt;
+    // <hex of the digest> LF <identity> <hex of the checksum over all before>
+    const std::string identity = identity_of(absolute, status);
+    if (record->size() != 65 + identity.size() + 32) return std::nullopt;
+    const std::string_view text(*record);
+    const std::string_view body = text.substr(0, text.size() - 32);
+    if (body[64] != '\n' || body.substr(65) != identity) return std::nullopt;
+    if (text.substr(body.size()) != to_hex(xxh3(std::as_bytes(std::span(body))))) return std::nullopt;
+    return digest_from_hex(body.substr(0, 64));
+}
+
+}  // namespace
+
+std::optional<Digest> cached_weights_digest(const fs::path& artifacts, const fs::path& model) {
+    std::error_code error;
+    const fs::path absolute = fs::canonical(model, error);
+    if (error) return std::nullopt;
+    const auto status = file_status(absolute);
+    return status ? look_up(artifacts, absolute, *status) : std::nullopt;
+}
+
+Result<Digest> weights_digest(const fs::path& artifacts, const fs::path& model,
+                              const std::function<bool()>& cancelled) {
+    std::error_code error;
+    const fs::path absolute = fs::canonical(model, error);
+    if (error) return fail(ErrorCode::kNotFound, fmt::format("{}: {}", model.string(), error.message()));
+    const auto file = open_file(absolute);
+    if (!file) return std::unexpected(file.error());
+    struct stat before {};
+    if (fstat(file->fd(), &before) != 0) return std::unexpected(disk_error(absolute.string(), errno));
+    if (const auto known = look_up(artifacts, absolute, before)) return *known;
+
+    const auto size = static_cast<std::uint64_t>(before.st_size);
+    Sha256 whole;
+    whole.add(std::string_view("sutazai weights 1\n"));
+    whole.add_u64(size);
+    Buffer buffer(std::min<std::uint64_t>(size, kPieceBytes));
+    for (std::uint64_t at = 0; at < size; at += kPieceBytes) {
+        if (cancelled && cancelled()) return fail(ErrorCode::kCancelled, "reading the weights was cancelled");
+        const auto piece = buffer.span().first(std::min<std::uint64_t>(kPieceBytes, size - at));
+        if (auto read = read_at(*file, at, piece); !read) return std::unexpected(read.error());
+        whole.add(Bytes(sha256(piece)));
+    }
+    const Digest digest = whole.finish();
+
+    struct stat after {};
+    const std::string identity = identity_of(absolute, before);
+    if (fstat(file->fd(), &after) != 0 || identity_of(absolute, after) != identity) {
+        return fail(ErrorCode::kLoadFailed, absolute.string() + " changed while it was read");
+    }
+    const auto age = std::chrono::system_clock::now() - std::chrono::system_clock::from_time_t(after.st_ctim.tv_sec);
+    if (age > kSettleTime) {
+        const fs::path record = record_path(artifacts, absolute);
+        std::string text = to_hex(digest) + "\n" + identity;
+        text += to_hex(xxh3(std::as_bytes(std::span(text))));
+        if (make_folder(record.parent_path())) (void)write_text(record, text, record.parent_path());
+    }
+    return digest;
+}
+
+}  // namespace sutazai::artifact
