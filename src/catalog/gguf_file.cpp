@@ -79,6 +79,7 @@ class SummaryReader {
             if (auto step = read_tensor(); !step) return std::unexpected(step.error());
         }
         if (auto step = check_data(); !step) return std::unexpected(step.error());
+        if (tensor_names_.contains("output.weight")) summary_.tied_bytes = 0;
         return std::move(summary_);
     }
 
@@ -295,6 +296,7 @@ class SummaryReader {
         if (__builtin_mul_overflow(elements / layout.elements, layout.bytes, &bytes) || !advance_data(offset, bytes)) {
             return damaged("is larger than can be, or not where it should be");
         }
+        if (name == "token_embd.weight") summary_.tied_bytes = bytes;
         if (__builtin_add_overflow(summary_.parameters, elements, &summary_.parameters)) {
             return damaged("is larger than can be");
         }

@@ -106,7 +106,7 @@ Result<std::string> ServerClient::post(std::string_view path, std::string_view b
     http::response_parser<http::string_body> parser;
     parser.body_limit(kMostBytes);
     http::read(socket, buffer, parser, error);
-    if (error && error != http::error::end_of_stream) return unreachable(error);
+    if (error) return unreachable(error);
     const auto& response = parser.get();
     if (response.result_int() != 200) {
         return fail(ErrorCode::kUnavailable, message_of(response.result_int(), response.body()));

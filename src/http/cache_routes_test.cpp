@@ -94,7 +94,8 @@ class CacheManageTest : public testing::Test {
     /// "a: is warm (warm); bad: failed because (failed)"
     std::string outcomes(std::string_view body) {
         std::string out;
-        for (const auto& result : done(body).at("results").as_array()) {
+        const json::object answer = done(body);
+        for (const auto& result : answer.at("results").as_array()) {
             const json::object& one = result.as_object();
             out += fmt::format("{}{}{}: {} ({})", out.empty() ? "" : "; ", one.at("success").as_bool() ? "" : "NOT ",
                                std::string_view(one.at("model").as_string()),

@@ -26,6 +26,9 @@ constexpr int kBusyRetryAfterS = 5;
 /// A model that has never been loaded is taken for one of this load time.
 constexpr milliseconds kUnknownLoadTime{500};
 
+/// Between two notes of what is used, besides those at each load and eviction.
+constexpr std::chrono::seconds kBetweenNotes{10};
+
 Error shutting_down() {
     return {ErrorCode::kUnavailable, "the server is shutting down"};
 }
@@ -324,6 +327,8 @@ void WarmSet::carry_out(placement::Action::Kind kind, Model& model) {
             break;
         case Kind::kUnload:
             spdlog::info("model {}: is unloaded", model.name);
+            // Memory that was given back on purpose is not filled again by itself.
+            for (const auto& [name, other] : models_) other->displaced_until.reset();
             end_engine(model, now, now + tuning_.eviction_deadline);
             break;
         case Kind::kLeave: model.slot->leaving = true; break;
@@ -384,6 +389,7 @@ void WarmSet::on_idle(const std::shared_ptr<Slot>& slot) {
     if (slot->keep_alive.count() >= 0) slot->unload_at = now + slot->keep_alive;
     const auto found = models_.find(slot->model);
     if (found != models_.end() && found->second->slot == slot) measure(*found->second, *slot);
+    if (now > remembered_at_ + kBetweenNotes && !draining_) remember();
     arrange();
 }
 

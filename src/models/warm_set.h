@@ -161,6 +161,7 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     std::vector<std::string> configured_;  // models of MODELS
     std::string usage_path_;               // empty: nothing is remembered
     UsageByName usage_;                    // as of the last start
+    Clock::time_point remembered_at_{};
 
     boost::asio::any_io_executor executor_;  // of the first acquire()
     std::optional<boost::asio::steady_timer> timer_;
