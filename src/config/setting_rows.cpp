@@ -186,7 +186,8 @@ std::vector<SettingRow> make_rows() {
         boolean("GPU_ACCELERATION", &Settings::gpu_acceleration, "use a GPU when there is one"),
         number("MODEL_CACHE_SIZE", &Settings::model_cache_size, 1, 64, "models kept warm at once"),
         size("MODEL_CACHE_BYTES", &Settings::model_cache_bytes, 0, 1ULL << 50,
-             "memory that warm models may take together; 0: four fifths of what the machine or its control group allows"),
+             "memory that warm models may take together; 0: four fifths of what the machine or its control group "
+             "allows"),
         row("MODEL_KEEP_ALIVE",
             "how long an idle model stays warm, such as 5m, 1h30m or seconds; 0 unloads after use, negative never",
             set_keep_alive,
@@ -197,6 +198,10 @@ std::vector<SettingRow> make_rows() {
                 "load the named models (else those that were warm last time, else the default one) after the start"),
         number("CACHE_ARTIFACT_RETENTION_DAYS", &Settings::cache_artifact_retention_days, 0, 3650,
                "days that cache artifacts are kept"),
+        path("CACHE_ARTIFACTS_DIR", &Settings::cache_artifacts_dir,
+             "folder of cache artifacts; empty: the folder artifacts in SUTAZAI_HOME"),
+        size("CACHE_ARTIFACT_BYTES", &Settings::cache_artifact_bytes, 0, 1ULL << 50,
+             "disk space for the cache artifacts of all models; 0: none are written or read"),
         boolean("PERFORMANCE_MONITORING", &Settings::performance_monitoring, "measure requests and offer the metrics"),
 
         row("HOST", "address to listen on; wider than loopback only with API_KEYS", set_host,

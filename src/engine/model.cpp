@@ -13,13 +13,15 @@
 #include <thread>
 
 #include "base/kv_cells.h"
+#include "engine/kv_fingerprint.h"
 
 namespace sutazai::engine {
 namespace {
 
 constexpr std::uint32_t kMicroBatchTokens = 512;
 constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
-constexpr int kKeptChains = 64;     // chains of finished requests beside the running ones
+constexpr int kSpareCells = 256;
+constexpr int kKeptChains = 64;  // chains of finished requests beside the running ones
 
 /// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
 class LlamaLog {
@@ -154,7 +156,9 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         const auto threads =
             static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
         llama_context_params context = llama_context_default_params();
-        context.n_ctx = static_cast<std::uint32_t>(cells);
+        // llama.cpp works in steps of 256 cells. Some more than are handed out, for what passes through.
+        cells = (cells + kSpareCells - 1) / kSpareCells * kSpareCells;
+        context.n_ctx = static_cast<std::uint32_t>(cells + kSpareCells);
         context.n_batch = std::max(options.batch_tokens, static_cast<std::uint32_t>(sequences));
         context.n_ubatch = std::min(context.n_batch, kMicroBatchTokens);
         context.n_seq_max = static_cast<std::uint32_t>(std::min(kMaxSequences, sequences + kKeptChains)) + 1;
@@ -181,12 +185,15 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         p.pooling = pooling_of(impl.context.get());
         p.embedding_width = llama_model_n_embd_out(impl.model.get());
         const bool cuttable = !llama_model_is_recurrent(impl.model.get()) && !llama_model_is_hybrid(impl.model.get());
-        p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get()));
+        p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get())) - kSpareCells;
         p.context_per_sequence = std::min(p.kv_cells, training > 0 ? training : p.kv_cells);
         p.training_context = training;
         p.slots = static_cast<int>(llama_n_seq_max(impl.context.get())) - 1;
         p.vocabulary = llama_vocab_n_tokens(impl.vocab);
         p.shares_prefixes = cuttable && (llama_model_n_swa(impl.model.get()) == 0 || context.swa_full);
+        p.fingerprint = kv_fingerprint_parts(
+            impl.model.get(), {ggml_type_name(context.type_k), ggml_type_name(context.type_v),
+                               context.flash_attn_type != LLAMA_FLASH_ATTN_TYPE_DISABLED, p.context_per_sequence});
         // A sliding window's state leaves out what it no longer sees, so that it could not be cut later.
         if (p.shares_prefixes && llama_model_n_swa(impl.model.get()) == 0) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
@@ -204,6 +211,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         llama_model_desc(impl.model.get(), description, sizeof description);
         p.description = description;
         if (!p.generates) {
+            p.shares_prefixes = false;
+            p.state_bytes_per_token = 0;
             impl.context.reset();  // what it makes is made in a SideContext
             return self;
         }
@@ -317,6 +326,19 @@ bool Model::load(sched::SlotId slot, int begin, int first, int n_tokens, const K
     if (read) llama_memory_seq_cp(memory, passage, slot, first, end);
     llama_memory_seq_rm(memory, passage, -1, -1);
     return read && llama_memory_seq_pos_max(memory, slot) == end - 1;
+}
+
+float* Model::logits_after(sched::SlotId slot, int n_tokens, Token last) {
+    llama_memory_t memory = llama_get_memory(impl_->context.get());
+    const sched::SlotId passage = properties_.slots;
+    if (n_tokens > 1) llama_memory_seq_cp(memory, slot, passage, 0, n_tokens - 1);
+    sched::Step step;
+    step.chunks.push_back({0, passage, n_tokens - 1, 1, true});
+    step.n_tokens = 1;
+    std::vector<Token> chain(static_cast<std::size_t>(n_tokens), last);  // only the last one is looked at
+    const Outcome outcome = decode(step, [&](sched::RequestId) -> const std::vector<Token>& { return chain; });
+    llama_memory_seq_rm(memory, passage, -1, -1);
+    return outcome == Outcome::kDone ? logits(0) : nullptr;
 }
 
 Model::Outcome Model::decode(const sched::Step& step,

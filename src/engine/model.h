@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/fingerprint.h"
 #include "base/error.h"
 #include "base/generation.h"
 #include "sched/types.h"
@@ -69,6 +70,7 @@ class Model {
         int embedding_width = 0;
         std::uint64_t weights_bytes = 0;
         std::uint64_t parameters = 0;
+        artifact::FingerprintParts fingerprint;   ///< without the weights' digest
         std::uint64_t state_bytes_per_token = 0;  ///< of a KvState, about; 0: states cannot be taken out
         std::string description;
     };
@@ -93,6 +95,9 @@ class Model {
 
     /// Copies the state of the tokens [first, first + n_tokens) of a slot.
     [[nodiscard]] Result<KvState> save(sched::SlotId slot, int first, int n_tokens);
+    /// The logits after the first `n_tokens` of a slot, the last of which is `last`, computed anew from the state of
+    /// those before it: [vocabulary], valid until the next decode(). Null when that was aborted or failed.
+    [[nodiscard]] float* logits_after(sched::SlotId slot, int n_tokens, Token last);
     /// Puts the tokens [first, first + n_tokens) of a state that begins at token `begin` behind the `first` tokens of a
     /// slot. False when the state does not fit in or is not what it should be: the slot is as before then.
     [[nodiscard]] bool load(sched::SlotId slot, int begin, int first, int n_tokens, const KvState& state);

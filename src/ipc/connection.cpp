@@ -59,8 +59,8 @@ Result<std::shared_ptr<Connection>> Connection::open(const Executor& executor, c
     return self;
 }
 
-Connection::Connection(const Executor& executor, const EngineOptions& options, std::function<void(LoadProgress)> progress,
-                       ChildProcess process)
+Connection::Connection(const Executor& executor, const EngineOptions& options,
+                       std::function<void(LoadProgress)> progress, ChildProcess process)
     : executor_(executor),
       who_(fmt::format("the engine for '{}'", options.model_name)),
       progress_(std::move(progress)),

@@ -247,6 +247,10 @@ int run(int fd) {
     config.token_gap = std::chrono::milliseconds(options.token_gap_ms());
     config.share_prefixes = options.share_prefixes();
     config.prefix_cache_bytes = options.prefix_cache_bytes();
+    if (options.artifact_bytes() > 0) config.artifacts.folder = options.artifact_folder();
+    config.artifacts.byte_limit = options.artifact_bytes();
+    config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days();
+    config.artifacts.model_path = options.path();
     engine::Engine engine(std::move(*model), config, [&](engine::StepReport report) { outbox.send(to_wire(report)); });
     ArtifactWorker artifacts(engine, outbox);
     std::jthread drainer;

@@ -185,6 +185,9 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_token_gap_ms(options.token_gap_ms);
     out.set_share_prefixes(options.share_prefixes);
     out.set_prefix_cache_bytes(options.prefix_cache_bytes);
+    out.set_artifact_folder(options.artifact_folder);
+    out.set_artifact_bytes(options.artifact_bytes);
+    out.set_artifact_retention_days(options.artifact_retention_days);
     return out;
 }
 
@@ -204,6 +207,9 @@ EngineOptions from_wire(const wire::Load& load) {
     out.token_gap_ms = load.token_gap_ms();
     out.share_prefixes = load.share_prefixes();
     out.prefix_cache_bytes = load.prefix_cache_bytes();
+    out.artifact_folder = load.artifact_folder();
+    out.artifact_bytes = load.artifact_bytes();
+    out.artifact_retention_days = load.artifact_retention_days();
     return out;
 }
 

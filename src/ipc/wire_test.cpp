@@ -144,6 +144,9 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.token_gap_ms = 10;
     options.share_prefixes = false;
     options.prefix_cache_bytes = 1ULL << 33;
+    options.artifact_folder = "/artifacts";
+    options.artifact_bytes = 1ULL << 34;
+    options.artifact_retention_days = 11;
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
     EXPECT_EQ(got.context_tokens, 1U);
@@ -153,6 +156,9 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.token_gap_ms, 10U);
     EXPECT_FALSE(got.share_prefixes);
     EXPECT_EQ(got.prefix_cache_bytes, 1ULL << 33);
+    EXPECT_EQ(got.artifact_folder, "/artifacts");
+    EXPECT_EQ(got.artifact_bytes, 1ULL << 34);
+    EXPECT_EQ(got.artifact_retention_days, 11U);
     EXPECT_EQ(got.batch_tokens, 3U);
     EXPECT_EQ(got.threads, 4U);
     EXPECT_FALSE(got.gpu);
@@ -179,7 +185,8 @@ TEST(Wire, LoadedKeepsEveryField) {
 }
 
 TEST(Wire, StatsKeepEveryField) {
-    const EngineStats got = from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})));
+    const EngineStats got =
+        from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})));
     EXPECT_EQ(got.running, 1U);
     EXPECT_EQ(got.waiting, 2U);
     EXPECT_EQ(got.kv_cells_used, 3U);
