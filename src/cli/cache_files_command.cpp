@@ -16,6 +16,7 @@
 #include "artifact/folder.h"
 #include "artifact/transfer.h"
 #include "artifact/weights_digest.h"
+#include "base/byte_text.h"
 #include "catalog/gguf_file.h"
 #include "cli/list_command.h"
 #include "cli/model_files.h"
