@@ -27,8 +27,7 @@ std::optional<double> take_unit(std::string_view& text) {
 
 std::optional<double> take_number(std::string_view& text) {
     double value = 0;
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     // from_chars takes "inf", "nan" and a sign, too.
     const bool is_digits = !text.empty() && (text[0] == '.' || (text[0] >= '0' && text[0] <= '9'));
     if (error != std::errc() || !is_digits) return std::nullopt;

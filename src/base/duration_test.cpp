@@ -21,8 +21,8 @@ TEST(Duration, ReadsWhatOllamaReads) {
 }
 
 TEST(Duration, RefusesTheRest) {
-    for (const char* text : {"", "-", "m", "5 m", "5d", "5m3", "inf", "nan", "1e3", "--5", "5m-3s", "0x10", "9e9h",
-                             "99999999999h"}) {
+    for (const char* text :
+         {"", "-", "m", "5 m", "5d", "5m3", "inf", "nan", "1e3", "--5", "5m-3s", "0x10", "9e9h", "99999999999h"}) {
         EXPECT_FALSE(parse_duration(text)) << text;
     }
     EXPECT_FALSE(duration_from_seconds(1e300));
@@ -41,7 +41,8 @@ TEST(Duration, ShowsKeepAlives) {
     EXPECT_EQ(show_keep_alive(5min), "5m");
     EXPECT_EQ(show_keep_alive(90min), "1h30m");
     EXPECT_EQ(show_keep_alive(2500ms), "2.5s");
-    for (const auto value : {300ms, 2500ms, 5400000ms, 61000ms}) EXPECT_EQ(parse_duration(show_keep_alive(value)), value);
+    for (const auto value : {300ms, 2500ms, 5400000ms, 61000ms})
+        EXPECT_EQ(parse_duration(show_keep_alive(value)), value);
 }
 
 }  // namespace

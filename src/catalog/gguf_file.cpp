@@ -79,6 +79,7 @@ class SummaryReader {
             if (auto step = read_tensor(); !step) return std::unexpected(step.error());
         }
         if (auto step = check_data(); !step) return std::unexpected(step.error());
+        if (tensor_names_.contains("output.weight")) summary_.tied_bytes = 0;
         return std::move(summary_);
     }
 
@@ -253,7 +254,8 @@ class SummaryReader {
         if (summary_.key_length == 0) summary_.key_length = head;
         summary_.value_length = number("attention.value_length");
         if (summary_.value_length == 0) summary_.value_length = head;
-        summary_.feed_forward_length = std::max(number("feed_forward_length"), layers_[prefix + "feed_forward_length"].most);
+        summary_.feed_forward_length =
+            std::max(number("feed_forward_length"), layers_[prefix + "feed_forward_length"].most);
         const auto kv_heads = layers_.find(prefix + "attention.head_count_kv");
         if (kv_heads != layers_.end()) {
             summary_.kv_heads_in_all = kv_heads->second.sum;
@@ -294,6 +296,7 @@ class SummaryReader {
         if (__builtin_mul_overflow(elements / layout.elements, layout.bytes, &bytes) || !advance_data(offset, bytes)) {
             return damaged("is larger than can be, or not where it should be");
         }
+        if (name == "token_embd.weight") summary_.tied_bytes = bytes;
         if (__builtin_add_overflow(summary_.parameters, elements, &summary_.parameters)) {
             return damaged("is larger than can be");
         }

@@ -24,11 +24,12 @@ struct GgufSummary {
     std::uint64_t embedding_length = 0;  ///< hidden size
     std::uint64_t head_count = 0;
     std::uint64_t head_count_kv = 0;
-    std::uint64_t kv_heads_in_all = 0;      ///< of all layers together
-    std::uint64_t key_length = 0;           ///< of one head; embedding_length / head_count where the file is silent
-    std::uint64_t value_length = 0;         ///< the same
-    std::uint64_t feed_forward_length = 0;  ///< of the widest layer
-    std::uint64_t vocabulary = 0;           ///< tokens
+    std::uint64_t kv_heads_in_all = 0;       ///< of all layers together
+    std::uint64_t key_length = 0;            ///< of one head; embedding_length / head_count where the file is silent
+    std::uint64_t value_length = 0;          ///< the same
+    std::uint64_t feed_forward_length = 0;   ///< of the widest layer
+    std::uint64_t vocabulary = 0;            ///< tokens
+    std::uint64_t tied_bytes = 0;  ///< of the embedding table, where it is the output layer as well
     std::optional<std::uint32_t> file_type;  ///< quantisation, as file_type_name() reads it
     bool has_chat_template = false;
     std::uint64_t data_offset = 0;   ///< where the tensors' bytes begin

@@ -112,6 +112,7 @@ TEST(GgufFile, ReadsAWholeFile) {
         EXPECT_EQ(summary->value_length, 16);
         EXPECT_EQ(summary->feed_forward_length, 0);
         EXPECT_EQ(summary->vocabulary, 3);
+        EXPECT_EQ(summary->tied_bytes, 54);
         EXPECT_EQ(summary->file_type, 2);
         EXPECT_STREQ(file_type_name(*summary->file_type), "Q4_0");
         EXPECT_TRUE(summary->has_chat_template);
@@ -135,6 +136,16 @@ TEST(GgufFile, NumbersMayDifferFromLayerToLayer) {
     EXPECT_EQ(summary->feed_forward_length, 30);
     EXPECT_EQ(summary->key_length, 48);
     EXPECT_EQ(summary->value_length, 16);
+}
+
+TEST(GgufFile, AnOutputLayerOfItsOwnMeansNoTiedOne) {
+    Bytes bytes;
+    bytes.head(3, 2, 1).text_pair("general.architecture", "llama");
+    bytes.tensor("output.weight", {4}, kF32, 0).tensor("token_embd.weight", {4}, kF32, 32).pad(32);
+    bytes.raw(std::string(48, 'x'));
+    const auto summary = read(bytes.str());
+    ASSERT_TRUE(summary) << summary.error().message;
+    EXPECT_EQ(summary->tied_bytes, 0);
 }
 
 TEST(GgufFile, EveryTruncationIsRefused) {

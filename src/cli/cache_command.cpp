@@ -68,8 +68,7 @@ std::string command_json(std::string_view action, const CacheFlags& flags) {
 }
 
 /// Asks for the status meanwhile, to show how far the loads are.
-Result<std::string> post_with_progress(const ServerClient& client, const std::string& body,
-                                       const CacheFlags& flags) {
+Result<std::string> post_with_progress(const ServerClient& client, const std::string& body, const CacheFlags& flags) {
     auto answer = std::async(std::launch::async, [&] { return client.post(kPath, body); });
     ProgressLine line(stderr);
     const ServerClient watcher = client;
@@ -163,11 +162,11 @@ void add_cache_commands(CLI::App& parent, Flags& setting_flags, std::function<in
         CLI::Option* models = app->add_option("MODEL", flags->models, "Names of models")->type_name("");
         if (row.needs_models) models->required();
         if (std::string_view(row.name) == "evict") {
-            app->add_flag("--force", flags->force, "Busy models: refuse them new requests and wait for the running ones");
+            app->add_flag("--force", flags->force,
+                          "Busy models: refuse them new requests and wait for the running ones");
         }
-        app->callback([&, flags, name = row.name] {
-            action = [&, flags, name] { return act(name, *flags, setting_flags); };
-        });
+        app->callback(
+            [&, flags, name = row.name] { action = [&, flags, name] { return act(name, *flags, setting_flags); }; });
     }
 }
 

@@ -129,9 +129,9 @@ std::string cache_table(const json::value& status, SystemTime now) {
     const json::value* most = member(status, "max_cache_size_mb");
     std::string out = fmt::format("warm models       {} of {} (room for {})\n", count(status, "warmed_models"),
                                   count(status, "total_models"), count(status, "max_models"));
-    out += fmt::format("memory            {:.1f} MiB{}\n", number(status, "total_cache_size_mb"),
-                       most != nullptr && most->is_number() ? fmt::format(" of {:.1f} MiB", most->to_number<double>())
-                                                            : "");
+    out += fmt::format(
+        "memory            {:.1f} MiB{}\n", number(status, "total_cache_size_mb"),
+        most != nullptr && most->is_number() ? fmt::format(" of {:.1f} MiB", most->to_number<double>()) : "");
     out += fmt::format("cache hit rate    {:.1f} % of requests found their model warm\n",
                        number(status, "cache_hit_rate"));
     out += fmt::format("prefix hit rate   {:.1f} % of prompt tokens were there already\n\n",
@@ -159,8 +159,8 @@ std::string cache_table(const json::value& status, SystemTime now) {
 std::string outcome_lines(const json::value& answer) {
     std::string out;
     for (const json::value& result : list(answer, "results")) {
-        out += fmt::format("{}: {}{}\n", text(result, "model"), flag(result, "success") ? "" : "failed: ",
-                           text(result, "message"));
+        out += fmt::format("{}: {}{}\n", text(result, "model"),
+                           flag(result, "success") ? "" : "failed: ", text(result, "message"));
     }
     return out;
 }

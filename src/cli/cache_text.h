@@ -29,7 +29,6 @@ struct WarmUpProgress {
     double share = 0;  ///< 0 to 1
 };
 /// How far a warm-up of `models` is; of those that load, when it names none.
-[[nodiscard]] WarmUpProgress warm_up_progress(const boost::json::value& status,
-                                              const std::vector<std::string>& models);
+[[nodiscard]] WarmUpProgress warm_up_progress(const boost::json::value& status, const std::vector<std::string>& models);
 
 }  // namespace sutazai::cli

@@ -26,7 +26,7 @@ json::value status() {
 TEST(CacheText, PsShowsWhatRuns) {
     EXPECT_EQ(ps_table(status(), kNow),
               "NAME  STATE        SIZE     PID   REQUESTS  LAST USE  UNTIL\n"
-              "chat  warm         1.5 MiB  4711  8         11 s ago  in 5 min\n"
+              "chat  warm         1.5 MiB  4711  8         12 s ago  in 5 min\n"
               "code  loading 50%  ~1 MiB   -     0         never     -\n");
     EXPECT_EQ(ps_table(json::parse("{}"), kNow), "NAME  STATE  SIZE  PID  REQUESTS  LAST USE  UNTIL\n");
 }
@@ -39,7 +39,7 @@ TEST(CacheText, StatusShowsEverything) {
               "prefix hit rate   12.2 % of prompt tokens were there already\n"
               "\n"
               "NAME  STATE           SIZE     REQUESTS  FOUND WARM  PREFIXES  ARTIFACTS  LAST USE\n"
-              "chat  warm            1.5 MiB  8         7           5         2 (2 KiB)  11 s ago\n"
+              "chat  warm            1.5 MiB  8         7           5         2 (2 KiB)  12 s ago\n"
               "code  loading 50%     ~1 MiB   0         0           0         -          never\n"
               "cold  cold            -        0         0           0         -          never\n"
               "f     failed, pinned  -        0         0           0         -          never\n"

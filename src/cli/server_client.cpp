@@ -51,7 +51,8 @@ std::string message_of(unsigned status, std::string_view body) {
     boost::system::error_code error;
     const json::value parsed = json::parse(body, error);
     if (!error) {
-        if (const auto* message = parsed.find_pointer("/error/message", error); message != nullptr && message->is_string()) {
+        if (const auto* message = parsed.find_pointer("/error/message", error);
+            message != nullptr && message->is_string()) {
             return std::string(std::string_view(message->get_string()));
         }
     }
@@ -105,7 +106,7 @@ Result<std::string> ServerClient::post(std::string_view path, std::string_view b
     http::response_parser<http::string_body> parser;
     parser.body_limit(kMostBytes);
     http::read(socket, buffer, parser, error);
-    if (error && error != http::error::end_of_stream) return unreachable(error);
+    if (error) return unreachable(error);
     const auto& response = parser.get();
     if (response.result_int() != 200) {
         return fail(ErrorCode::kUnavailable, message_of(response.result_int(), response.body()));

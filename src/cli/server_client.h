@@ -9,8 +9,8 @@
 /// Talking to a running server from the command line.
 namespace sutazai::cli {
 
-/// Where the server of these settings listens, as this machine reaches it: a wildcard HOST is 127.0.0.1. kInvalidArgument
-/// for PORT=0, which only the server that got one knows.
+/// Where the server of these settings listens, as this machine reaches it: a wildcard HOST is 127.0.0.1.
+/// kInvalidArgument for PORT=0, which only the server that got one knows.
 [[nodiscard]] Result<std::string> server_url(const config::Settings& settings);
 
 /// One request at a time, each on a connection of its own; blocks. Any thread, but not two at once.

@@ -93,9 +93,9 @@ TEST(ServerClient, SaysWhatToDoWhenNobodyAnswers) {
         url = gone.url();
         EXPECT_EQ(ServerClient(url, "").post("/", "{}").error().code, ErrorCode::kUnavailable) << "it hangs up";
     }
-    EXPECT_EQ(ServerClient(url, "").post("/", "{}").error().message,
-              "no server answers at " + url +
-                  " (Connection refused); start one with `sutazai serve`, or name it with --url");
+    EXPECT_EQ(
+        ServerClient(url, "").post("/", "{}").error().message,
+        "no server answers at " + url + " (Connection refused); start one with `sutazai serve`, or name it with --url");
     for (const char* wrong : {"localhost:80", "https://localhost", "http://", "http://a:b", "http://a/b"}) {
         EXPECT_EQ(ServerClient(wrong, "").post("/", "{}").error().code, ErrorCode::kInvalidArgument) << wrong;
     }

@@ -18,17 +18,19 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 /// The values. The comment of each is its name in the environment, its unit and its range.
 struct Settings {
     // The specification's names.
-    bool advanced_caching_enabled = true;  ///< ADVANCED_CACHING_ENABLED; false keeps one model warm at a time
-    std::uint32_t batch_size = 8;          ///< BATCH_SIZE, sequences decoded together, 1 to 256
-    std::uint32_t batch_size_max = 32;     ///< BATCH_SIZE_MAX, what the batch may grow to under load, 1 to 256
-    std::uint32_t batch_timeout_ms = 100;  ///< BATCH_TIMEOUT_MS, 0 to 10000
-    bool streaming_enabled = true;         ///< STREAMING_ENABLED; false refuses stream requests
-    bool gpu_acceleration = true;          ///< GPU_ACCELERATION
-    std::uint32_t model_cache_size = 3;    ///< MODEL_CACHE_SIZE, warm models, 1 to 64
-    std::uint64_t model_cache_bytes = 0;   ///< MODEL_CACHE_BYTES; 0: four fifths of what the machine allows
+    bool advanced_caching_enabled = true;       ///< ADVANCED_CACHING_ENABLED; false keeps one model warm at a time
+    std::uint32_t batch_size = 8;               ///< BATCH_SIZE, sequences decoded together, 1 to 256
+    std::uint32_t batch_size_max = 32;          ///< BATCH_SIZE_MAX, what the batch may grow to under load, 1 to 256
+    std::uint32_t batch_timeout_ms = 100;       ///< BATCH_TIMEOUT_MS, 0 to 10000
+    bool streaming_enabled = true;              ///< STREAMING_ENABLED; false refuses stream requests
+    bool gpu_acceleration = true;               ///< GPU_ACCELERATION
+    std::uint32_t model_cache_size = 3;         ///< MODEL_CACHE_SIZE, warm models, 1 to 64
+    std::uint64_t model_cache_bytes = 0;        ///< MODEL_CACHE_BYTES; 0: four fifths of what the machine allows
     KeepAlive model_keep_alive = kKeepForEver;  ///< MODEL_KEEP_ALIVE, for requests that do not say; negative: for ever
     bool cache_warmup_on_startup = true;        ///< CACHE_WARMUP_ON_STARTUP
     std::uint32_t cache_artifact_retention_days = 7;  ///< CACHE_ARTIFACT_RETENTION_DAYS, 0 to 3650
+    std::string cache_artifacts_dir;                  ///< CACHE_ARTIFACTS_DIR; default <home>/artifacts
+    std::uint64_t cache_artifact_bytes = 8ULL << 30;  ///< CACHE_ARTIFACT_BYTES, 0 to 1 PiB; 0 switches artifacts off
     bool performance_monitoring = true;               ///< PERFORMANCE_MONITORING
 
     // The server.
@@ -46,6 +48,7 @@ struct Settings {
     std::uint32_t max_header_bytes = 16 << 10;  ///< MAX_HEADER_BYTES, 1 KiB to 1 MiB
     std::uint32_t max_connections = 1024;       ///< MAX_CONNECTIONS, 1 to 65536
     std::uint32_t max_queue = 512;              ///< MAX_QUEUE, requests that wait per model, 1 to 65536
+    std::uint32_t max_batch_requests = 1024;    ///< MAX_BATCH_REQUESTS, generations of one request, 1 to 65536
     std::uint32_t queue_timeout_s = 300;        ///< QUEUE_TIMEOUT_S, for a request to begin; 0: no limit, to 86400
     std::uint32_t read_timeout_s = 30;          ///< READ_TIMEOUT_S, for a request's head and body, 1 to 3600
     std::uint32_t idle_timeout_s = 75;          ///< IDLE_TIMEOUT_S, between requests of one connection, 1 to 3600

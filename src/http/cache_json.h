@@ -16,7 +16,7 @@ namespace sutazai::http {
 struct CacheOutcome {
     std::string model;
     bool success = false;
-    std::string message;  ///< what happened, or why not
+    std::string message;                                   ///< what happened, or why not
     models::ModelState state = models::ModelState::kCold;  ///< afterwards
     std::optional<ipc::CacheReport> artifacts;             ///< of save, load and prune
 };

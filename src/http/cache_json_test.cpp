@@ -60,7 +60,8 @@ TEST(CacheJson, OutcomesSayWhatBecameOfEachModel) {
               R"({"action": "save", "success": false, "results": [{"model": "a", "success": true, )"
               R"("message": "saved 3", "state": "warm", "saved": 3, "loaded": 0, "removed": 0, "bytes": 4096}, )"
               R"({"model": "b", "success": false, "message": "'b' is not warm", "state": "cold"}]})");
-    EXPECT_EQ(cache_outcomes_json(api::CacheAction::kPrune, {}), R"({"action": "prune", "success": true, "results": []})");
+    EXPECT_EQ(cache_outcomes_json(api::CacheAction::kPrune, {}),
+              R"({"action": "prune", "success": true, "results": []})");
 }
 
 }  // namespace

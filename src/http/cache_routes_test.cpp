@@ -94,7 +94,8 @@ class CacheManageTest : public testing::Test {
     /// "a: is warm (warm); bad: failed because (failed)"
     std::string outcomes(std::string_view body) {
         std::string out;
-        for (const auto& result : done(body).at("results").as_array()) {
+        const json::object answer = done(body);
+        for (const auto& result : answer.at("results").as_array()) {
             const json::object& one = result.as_object();
             out += fmt::format("{}{}{}: {} ({})", out.empty() ? "" : "; ", one.at("success").as_bool() ? "" : "NOT ",
                                std::string_view(one.at("model").as_string()),
@@ -150,9 +151,10 @@ TEST_F(CacheManageTest, StatusTellsOfEachModel) {
 
 TEST_F(CacheManageTest, PinsAndEvicts) {
     EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a", "b"]})"), "a: is warm (warm); b: is warm (warm)");
-    EXPECT_EQ(outcomes(R"({"action": "pin", "models": ["a", "nobody"]})"),
-              "a: is pinned until the server ends (warm); NOT nobody: there is no model \"nobody\"; this server has: a, "
-              "b, bad.fail_load, c, full.no_artifacts (cold)");
+    EXPECT_EQ(
+        outcomes(R"({"action": "pin", "models": ["a", "nobody"]})"),
+        "a: is pinned until the server ends (warm); NOT nobody: there is no model \"nobody\"; this server has: a, "
+        "b, bad.fail_load, c, full.no_artifacts (cold)");
     EXPECT_TRUE(model("a").at("pinned").as_bool());
     EXPECT_EQ(outcomes(R"({"action": "evict", "models": ["a", "b", "c"]})"),
               "NOT a: 'a' is pinned; unpin it first (warm); b: was evicted (cold); c: was not warm (cold)");
@@ -176,8 +178,10 @@ TEST_F(CacheManageTest, ABusyModelIsNotCut) {
 
 TEST_F(CacheManageTest, ArtifactsAreTheEnginesBusiness) {
     EXPECT_EQ(outcomes(R"({"action": "save"})"), "") << "nothing is warm";
-    EXPECT_EQ(outcomes(R"({"action": "load", "models": ["a"]})"), "a: restored 2 (2 KiB) (warm)") << "it is warmed first";
-    EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["full.no_artifacts"]})"), "full.no_artifacts: is warm (warm)");
+    EXPECT_EQ(outcomes(R"({"action": "load", "models": ["a"]})"), "a: restored 2 (2 KiB) (warm)")
+        << "it is warmed first";
+    EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["full.no_artifacts"]})"),
+              "full.no_artifacts: is warm (warm)");
     EXPECT_EQ(outcomes(R"({"action": "save"})"),
               "a: saved 3 (4 KiB) (warm); NOT full.no_artifacts: the disk is full (warm)");
     EXPECT_EQ(outcomes(R"({"action": "prune", "models": ["a", "b"]})"),

@@ -51,7 +51,8 @@ void append_states(std::string& out, std::span<const ModelStatus> models) {
     for (const ModelStatus& model : models) {
         append(out, R"({}{{"name": {}, "state": "{}")", &model == models.data() ? "" : ", ", quoted(model.name),
                models::to_string(model.state));
-        if (model.state == ModelState::kLoading || model.state == ModelState::kWarming) append(out, R"(, "load_progress": {:.2f})", model.load_progress);
+        if (model.state == ModelState::kLoading || model.state == ModelState::kWarming)
+            append(out, R"(, "load_progress": {:.2f})", model.load_progress);
         if (!model.last_error.empty()) append(out, R"(, "last_error": {})", quoted(model.last_error));
         out += '}';
     }
@@ -109,8 +110,7 @@ std::string performance_metrics(std::span<const ModelStatus> models, const Laten
     const models::CacheSummary cache = models::summarize(models);
     const bool on_gpu = any_on_gpu(models);
     std::string out;
-    append(out,
-           R"({{"cache_status": {{{}}}, "performance_stats": {{)", cache_figures(cache));
+    append(out, R"({{"cache_status": {{{}}}, "performance_stats": {{)", cache_figures(cache));
     bool first = true;
     for (const ModelStatus& model : models) {
         // A model that nobody asked for and that is not warm has no performance to tell of.

@@ -55,20 +55,22 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
     LatencyBook latencies;
     latencies.record("qwen2.5:3b", std::chrono::milliseconds(2000));
     latencies.record("qwen2.5:3b", std::chrono::milliseconds(2900));
-    EXPECT_EQ(performance_metrics(std::vector{cold, warm}, latencies),
-              R"({"cache_status": {"total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
-              R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 36.4}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
-              R"("avg_latency": 2.450, "cache_hits": 7, "cache_misses": 1, "batch_efficiency": 5.20, )"
-              R"("requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
-              R"("generation_tokens": 52, "cached_tokens": 4}}, "system_info": {"gpu_available": false, )"
-              R"("device_preference": "cpu", "active_batch_processors": 1, "pending_batch_requests": 3}})");
+    EXPECT_EQ(
+        performance_metrics(std::vector{cold, warm}, latencies),
+        R"({"cache_status": {"total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
+        R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 36.4}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
+        R"("avg_latency": 2.450, "cache_hits": 7, "cache_misses": 1, "batch_efficiency": 5.20, )"
+        R"("requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
+        R"("generation_tokens": 52, "cached_tokens": 4}}, "system_info": {"gpu_available": false, )"
+        R"("device_preference": "cpu", "active_batch_processors": 1, "pending_batch_requests": 3}})");
 }
 
 TEST(PerformanceMetrics, AreZeroWithoutModels) {
-    EXPECT_EQ(performance_metrics({}, {}),
-              R"({"cache_status": {"total_models": 0, "warmed_models": 0, "cache_hit_rate": 0.0, )"
-              R"("total_cache_size_mb": 0.0, "prefix_hit_rate": 0.0}, "performance_stats": {}, "system_info": {"gpu_available": false, )"
-              R"("device_preference": "cpu", "active_batch_processors": 0, "pending_batch_requests": 0}})");
+    EXPECT_EQ(
+        performance_metrics({}, {}),
+        R"({"cache_status": {"total_models": 0, "warmed_models": 0, "cache_hit_rate": 0.0, )"
+        R"("total_cache_size_mb": 0.0, "prefix_hit_rate": 0.0}, "performance_stats": {}, "system_info": {"gpu_available": false, )"
+        R"("device_preference": "cpu", "active_batch_processors": 0, "pending_batch_requests": 0}})");
 }
 
 }  // namespace

@@ -133,9 +133,8 @@ TEST_F(EngineClientTest, LoadsAndPassesOptionsAndProgress) {
 TEST_F(EngineClientTest, TellsOfTheWarmUp) {
     run([]() -> asio::awaitable<void> {
         std::vector<std::pair<float, bool>> seen;
-        const auto client = co_await EngineClient::start(options("slow_warm_up"), [&](LoadProgress now) {
-            seen.emplace_back(now.fraction, now.warming);
-        });
+        const auto client = co_await EngineClient::start(
+            options("slow_warm_up"), [&](LoadProgress now) { seen.emplace_back(now.fraction, now.warming); });
         EXPECT_TRUE(client);
         EXPECT_EQ(seen, (std::vector<std::pair<float, bool>>{{0.5F, false}, {1.0F, true}}));
     }());
@@ -170,7 +169,9 @@ TEST_F(EngineClientTest, CancellingALoadEndsTheProcess) {
     asio::cancellation_signal cancel;
     bool aborted = false;
     asio::co_spawn(
-        io, EngineClient::start(options("hang_load"), [&](LoadProgress) { cancel.emit(asio::cancellation_type::terminal); }),
+        io,
+        EngineClient::start(options("hang_load"),
+                            [&](LoadProgress) { cancel.emit(asio::cancellation_type::terminal); }),
         asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr e, auto) { aborted = e != nullptr; }));
     io.run();
     EXPECT_TRUE(aborted);

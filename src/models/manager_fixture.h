@@ -80,9 +80,9 @@ class ManagerFixture : public testing::Test {
     void SetUp() override {
         std::string pattern = (fs::temp_directory_path() / "sutazai-models-XXXXXX").string();
         folder_ = ::mkdtemp(pattern.data());
-        for (const char* name : {"a", "b", "c", "slow.slow_load", "bad.fail_load", "twice.fail_load_2",
-                                 "hang.hang_load", "deaf.ignore_drain", "dies.die_in_load", "hog.hog_64",
-                                 "warming.slow_warm_up"}) {
+        for (const char* name :
+             {"a", "b", "c", "slow.slow_load", "bad.fail_load", "twice.fail_load_2", "hang.hang_load",
+              "deaf.ignore_drain", "dies.die_in_load", "hog.hog_64", "warming.slow_warm_up"}) {
             std::ofstream(folder_ / (std::string(name) + ".gguf"), std::ios::binary) << small_gguf();
         }
         std::ofstream(folder_ / "text.gguf") << "this is no model";

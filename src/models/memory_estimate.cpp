@@ -36,7 +36,7 @@ MemoryEstimate estimate_memory(const catalog::GgufSummary& model, const EngineSh
         std::min<std::uint64_t>(std::max(shape.batch_size, shape.batch_size_max), kMostSequences);
 
     MemoryEstimate out;
-    out.weights = product(1, model.tensor_bytes);
+    out.weights = sum(model.tensor_bytes, model.tied_bytes);
     out.kv = product(product(cells, model.kv_heads_in_all), product(2, sum(model.key_length, model.value_length)));
     const std::uint64_t row = sum(product(3, model.feed_forward_length), product(8, model.embedding_length));
     out.compute = sum(sum(product(4 * micro_batch, row), product(4 * micro_batch, cells)),

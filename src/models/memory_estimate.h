@@ -24,7 +24,8 @@ struct MemoryEstimate {
     [[nodiscard]] std::uint64_t total() const { return weights + kv + compute + process; }
 };
 
-/// In bytes, of host memory. weights: all tensors. kv: cells x KV heads of all layers x (key + value length) x 2 bytes
+/// In bytes, of host memory. weights: all tensors; an embedding table that is the output layer as well counts twice,
+/// because each use has a layout of its own. kv: cells x KV heads of all layers x (key + value length) x 2 bytes
 /// (f16). compute: what a micro-batch of u = min(batch_tokens, 512) tokens leaves between two layers, 4u x (3 widest
 /// feed-forward + 8 width) bytes, its mask over all cells, 4u x cells, and a row of logits for each sequence that may
 /// end a step, 4 x vocabulary x sequences, twice (in the graph and handed out). process: kProcessBytes, and
@@ -32,6 +33,7 @@ struct MemoryEstimate {
 [[nodiscard]] MemoryEstimate estimate_memory(const catalog::GgufSummary& model, const EngineShape& shape);
 
 inline constexpr std::uint64_t kProcessBytes = 24ULL << 20;  ///< the binary's pages, threads, buffers
-inline constexpr std::uint64_t kBytesPerToken = 400;         ///< text, score and two indexes of a vocabulary's entry
+inline constexpr std::uint64_t kBytesPerToken =
+    640;  ///< text, score, indexes and merges of a vocabulary's entry, measured
 
 }  // namespace sutazai::models

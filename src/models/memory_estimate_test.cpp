@@ -20,12 +20,13 @@ catalog::GgufSummary half_a_billion() {
     model.key_length = 64;
     model.value_length = 64;
     model.vocabulary = 151'936;
+    model.tied_bytes = 76'000'000;
     return model;
 }
 
 TEST(MemoryEstimate, FollowsTheFormula) {
     const MemoryEstimate estimate = estimate_memory(half_a_billion(), {.batch_size = 8, .batch_size_max = 32});
-    EXPECT_EQ(estimate.weights, 350'000'000U);
+    EXPECT_EQ(estimate.weights, 426'000'000U);
     EXPECT_EQ(estimate.kv, 16384ULL * 48 * 128 * 2) << "8 sequences of 2048 tokens";
     EXPECT_EQ(estimate.compute, 4ULL * 512 * (3 * 4864 + 8 * 896 + 16384) + 8ULL * 32 * 151'936);
     EXPECT_EQ(estimate.process, kProcessBytes + 151'936 * kBytesPerToken);

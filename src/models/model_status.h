@@ -42,9 +42,9 @@ struct ModelStatus {
     ipc::ModelInfo info;           ///< meaningful when warm
     ipc::EngineStats stats;        ///< counters since the server started, over all of the model's engines
 
-    MemoryEstimate estimate;           ///< from the file; all 0 before it was first looked at
-    std::uint64_t expected_bytes = 0;  ///< the same, corrected by what was measured before
-    std::uint64_t measured_bytes = 0;  ///< of the running engine; 0 when there is none
+    MemoryEstimate estimate;                 ///< from the file; all 0 before it was first looked at
+    std::uint64_t expected_bytes = 0;        ///< the same, corrected by what was measured before
+    std::uint64_t measured_bytes = 0;        ///< of the running engine; 0 when there is none
     std::chrono::milliseconds load_time{0};  ///< of the last load; 0 when there was none
     bool pinned = false;
     std::optional<std::chrono::system_clock::time_point> last_used;

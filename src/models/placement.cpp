@@ -150,8 +150,8 @@ class Planner {
             if (models_[i].n_admitted >= rules_.collation_requests) return std::nullopt;
             since = std::max(since, models_[i].loaded_at);
         }
-        const Time until = since + std::clamp<Clock::duration>(2 * model.load_time, rules_.least_collation,
-                                                               rules_.most_collation);
+        const Time until =
+            since + std::clamp<Clock::duration>(2 * model.load_time, rules_.least_collation, rules_.most_collation);
         return now_ < until ? std::optional(until) : std::nullopt;
     }
 

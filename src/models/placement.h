@@ -24,17 +24,17 @@ enum class Phase : std::uint8_t {
 /// One model. Of several with equal numbers the first one in the list goes first.
 struct Model {
     Phase phase = Phase::kCold;
-    std::size_t n_waiting = 0;   ///< requests and warm-ups that wait for it to be loaded; none wait for a warm one
-    Time waiting_since;          ///< the first of those
-    bool may_displace = true;    ///< false: all who wait are content with room that is free
-    std::size_t n_leases = 0;    ///< requests that use it
-    std::size_t n_admitted = 0;  ///< leases given since the first who waits for a place began to, or since its load
-    bool pinned = false;         ///< never evicted to make room or for being idle
-    bool dismissed = false;      ///< leaving because somebody ordered it, not to make room
-    double score = 0;            ///< the lowest one makes room first
-    std::uint64_t bytes = 0;     ///< what it takes, or would take
-    Time loaded_at;              ///< of a warm one
-    Time idle_since;             ///< of a warm one without leases
+    std::size_t n_waiting = 0;      ///< requests and warm-ups that wait for it to be loaded; none wait for a warm one
+    Time waiting_since;             ///< the first of those
+    bool may_displace = true;       ///< false: all who wait are content with room that is free
+    std::size_t n_leases = 0;       ///< requests that use it
+    std::size_t n_admitted = 0;     ///< leases given since the first who waits for a place began to, or since its load
+    bool pinned = false;            ///< never evicted to make room or for being idle
+    bool dismissed = false;         ///< leaving because somebody ordered it, not to make room
+    double score = 0;               ///< the lowest one makes room first
+    std::uint64_t bytes = 0;        ///< what it takes, or would take
+    Time loaded_at;                 ///< of a warm one
+    Time idle_since;                ///< of a warm one without leases
     std::optional<Time> unload_at;  ///< of a warm one without leases: its keep-alive
     bool displaced = false;         ///< cold only because it made room: it may come back by itself
     Clock::duration load_time{0};   ///< what a load takes, as far as known
@@ -76,7 +76,7 @@ struct Action {
 };
 
 struct Plan {
-    std::vector<Action> actions;      ///< all can be carried out now, in this order
+    std::vector<Action> actions;     ///< all can be carried out now, in this order
     std::optional<Time> look_again;  ///< nothing happens before that unless something changes
 };
 

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -37,9 +37,7 @@ struct Outcome {
     std::vector<Milliseconds> waits;  ///< of each request, until it has its lease; in the order of arrival
     Milliseconds ended{0};
 
-    [[nodiscard]] double warm_share() const {
-        return static_cast<double>(found_warm) / static_cast<double>(requests);
-    }
+    [[nodiscard]] double warm_share() const { return static_cast<double>(found_warm) / static_cast<double>(requests); }
     [[nodiscard]] Milliseconds wait(double share) const {
         std::vector<Milliseconds> sorted = waits;
         std::ranges::sort(sorted);
@@ -69,7 +67,8 @@ class Simulation {
     Outcome run(const std::vector<Arrival>& arrivals) {
         outcome_.requests = arrivals.size();
         outcome_.waits.resize(arrivals.size(), Milliseconds(-1));
-        for (std::size_t i = 0; i < arrivals.size(); ++i) at(arrivals[i].at, [this, &arrivals, i] { arrive(arrivals[i], i); });
+        for (std::size_t i = 0; i < arrivals.size(); ++i)
+            at(arrivals[i].at, [this, &arrivals, i] { arrive(arrivals[i], i); });
         while (!events_.empty()) {
             Event event = events_.top();
             events_.pop();
@@ -101,9 +100,7 @@ class Simulation {
         Milliseconds at;
         std::uint64_t number;
         std::function<void()> what;
-        bool operator<(const Event& other) const {
-            return at != other.at ? at > other.at : number > other.number;
-        }
+        bool operator<(const Event& other) const { return at != other.at ? at > other.at : number > other.number; }
     };
 
     static Time to_time(Milliseconds at) {

@@ -59,9 +59,9 @@ TEST(PlacementSim, ZipfArrivalsFindTheirModelsWarm) {
             const Shares ours = shares(exponent, Policy::kPopularity, Milliseconds(gap_ms));
             const Shares lru = shares(exponent, Policy::kLeastRecentlyUsed, Milliseconds(gap_ms));
             std::cout << "Zipf " << exponent << ", a request every " << gap_ms << " ms: warm " << ours.warm << " (LRU "
-                      << lru.warm << "), of Belady " << ours.of_belady << " (LRU " << lru.of_belady
-                      << "), p95 wait ms " << ours.wait_p95_ms << " (LRU " << lru.wait_p95_ms << "), loads "
-                      << ours.loads << " (LRU " << lru.loads << ")\n";
+                      << lru.warm << "), of Belady " << ours.of_belady << " (LRU " << lru.of_belady << "), p95 wait ms "
+                      << ours.wait_p95_ms << " (LRU " << lru.wait_p95_ms << "), loads " << ours.loads << " (LRU "
+                      << lru.loads << ")\n";
             EXPECT_GT(ours.warm, lru.warm);
             EXPECT_LE(ours.wait_p95_ms, 1.2 * lru.wait_p95_ms);
             // Where swaps take as long as the requests between them, many a request arrives during one.
@@ -129,8 +129,8 @@ TEST(PlacementSim, RandomLoadsKeepTheInvariantsAndServeEverybody) {
         }
         const placement::Rules limits = rules(1 + random() % 4, 100 + random() % 200);
         const double exponent = static_cast<double>(random() % 20) / 10;
-        const auto arrivals = zipf(seed, exponent, n_models, 400, Milliseconds(1 + random() % 400),
-                                   Milliseconds(1 + random() % 1000));
+        const auto arrivals =
+            zipf(seed, exponent, n_models, 400, Milliseconds(1 + random() % 400), Milliseconds(1 + random() % 1000));
         Milliseconds longest_service{0};
         Milliseconds longest_turn{0};
         for (const auto& arrival : arrivals) longest_service = std::max(longest_service, arrival.service);

@@ -86,7 +86,8 @@ UsageByName parse_usage(std::string_view text) {
 
 UsageByName read_usage(const std::string& path) {
     std::error_code error;
-    if (!std::filesystem::is_regular_file(path, error) || std::filesystem::file_size(path, error) > kMostBytes) return {};
+    if (!std::filesystem::is_regular_file(path, error) || std::filesystem::file_size(path, error) > kMostBytes)
+        return {};
     std::ifstream in(path, std::ios::binary);
     return parse_usage(std::string{std::istreambuf_iterator<char>(in), {}});
 }

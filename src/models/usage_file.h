@@ -10,11 +10,11 @@ namespace sutazai::models {
 
 /// What is worth knowing about a model after a restart.
 struct Usage {
-    bool warm = false;               ///< it was, when this was written
-    double score = 0;                ///< Popularity
-    std::int64_t last_used_s = 0;    ///< Unix time; 0: never
-    std::int64_t load_ms = 0;        ///< what its last load took; 0: unknown
-    std::uint64_t file_bytes = 0;    ///< of the model file that this is about
+    bool warm = false;                              ///< it was, when this was written
+    double score = 0;                               ///< Popularity
+    std::int64_t last_used_s = 0;                   ///< Unix time; 0: never
+    std::int64_t load_ms = 0;                       ///< what its last load took; 0: unknown
+    std::uint64_t file_bytes = 0;                   ///< of the model file that this is about
     std::optional<std::int64_t> memory_correction;  ///< bytes that it took beyond the estimate
 
     bool operator==(const Usage&) const = default;

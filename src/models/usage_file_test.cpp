@@ -54,7 +54,8 @@ TEST(UsageFile, IsReplacedAsAWhole) {
     EXPECT_EQ(read_usage(path), some());
     EXPECT_TRUE(write_usage(path, {}));
     EXPECT_EQ(read_usage(path), UsageByName{});
-    EXPECT_EQ(std::distance(fs::directory_iterator(folder / "new"), fs::directory_iterator{}), 1) << "nothing is left over";
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder / "new"), fs::directory_iterator{}), 1)
+        << "nothing is left over";
     fs::create_directory(folder / "in the way");
     EXPECT_FALSE(write_usage((folder / "in the way").string(), some()));
     EXPECT_EQ(read_usage((folder / "in the way").string()), UsageByName{});

@@ -26,6 +26,9 @@ constexpr int kBusyRetryAfterS = 5;
 /// A model that has never been loaded is taken for one of this load time.
 constexpr milliseconds kUnknownLoadTime{500};
 
+/// Between two notes of what is used, besides those at each load and eviction.
+constexpr std::chrono::seconds kBetweenNotes{10};
+
 Error shutting_down() {
     return {ErrorCode::kUnavailable, "the server is shutting down"};
 }
@@ -65,6 +68,9 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
     options_.token_gap_ms = settings.token_gap_ms;
     options_.share_prefixes = settings.prefix_sharing;
     options_.prefix_cache_bytes = settings.prefix_cache_bytes;
+    if (settings.advanced_caching_enabled) options_.artifact_folder = settings.cache_artifacts_dir;
+    options_.artifact_bytes = settings.cache_artifact_bytes;
+    options_.artifact_retention_days = settings.cache_artifact_retention_days;
     options_.load_timeout = tuning_.load_timeout.value_or(std::chrono::seconds(settings.load_timeout_s));
     if (!usage_path_.empty()) usage_ = read_usage(usage_path_);
 }
@@ -140,12 +146,17 @@ std::optional<Error> WarmSet::reason_to_refuse(Model& model) {
     }
     const auto file = catalog_.find(model.name);
     if (!file) return file.error();
-    const auto summary = catalog::read_gguf_summary(file->path);
-    if (!summary) return on_load_failed(model, summary.error());
-    if (file->bytes != model.file_bytes) model.correction.reset();  // another file
-    model.path = file->path;
-    model.file_bytes = file->bytes;
-    model.estimate = estimate_memory(*summary, shape_);
+    // A file that was good need not be read again as long as it is the same: a large vocabulary takes milliseconds.
+    if (file->path != model.path || file->bytes != model.file_bytes || file->modified_unix_s != model.modified_s) {
+        model.path.clear();
+        const auto summary = catalog::read_gguf_summary(file->path);
+        if (!summary) return on_load_failed(model, summary.error());
+        if (file->bytes != model.file_bytes) model.correction.reset();  // another file
+        model.path = file->path;
+        model.file_bytes = file->bytes;
+        model.modified_s = file->modified_unix_s;
+        model.estimate = estimate_memory(*summary, shape_);
+    }
     if (auto error = reason_not_to_fit(model)) {
         model.last_error = error;
         return error;
@@ -157,14 +168,13 @@ std::optional<Error> WarmSet::reason_to_refuse(Model& model) {
 std::optional<Error> WarmSet::reason_not_to_fit(const Model& model) const {
     const std::uint64_t needed = expected_bytes(model);
     if (needed > rules_.room.bytes) {
-        return Error{ErrorCode::kLoadFailed,
-                     fmt::format("'{}' could not be loaded: it needs {} (weights {}, KV {}, compute {}, process {}{}), "
-                                 "and MODEL_CACHE_BYTES allows {}",
-                                 model.name, byte_text(needed), byte_text(model.estimate.weights),
-                                 byte_text(model.estimate.kv), byte_text(model.estimate.compute),
-                                 byte_text(model.estimate.process),
-                                 model.correction ? "; corrected by what was measured" : "",
-                                 byte_text(rules_.room.bytes))};
+        return Error{
+            ErrorCode::kLoadFailed,
+            fmt::format("'{}' could not be loaded: it needs {} (weights {}, KV {}, compute {}, process {}{}), "
+                        "and MODEL_CACHE_BYTES allows {}",
+                        model.name, byte_text(needed), byte_text(model.estimate.weights), byte_text(model.estimate.kv),
+                        byte_text(model.estimate.compute), byte_text(model.estimate.process),
+                        model.correction ? "; corrected by what was measured" : "", byte_text(rules_.room.bytes))};
     }
     placement::Room pinned;
     for (const auto& [name, other] : models_) {
@@ -176,11 +186,12 @@ std::optional<Error> WarmSet::reason_not_to_fit(const Model& model) const {
     if (pinned.places < rules_.room.places && needed <= rules_.room.bytes - std::min(pinned.bytes, rules_.room.bytes)) {
         return std::nullopt;
     }
-    return Error{ErrorCode::kUnavailable,
-                 fmt::format("'{}' needs a place and {}, and the pinned models leave {} of {} places and {} of {}",
-                             model.name, byte_text(needed), rules_.room.places - std::min(pinned.places, rules_.room.places),
-                             rules_.room.places, byte_text(rules_.room.bytes - std::min(pinned.bytes, rules_.room.bytes)),
-                             byte_text(rules_.room.bytes))};
+    return Error{
+        ErrorCode::kUnavailable,
+        fmt::format("'{}' needs a place and {}, and the pinned models leave {} of {} places and {} of {}", model.name,
+                    byte_text(needed), rules_.room.places - std::min(pinned.places, rules_.room.places),
+                    rules_.room.places, byte_text(rules_.room.bytes - std::min(pinned.bytes, rules_.room.bytes)),
+                    byte_text(rules_.room.bytes))};
 }
 
 std::uint64_t WarmSet::expected_bytes(const Model& model) const {
@@ -202,7 +213,8 @@ asio::awaitable<Result<Lease>> WarmSet::wait_for(Model& model, Asking asking) {
     };
     if (n_waiting(model) == 0) {
         model.waiting_since = Clock::now();
-        const bool first = std::ranges::all_of(models_, [](const auto& entry) { return n_waiting(*entry.second) == 0; });
+        const bool first =
+            std::ranges::all_of(models_, [](const auto& entry) { return n_waiting(*entry.second) == 0; });
         if (first) {
             for (const auto& [name, other] : models_) other->n_admitted = 0;
         }
@@ -320,6 +332,8 @@ void WarmSet::carry_out(placement::Action::Kind kind, Model& model) {
             break;
         case Kind::kUnload:
             spdlog::info("model {}: is unloaded", model.name);
+            // Memory that was given back on purpose is not filled again by itself.
+            for (const auto& [name, other] : models_) other->displaced_until.reset();
             end_engine(model, now, now + tuning_.eviction_deadline);
             break;
         case Kind::kLeave: model.slot->leaving = true; break;
@@ -380,6 +394,7 @@ void WarmSet::on_idle(const std::shared_ptr<Slot>& slot) {
     if (slot->keep_alive.count() >= 0) slot->unload_at = now + slot->keep_alive;
     const auto found = models_.find(slot->model);
     if (found != models_.end() && found->second->slot == slot) measure(*found->second, *slot);
+    if (now > remembered_at_ + kBetweenNotes && !draining_) remember();
     arrange();
 }
 

@@ -31,9 +31,9 @@ struct Lease::Slot {
     std::weak_ptr<WarmSet> owner;
     std::size_t n_leases = 0;
     std::size_t n_reserving = 0;  // of those
-    bool leaving = false;          // no new leases; it is evicted when the last one ends
-    bool dismissed = false;        // leaving because somebody ordered it
-    KeepAlive keep_alive{0};       // as the last request has it
+    bool leaving = false;         // no new leases; it is evicted when the last one ends
+    bool dismissed = false;       // leaving because somebody ordered it
+    KeepAlive keep_alive{0};      // as the last request has it
     Time loaded_at;
     Time idle_since;
     std::optional<Time> unload_at;  // once idle
@@ -90,8 +90,9 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     struct Model {
         explicit Model(std::string its_name, Backoff its_backoff) : name(std::move(its_name)), backoff(its_backoff) {}
         std::string name;
-        std::string path;  // as of the last check
+        std::string path;  // as of the last check; empty before the first one, and when that went wrong
         std::uint64_t file_bytes = 0;
+        std::int64_t modified_s = 0;
         std::shared_ptr<Slot> slot;  // when warm
         bool loading = false;
         ipc::LoadProgress progress;
@@ -161,6 +162,7 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     std::vector<std::string> configured_;  // models of MODELS
     std::string usage_path_;               // empty: nothing is remembered
     UsageByName usage_;                    // as of the last start
+    Clock::time_point remembered_at_{};
 
     boost::asio::any_io_executor executor_;  // of the first acquire()
     std::optional<boost::asio::steady_timer> timer_;

@@ -50,20 +50,20 @@ void WarmSet::start_engine(Model& model) {
                     [weak = weak_from_this(), &model](ipc::LoadProgress progress) {
                         if (const auto self = weak.lock()) model.progress = progress;
                     }),
-        asio::bind_cancellation_slot(model.cancel_load.slot(),
-                                     [self = shared_from_this(), &model](const std::exception_ptr& thrown,
-                                                                         Result<std::unique_ptr<EngineClient>> engine) {
-                                         model.loading = false;
-                                         if (thrown || self->draining_ || self->closed_) {
-                                             refuse_all(model, {ErrorCode::kUnavailable, "the server is shutting down"});
-                                         } else if (engine) {
-                                             self->on_loaded(model, std::move(*engine));
-                                             return;
-                                         } else {
-                                             refuse_all(model, self->on_load_failed(model, std::move(engine.error())));
-                                         }
-                                         self->free_place();
-                                     }));
+        asio::bind_cancellation_slot(model.cancel_load.slot(), [self = shared_from_this(), &model](
+                                                                   const std::exception_ptr& thrown,
+                                                                   Result<std::unique_ptr<EngineClient>> engine) {
+            model.loading = false;
+            if (thrown || self->draining_ || self->closed_) {
+                refuse_all(model, {ErrorCode::kUnavailable, "the server is shutting down"});
+            } else if (engine) {
+                self->on_loaded(model, std::move(*engine));
+                return;
+            } else {
+                refuse_all(model, self->on_load_failed(model, std::move(engine.error())));
+            }
+            self->free_place();
+        }));
 }
 
 void WarmSet::on_loaded(Model& model, std::unique_ptr<EngineClient> engine) {

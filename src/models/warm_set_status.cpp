@@ -122,6 +122,7 @@ void WarmSet::recall(Model& model) const {
 
 void WarmSet::remember() {
     if (usage_path_.empty()) return;
+    remembered_at_ = Clock::now();
     UsageByName now = usage_;
     for (auto& [name, usage] : now) usage.warm = false;
     for (const auto& [name, model] : models_) {
