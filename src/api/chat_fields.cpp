@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "api/response_format.h"
+
 namespace sutazai::api {
 
 namespace json = boost::json;
@@ -61,6 +63,31 @@ ChatMessage read_message(FieldReader& message) {
     return out;
 }
 
+void read_stop(FieldReader& fields, std::vector<std::string>& stops) {
+    const json::value* value = fields.find("stop");
+    if (value == nullptr) return;
+    stops.clear();
+    const auto add = [&](const json::value& entry, std::string_view name) {
+        if (!entry.is_string()) return fields.refuse(name, fmt::format("must be a string (got {})", kind_of(entry)));
+        const std::size_t size = entry.get_string().size();
+        if (size == 0 || size > kMaxStopBytes) {
+            return fields.refuse(name, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
+        }
+        stops.emplace_back(std::string_view(entry.get_string()));
+    };
+    if (!value->is_array()) {
+        if (value->is_string()) return add(*value, "stop");
+        return fields.refuse("stop", fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
+    }
+    const json::array& list = value->get_array();
+    if (list.size() > kMaxStops) {
+        return fields.refuse("stop", fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
+    }
+    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
+}
+
+}  // namespace
+
 std::vector<ChatMessage> read_messages(FieldReader& fields) {
     std::vector<ChatMessage> messages;
     const json::value* value = fields.find("messages");
@@ -91,28 +118,6 @@ std::vector<ChatMessage> read_messages(FieldReader& fields) {
     return messages;
 }
 
-void read_stop(FieldReader& fields, std::vector<std::string>& stops) {
-    const json::value* value = fields.find("stop");
-    if (value == nullptr) return;
-    const auto add = [&](const json::value& entry, std::string_view name) {
-        if (!entry.is_string()) return fields.refuse(name, fmt::format("must be a string (got {})", kind_of(entry)));
-        const std::size_t size = entry.get_string().size();
-        if (size == 0 || size > kMaxStopBytes) {
-            return fields.refuse(name, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
-        }
-        stops.emplace_back(std::string_view(entry.get_string()));
-    };
-    if (!value->is_array()) {
-        if (value->is_string()) return add(*value, "stop");
-        return fields.refuse("stop", fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
-    }
-    const json::array& list = value->get_array();
-    if (list.size() > kMaxStops) {
-        return fields.refuse("stop", fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
-    }
-    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
-}
-
 void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out) {
     const json::value* value = fields.find("keep_alive");
     if (value == nullptr) return;
@@ -126,9 +131,7 @@ void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out) {
     out = read->count() < 0 ? kKeepForEver : *read;
 }
 
-}  // namespace
-
-void read_generation_fields(FieldReader& fields, ChatRequest& out) {
+void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max_tokens) {
     GenerationRequest& generation = out.generation;
     SamplingParams& sampling = generation.sampling;
     fields.string("model", out.model);
@@ -142,8 +145,9 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out) {
     std::int64_t seed = -1;
     fields.integer("seed", std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), seed);
     if (seed != -1) sampling.seed = static_cast<std::uint32_t>(seed);
-    fields.integer("max_tokens", 1, kMaxInt, generation.max_tokens);
+    fields.integer("max_tokens", least_max_tokens, kMaxInt, generation.max_tokens);
     read_stop(fields, generation.stop);
+    read_response_format(fields, generation);
     fields.boolean("ignore_eos", generation.ignore_eos);
     fields.integer("priority", -1000, 1000, generation.priority);
     read_keep_alive(fields, out.keep_alive);

@@ -6,6 +6,7 @@
 
 #include "api/error_names.h"
 #include "api/json_text.h"
+#include "api/logprobs_json.h"
 
 namespace sutazai::api::openai {
 
@@ -18,46 +19,13 @@ bool is_empty(const json::value& value) {
            (value.is_bool() && !value.get_bool()) || (value.is_number() && value.to_number<double>() == 0);
 }
 
-void refuse_unsupported(FieldReader& fields) {
-    std::int64_t n = 1;
-    fields.integer("n", 1, 128, n);
-    if (n != 1) fields.refuse("n", fmt::format("other than 1 is not supported (got {})", n));
-    constexpr std::array kNotYet{"tools", "functions", "logprobs", "top_logprobs", "logit_bias", "audio"};
-    for (const char* name : kNotYet) {
-        const json::value* value = fields.find(name);
-        if (value != nullptr && !is_empty(*value)) fields.refuse(name, "is not supported");
-    }
-    if (const json::value* format = fields.find("response_format")) {
-        if (!format->is_object()) {
-            return fields.refuse("response_format", fmt::format("must be an object (got {})", kind_of(*format)));
-        }
-        FieldReader inner(format->get_object(), fields.error(), "response_format.");
-        std::string type = "text";
-        inner.string("type", type);
-        if (type != "text") inner.refuse("type", "other than \"text\" is not supported");
-    }
-}
-
-void read_stream_options(FieldReader& fields, bool& include_usage) {
-    const json::value* options = fields.find("stream_options");
-    if (options == nullptr) return;
-    if (!options->is_object()) {
-        return fields.refuse("stream_options", fmt::format("must be an object (got {})", kind_of(*options)));
-    }
-    FieldReader inner(options->get_object(), fields.error(), "stream_options.");
-    inner.boolean("include_usage", include_usage);
-}
-
-void append_identity(std::string& out, const Identity& identity, std::string_view object) {
-    out += R"({"id":)";
-    append_quoted(out, identity.id);
-    out += R"(,"object":")";
-    out += object;
-    out += R"(","created":)";
-    out += fmt::to_string(identity.created_unix_s);
-    out += R"(,"model":)";
-    append_quoted(out, identity.model);
-    out += R"(,"choices":[)";
+void read_logprobs(FieldReader& fields, int& top_logprobs) {
+    bool wanted = false;
+    fields.boolean("logprobs", wanted);
+    int top = 0;
+    fields.integer("top_logprobs", 0, kMaxTopLogprobs, top);
+    if (top > 0 && !wanted) fields.refuse("top_logprobs", "needs \"logprobs\": true");
+    if (wanted) top_logprobs = top;
 }
 
 void append_error(std::string& out, const Error& error) {
@@ -87,6 +55,41 @@ void append_model(std::string& out, const ModelCard& card) {
 
 }  // namespace
 
+void read_stream_options(FieldReader& fields, bool& include_usage) {
+    const json::value* options = fields.find("stream_options");
+    if (options == nullptr) return;
+    if (!options->is_object()) {
+        return fields.refuse("stream_options", fmt::format("must be an object (got {})", kind_of(*options)));
+    }
+    FieldReader inner(options->get_object(), fields.error(), "stream_options.");
+    inner.boolean("include_usage", include_usage);
+}
+
+void refuse_unsupported(FieldReader& fields, std::span<const char* const> names) {
+    for (const char* name : names) {
+        const json::value* value = fields.find(name);
+        if (value != nullptr && !is_empty(*value)) fields.refuse(name, "is not supported");
+    }
+}
+
+void append_head(std::string& out, const Identity& identity, std::string_view object) {
+    out += R"({"id":)";
+    append_quoted(out, identity.id);
+    out += R"(,"object":")";
+    out += object;
+    out += R"(","created":)";
+    out += fmt::to_string(identity.created_unix_s);
+    out += R"(,"model":)";
+    append_quoted(out, identity.model);
+    out += R"(,"choices":[)";
+}
+
+void append_error_event(std::string& out, const Error& error) {
+    out += "data: ";
+    append_error(out, error);
+    out += "\n\n";
+}
+
 Result<OpenAiChatRequest> parse_chat(std::string_view body) {
     const auto object = parse_object(body);
     if (!object) return std::unexpected(object.error());
@@ -96,62 +99,87 @@ Result<OpenAiChatRequest> parse_chat(std::string_view body) {
     read_chat_fields(fields, request);
     fields.integer("max_completion_tokens", 1, std::numeric_limits<int>::max(), request.generation.max_tokens);
     read_stream_options(fields, request.include_usage);
-    refuse_unsupported(fields);
+    fields.integer("n", 1, kMaxChoices, request.n);
+    read_logprobs(fields, request.generation.top_logprobs);
+    constexpr std::array kNotYet{"tools", "functions", "logit_bias", "audio"};
+    refuse_unsupported(fields, kNotYet);
     if (error) return std::unexpected(std::move(*error));
     return request;
 }
 
-ChunkEncoder::ChunkEncoder(const Identity& identity, bool include_usage) : include_usage_(include_usage) {
+ChunkEncoder::ChunkEncoder(const Identity& identity, bool include_usage, bool logprobs)
+    : include_usage_(include_usage), logprobs_(logprobs) {
     head_ = "data: ";
-    append_identity(head_, identity, "chat.completion.chunk");
+    append_head(head_, identity, "chat.completion.chunk");
     // OpenAI's streams that will end with usage have "usage": null in every chunk before.
     tail_ = include_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
 }
 
-void ChunkEncoder::start(std::string& out) const {
+void ChunkEncoder::start(std::string& out, std::size_t index) const {
     out += head_;
-    out += R"({"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null})";
+    out += R"({"index":)";
+    append_number(out, index);
+    out += R"(,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null})";
     out += tail_;
 }
 
-void ChunkEncoder::content(std::string& out, std::string_view text) const {
+void ChunkEncoder::content(std::string& out, std::size_t index, std::string_view text,
+                           std::span<const TokenScore> scores) const {
     out += head_;
-    out += R"({"index":0,"delta":{"content":")";
+    out += R"({"index":)";
+    append_number(out, index);
+    out += R"(,"delta":{"content":")";
     append_escaped(out, text);
-    out += R"("},"logprobs":null,"finish_reason":null})";
+    out += R"("},"logprobs":)";
+    if (logprobs_) {
+        append_chat_logprobs(out, scores);
+    } else {
+        out += "null";
+    }
+    out += R"(,"finish_reason":null})";
     out += tail_;
 }
 
-void ChunkEncoder::finish(std::string& out, const Finished& finished) const {
+void ChunkEncoder::finish(std::string& out, std::size_t index, FinishReason reason) const {
     out += head_;
-    out += R"({"index":0,"delta":{},"logprobs":null,"finish_reason":")";
-    out += to_string(finished.reason);
+    out += R"({"index":)";
+    append_number(out, index);
+    out += R"(,"delta":{},"logprobs":null,"finish_reason":")";
+    out += to_string(reason);
     out += "\"}";
     out += tail_;
+}
+
+void ChunkEncoder::end(std::string& out, const Usage& usage) const {
     if (include_usage_) {
         out += head_;
         out += R"(],"usage":)";
-        append_usage(out, finished.usage);
+        append_usage(out, usage);
         out += "}\n\n";
     }
     out += "data: [DONE]\n\n";
 }
 
-void ChunkEncoder::error(std::string& out, const Error& error) {
-    out += "data: ";
-    append_error(out, error);
-    out += "\n\n";
-}
-
-std::string encode_answer(const Identity& identity, std::string_view content, const Finished& finished) {
+std::string encode_answer(const Identity& identity, std::span<const Choice> choices, bool logprobs) {
     std::string out;
-    append_identity(out, identity, "chat.completion");
-    out += R"({"index":0,"message":{"role":"assistant","content":)";
-    append_quoted(out, content);
-    out += R"(,"refusal":null},"logprobs":null,"finish_reason":")";
-    out += to_string(finished.reason);
-    out += R"("}],"usage":)";
-    append_usage(out, finished.usage);
+    append_head(out, identity, "chat.completion");
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+        out += i == 0 ? R"({"index":)" : R"(,{"index":)";
+        append_number(out, i);
+        out += R"(,"message":{"role":"assistant","content":)";
+        append_quoted(out, choices[i].text);
+        out += R"(,"refusal":null},"logprobs":)";
+        if (logprobs) {
+            append_chat_logprobs(out, choices[i].scores);
+        } else {
+            out += "null";
+        }
+        out += R"(,"finish_reason":")";
+        out += to_string(choices[i].finished.reason);
+        out += "\"}";
+    }
+    out += R"(],"usage":)";
+    append_usage(out, total_usage(choices, choices.size()));
     out += '}';
     return out;
 }

@@ -6,47 +6,64 @@
 #include <string_view>
 
 #include "api/chat_fields.h"
+#include "api/choice.h"
 #include "base/error.h"
 #include "base/generation.h"
 
 /// The OpenAI-compatible API, /v1/...: its JSON to requests, its objects and chunks to bytes. Pure.
 namespace sutazai::api::openai {
 
+inline constexpr int kMaxChoices = 128;
+
 struct OpenAiChatRequest : ChatRequest {
     bool include_usage = false;  ///< stream_options.include_usage
+    int n = 1;                   ///< choices
 };
 
-/// The body of POST /v1/chat/completions. max_completion_tokens goes before max_tokens. What is not there yet (n other
-/// than 1, tools, logprobs, logit_bias, response_format other than text, ...) is refused by name rather than ignored,
-/// because ignoring it would give a wrong answer; other fields that are not known are ignored.
+/// The body of POST /v1/chat/completions. max_completion_tokens goes before max_tokens. What is not there yet (tools,
+/// logit_bias, ...) is refused by name rather than ignored, because ignoring it would give a wrong answer; other fields
+/// that are not known are ignored.
 [[nodiscard]] Result<OpenAiChatRequest> parse_chat(std::string_view body);
+
+/// stream_options of every OpenAI route that streams.
+void read_stream_options(FieldReader& fields, bool& include_usage);
+
+/// Refuses those of `names` that the request holds with anything but an empty value.
+void refuse_unsupported(FieldReader& fields, std::span<const char* const> names);
 
 /// What stays the same over one answer.
 struct Identity {
-    std::string id;  ///< "chatcmpl-..."
+    std::string id;  ///< "chatcmpl-...", "cmpl-..."
     std::string model;
     std::int64_t created_unix_s = 0;
 };
 
-/// Writes the Server-Sent Events of one stream, appended to `out`: start, content*, finish. A stream that fails ends
-/// with error(), without [DONE]: [DONE] says that the answer is whole.
+/// {"id","object","created","model","choices":[ : up to the first choice.
+void append_head(std::string& out, const Identity& identity, std::string_view object);
+
+/// {"error": {...}} of a stream: the last event of one that fails.
+void append_error_event(std::string& out, const Error& error);
+
+/// Writes the Server-Sent Events of one stream, appended to `out`: for each choice start, content*, finish; then end. A
+/// stream that fails ends with append_error_event(), without [DONE]: [DONE] says that the answer is whole.
 class ChunkEncoder {
   public:
-    ChunkEncoder(const Identity& identity, bool include_usage);
+    ChunkEncoder(const Identity& identity, bool include_usage, bool logprobs);
 
-    void start(std::string& out) const;  ///< delta with the role
-    void content(std::string& out, std::string_view text) const;
-    void finish(std::string& out, const Finished& finished) const;  ///< finish_reason, usage if asked for, [DONE]
-    static void error(std::string& out, const Error& error);
+    void start(std::string& out, std::size_t index) const;  ///< delta with the role
+    void content(std::string& out, std::size_t index, std::string_view text, std::span<const TokenScore> scores) const;
+    void finish(std::string& out, std::size_t index, FinishReason reason) const;
+    void end(std::string& out, const Usage& usage) const;  ///< usage if asked for, [DONE]
 
   private:
     std::string head_;  // up to and with "choices": [
     std::string tail_;  // after the choices
     bool include_usage_;
+    bool logprobs_;
 };
 
-/// chat.completion, the answer when `stream` is false.
-[[nodiscard]] std::string encode_answer(const Identity& identity, std::string_view content, const Finished& finished);
+/// chat.completion, the answer when `stream` is false. All choices answer one prompt.
+[[nodiscard]] std::string encode_answer(const Identity& identity, std::span<const Choice> choices, bool logprobs);
 
 /// {"error": {"message", "type", "param", "code"}}
 [[nodiscard]] std::string encode_error(const Error& error);

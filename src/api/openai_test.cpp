@@ -21,11 +21,12 @@ std::string refusal(std::string_view field) {
 }
 
 TEST(OpenAi, WritesTheGoldenStream) {
-    const ChunkEncoder encoder(kIdentity, false);
+    const ChunkEncoder encoder(kIdentity, false, false);
     std::string out;
-    encoder.start(out);
-    encoder.content(out, "Hi \"you\"\n");
-    encoder.finish(out, kFinished);
+    encoder.start(out, 0);
+    encoder.content(out, 0, "Hi \"you\"\n", {});
+    encoder.finish(out, 0, kFinished.reason);
+    encoder.end(out, kFinished.usage);
     const std::string head =
         R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1737901852,"model":"m","choices":[)";
     EXPECT_EQ(out,
@@ -37,10 +38,11 @@ TEST(OpenAi, WritesTheGoldenStream) {
 }
 
 TEST(OpenAi, WritesTheGoldenStreamWithUsage) {
-    const ChunkEncoder encoder(kIdentity, true);
+    const ChunkEncoder encoder(kIdentity, true, false);
     std::string out;
-    encoder.content(out, "x");
-    encoder.finish(out, kFinished);
+    encoder.content(out, 0, "x", {});
+    encoder.finish(out, 0, kFinished.reason);
+    encoder.end(out, kFinished.usage);
     const std::string head =
         R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1737901852,"model":"m","choices":[)";
     EXPECT_EQ(out, head + R"({"index":0,"delta":{"content":"x"},"logprobs":null,"finish_reason":null}],"usage":null})" +
@@ -53,7 +55,7 @@ TEST(OpenAi, WritesTheGoldenStreamWithUsage) {
 }
 
 TEST(OpenAi, WritesTheGoldenAnswer) {
-    EXPECT_EQ(encode_answer(kIdentity, "Hi\t", kFinished),
+    EXPECT_EQ(encode_answer(kIdentity, std::array{Choice{"Hi\t", {}, kFinished}}, false),
               R"({"id":"chatcmpl-1","object":"chat.completion","created":1737901852,"model":"m","choices":[{"index":0,)"
               R"("message":{"role":"assistant","content":"Hi\t","refusal":null},"logprobs":null,)"
               R"("finish_reason":"length"}],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
@@ -68,7 +70,7 @@ TEST(OpenAi, WritesTheGoldenErrors) {
         encode_error({ErrorCode::kNotFound, "No model x.", "model"}),
         R"({"error":{"message":"No model x.","type":"not_found_error","param":"model","code":"model_not_found"}})");
     std::string out;
-    ChunkEncoder::error(out, {ErrorCode::kInternal, "No."});
+    append_error_event(out, {ErrorCode::kInternal, "No."});
     EXPECT_EQ(out,
               "data: {\"error\":{\"message\":\"No.\",\"type\":\"server_error\",\"param\":null,"
               "\"code\":\"internal_error\"}}\n\n");
@@ -95,14 +97,49 @@ TEST(OpenAi, ReadsItsOwnFields) {
               "stream_options.include_usage: stream_options.include_usage must be true or false (got a number)");
 }
 
+TEST(OpenAi, WritesTheGoldenChoicesWithLogprobs) {
+    const TokenScore score{{"é", -0.5F}, {{"é", -0.5F}, {"\xc3", -1.25F}}, true};
+    Finished other = kFinished;
+    other.reason = FinishReason::kStop;
+    other.usage = {.prompt_tokens = 10, .completion_tokens = 3, .cached_tokens = 9};
+    EXPECT_EQ(encode_answer(kIdentity, std::array{Choice{"é", {score}, kFinished}, Choice{"", {}, other}}, true),
+              R"({"id":"chatcmpl-1","object":"chat.completion","created":1737901852,"model":"m","choices":[{"index":0,)"
+              R"("message":{"role":"assistant","content":"é","refusal":null},"logprobs":{"content":[{"token":"é",)"
+              R"("logprob":-0.5,"bytes":[195,169],"top_logprobs":[{"token":"é","logprob":-0.5,"bytes":[195,169]},)"
+              "{\"token\":\"\xEF\xBF\xBD\","
+              R"("logprob":-1.25,"bytes":[195]}]}],"refusal":null},"finish_reason":"length"},{"index":1,)"
+              R"("message":{"role":"assistant","content":"","refusal":null},"logprobs":{"content":[],"refusal":null},)"
+              R"("finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,)"
+              R"("prompt_tokens_details":{"cached_tokens":4}}})");
+}
+
+TEST(OpenAi, StreamsChoicesByIndexAndLogprobsWithTheirText) {
+    const ChunkEncoder encoder(kIdentity, false, true);
+    std::string out;
+    encoder.content(out, 1, "a", std::array{TokenScore{{"a", -0.0F}, {}, true}});
+    EXPECT_TRUE(out.ends_with(
+        R"("choices":[{"index":1,"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0,)"
+        R"("bytes":[97],"top_logprobs":[]}],"refusal":null},"finish_reason":null}]})"
+        "\n\n"))
+        << out;
+}
+
+TEST(OpenAi, ReadsChoicesAndLogprobs) {
+    EXPECT_EQ(with(R"("n": 3)")->n, 3);
+    EXPECT_EQ(with(R"("logprobs": true)")->generation.top_logprobs, 0);
+    EXPECT_EQ(with(R"("logprobs": true, "top_logprobs": 20)")->generation.top_logprobs, 20);
+    EXPECT_EQ(with(R"("logprobs": false)")->generation.top_logprobs, -1);
+    EXPECT_EQ(refusal(R"("n": 0)"), "n: n must be between 1 and 128 (got 0)");
+    EXPECT_EQ(refusal(R"("n": 129)"), "n: n must be between 1 and 128 (got 129)");
+    EXPECT_EQ(refusal(R"("logprobs": 2)"), "logprobs: logprobs must be true or false (got a number)");
+    EXPECT_EQ(refusal(R"("top_logprobs": 2)"), "top_logprobs: top_logprobs needs \"logprobs\": true");
+    EXPECT_EQ(refusal(R"("logprobs": true, "top_logprobs": 21)"),
+              "top_logprobs: top_logprobs must be between 0 and 20 (got 21)");
+}
+
 TEST(OpenAi, RefusesByNameWhatItCannotDo) {
-    EXPECT_EQ(refusal(R"("n": 2)"), "n: n other than 1 is not supported (got 2)");
     EXPECT_EQ(refusal(R"("tools": [{"type": "function"}])"), "tools: tools is not supported");
-    EXPECT_EQ(refusal(R"("logprobs": true)"), "logprobs: logprobs is not supported");
-    EXPECT_EQ(refusal(R"("top_logprobs": 2)"), "top_logprobs: top_logprobs is not supported");
     EXPECT_EQ(refusal(R"("logit_bias": {"50": 1})"), "logit_bias: logit_bias is not supported");
-    EXPECT_EQ(refusal(R"("response_format": {"type": "json_object"})"),
-              "response_format.type: response_format.type other than \"text\" is not supported");
     for (const char* field : {R"("n": 1)", R"("tools": [])", R"("logprobs": false)", R"("top_logprobs": 0)",
                               R"("logit_bias": {})", R"("response_format": {"type": "text"})", R"("tools": null)"}) {
         EXPECT_EQ(refusal(field), "accepted") << field;

@@ -131,30 +131,37 @@ std::string Fingerprint::id() const {
     return to_hex(digest_).substr(0, 16);
 }
 
+bool Fingerprint::has(std::string_view name) const {
+    return std::ranges::find(fields_, name, &std::pair<std::string, std::string>::first) != fields_.end();
+}
+
 std::string_view Fingerprint::value(std::string_view name) const {
     const auto found = std::ranges::find(fields_, name, &std::pair<std::string, std::string>::first);
     return found == fields_.end() ? std::string_view() : found->second;
 }
 
+std::string difference(const Fingerprint& found, const Fingerprint& wanted, std::string_view name) {
+    const std::string_view have = found.value(name);
+    const std::string_view want = wanted.value(name);
+    if (have == want) return {};
+    const auto show = [&](std::string_view value) {
+        if (value.empty()) return std::string_view("none");
+        return name == "weights" ? value.substr(0, 16) : value;
+    };
+    return fmt::format("{} is {}, not {}", label_of(name), show(have), show(want));
+}
+
 std::vector<std::string> differences(const Fingerprint& found, const Fingerprint& wanted) {
     std::vector<std::string> out;
-    const auto show = [](std::string_view name, std::string_view value) {
-        if (value.empty()) return std::string("none");
-        return std::string(name == "weights" ? value.substr(0, 16) : value);
-    };
     const auto add = [&](std::string_view name) {
-        const std::string_view have = found.value(name);
-        const std::string_view want = wanted.value(name);
-        if (have == want) return;
-        out.push_back(fmt::format("{} is {}, not {}", label_of(name), show(name, have), show(name, want)));
+        std::string text = difference(found, wanted, name);
+        if (!text.empty()) out.push_back(std::move(text));
     };
     for (const auto& [name, value] : found.fields_) add(name);
     for (const auto& [name, value] : wanted.fields_) {
-        if (found.value(name).empty()) add(name);
+        if (!found.has(name)) add(name);
     }
-    if (std::ranges::sort(out); found.digest_ != wanted.digest_ && out.empty()) out.emplace_back("order of fields");
-    const auto repeated = std::ranges::unique(out);
-    out.erase(repeated.begin(), repeated.end());
+    if (out.empty() && found != wanted) out.emplace_back("the order of the fields differs");
     return out;
 }
 

@@ -63,6 +63,7 @@ class Fingerprint {
   private:
     Fingerprint() = default;
     void seal();
+    [[nodiscard]] bool has(std::string_view name) const;
     friend std::vector<std::string> differences(const Fingerprint& found, const Fingerprint& wanted);
 
     std::vector<std::pair<std::string, std::string>> fields_;
@@ -73,5 +74,8 @@ class Fingerprint {
 /// What keeps states of `found` from being used where `wanted` is asked for, for people: "KV type of keys is q8_0, not
 /// f16". Empty when they are equal.
 [[nodiscard]] std::vector<std::string> differences(const Fingerprint& found, const Fingerprint& wanted);
+
+/// The same for one name; "" when both have the same value.
+[[nodiscard]] std::string difference(const Fingerprint& found, const Fingerprint& wanted, std::string_view name);
 
 }  // namespace sutazai::artifact

@@ -40,18 +40,32 @@ struct SamplingParams {
 };
 inline constexpr int kPenaltyWindowTokens = 64;
 
+/// What a request wants of its model.
+enum class Task : std::uint8_t {
+    kGenerate,
+    kEmbed,  ///< one vector for the prompt; of the other fields only priority and cache_salt count
+};
+
 struct GenerationRequest {
-    /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is.
-    std::variant<std::vector<ChatMessage>, std::string> prompt;
+    /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is;
+    /// token ids are taken as they are.
+    std::variant<std::vector<ChatMessage>, std::string, std::vector<std::int32_t>> prompt;
     SamplingParams sampling;
-    int max_tokens = -1;            ///< > 0, or -1: until the context is full
+    int max_tokens = -1;            ///< > 0, or -1: until the context is full; 0 (with echo): the prompt alone
     std::vector<std::string> stop;  ///< generation ends before the first of these; they are never sent
     bool ignore_eos = false;        ///< go on past the end-of-generation token (for benchmarks)
     int priority = 0;               ///< lower runs first
     std::string cache_salt;         ///< prefixes are shared only between requests of one salt (a tenant); may be empty
+    Task task = Task::kGenerate;
+    int top_logprobs = -1;    ///< 0 to kMaxTopLogprobs: score each token and name as many alternatives; -1: none
+    bool echo = false;        ///< the text begins with the prompt's; scores, if asked for, with those of its tokens
+    std::string grammar;      ///< GBNF that the text must follow; empty: none
+    std::string json_schema;  ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
 
     bool operator==(const GenerationRequest&) const = default;
 };
+
+inline constexpr int kMaxTopLogprobs = 20;
 
 enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled };
 
@@ -89,11 +103,29 @@ struct Finished {
     bool operator==(const Finished&) const = default;
 };
 
+/// One token as the model sees it: the log-probability is log-softmax of the logits, before any sampling setting.
+struct TokenChance {
+    std::string piece;  ///< its bytes, which may be a part of a character
+    float logprob = 0;
+
+    bool operator==(const TokenChance&) const = default;
+};
+
+struct TokenScore {
+    TokenChance token;
+    std::vector<TokenChance> top;  ///< the most likely ones at its place, best first
+    bool scored = true;            ///< false for the first token of a prompt, which nothing comes before
+
+    bool operator==(const TokenScore&) const = default;
+};
+
 /// What one or more decode steps added to one request. At most one of `finished` and `error` is set; then it is the
 /// last.
 struct GenerationUpdate {
-    std::string text;            ///< whole UTF-8 characters; may be empty
-    std::uint32_t n_tokens = 0;  ///< tokens generated since the last update
+    std::string text;                ///< whole UTF-8 characters; may be empty
+    std::uint32_t n_tokens = 0;      ///< tokens generated since the last update
+    std::vector<TokenScore> scores;  ///< of the tokens whose text is out now; only for requests that ask
+    std::vector<float> embedding;    ///< Task::kEmbed: the vector, of length 1
     std::optional<Finished> finished;
     std::optional<Error> error;
 

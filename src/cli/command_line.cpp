@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cli/cache_command.h"
+#include "cli/cache_files_command.h"
 #include "cli/config_command.h"
 #include "cli/list_command.h"
 #include "cli/model_files.h"
@@ -82,6 +83,7 @@ int run_command_line(int argc, const char* const* argv, const Hooks& hooks) {
     add_command(app, "list", "List the models", flags, action, [&] { return list(flags); });
 
     add_cache_commands(app, flags, action);
+    add_cache_file_commands(app, flags, action);
 
     bool json = false;
     CLI::App* config_app = add_command(app, "config", "Print each setting, its effective value and where it came from",

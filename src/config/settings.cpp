@@ -109,6 +109,9 @@ Result<Loaded> load(const Inputs& inputs) {
         if (!home) return std::unexpected(home.error());
         settings.home = std::move(*home);
     }
+    if (settings.cache_artifacts_dir.empty()) {
+        settings.cache_artifacts_dir = (std::filesystem::path(settings.home) / "artifacts").string();
+    }
     if (settings.models_dir.empty()) settings.models_dir = (std::filesystem::path(settings.home) / "models").string();
 
     for (std::size_t i = 0; i < sources.size(); ++i) {

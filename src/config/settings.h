@@ -29,6 +29,8 @@ struct Settings {
     KeepAlive model_keep_alive = kKeepForEver;  ///< MODEL_KEEP_ALIVE, for requests that do not say; negative: for ever
     bool cache_warmup_on_startup = true;        ///< CACHE_WARMUP_ON_STARTUP
     std::uint32_t cache_artifact_retention_days = 7;  ///< CACHE_ARTIFACT_RETENTION_DAYS, 0 to 3650
+    std::string cache_artifacts_dir;                  ///< CACHE_ARTIFACTS_DIR; default <home>/artifacts
+    std::uint64_t cache_artifact_bytes = 8ULL << 30;  ///< CACHE_ARTIFACT_BYTES, 0 to 1 PiB; 0 switches artifacts off
     bool performance_monitoring = true;               ///< PERFORMANCE_MONITORING
 
     // The server.
@@ -46,6 +48,7 @@ struct Settings {
     std::uint32_t max_header_bytes = 16 << 10;  ///< MAX_HEADER_BYTES, 1 KiB to 1 MiB
     std::uint32_t max_connections = 1024;       ///< MAX_CONNECTIONS, 1 to 65536
     std::uint32_t max_queue = 512;              ///< MAX_QUEUE, requests that wait per model, 1 to 65536
+    std::uint32_t max_batch_requests = 1024;    ///< MAX_BATCH_REQUESTS, generations of one request, 1 to 65536
     std::uint32_t queue_timeout_s = 300;        ///< QUEUE_TIMEOUT_S, for a request to begin; 0: no limit, to 86400
     std::uint32_t read_timeout_s = 30;          ///< READ_TIMEOUT_S, for a request's head and body, 1 to 3600
     std::uint32_t idle_timeout_s = 75;          ///< IDLE_TIMEOUT_S, between requests of one connection, 1 to 3600

@@ -61,6 +61,7 @@ TEST(Settings, HomeFollowsTheXdgFolders) {
     EXPECT_EQ(load({.environment = {{"HOME", "/h"}, {"XDG_DATA_HOME", "data"}}})->settings.home,
               "/h/.local/share/sutazai");
     EXPECT_EQ(load({.environment = {{"SUTAZAI_HOME", "/srv"}}})->settings.models_dir, "/srv/models");
+    EXPECT_EQ(load({.environment = {{"SUTAZAI_HOME", "/srv"}}})->settings.cache_artifacts_dir, "/srv/artifacts");
     const auto homeless = load({});
     ASSERT_FALSE(homeless);
     EXPECT_EQ(homeless.error().field, "SUTAZAI_HOME");

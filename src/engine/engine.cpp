@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/sampler.h"
+#include "engine/token_source.h"
 #include "text/stop_matcher.h"
 #include "text/utf8_stream.h"
 
@@ -51,25 +51,39 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
 /// One request between its preparation and its end.
 struct Engine::Generation {
     RequestId id;
-    Sampler sampler;
+    TokenSource source;
     text::Utf8Stream characters;
     text::StopMatcher stops;
     bool ignore_eos;
+    std::string salt;
     Clock::time_point submitted;
     std::optional<Clock::time_point> first_token;
     std::uint32_t n_generated = 0;
+    std::size_t n_bytes_out = 0;  ///< of the text
 
-    Generation(RequestId id_, const GenerationRequest& request, Clock::time_point submitted_)
-        : id(id_),
-          sampler(request.sampling),
-          stops(request.stop),
-          ignore_eos(request.ignore_eos),
-          submitted(submitted_) {}
+    Generation(const Model& model, Prepared& prepared)
+        : id(prepared.id),
+          source(model, prepared.request, std::move(prepared.grammar)),
+          stops(prepared.request.stop),
+          // Where the grammar lets the text end, it may leave nothing else.
+          ignore_eos(prepared.request.ignore_eos && !source.has_grammar()),
+          salt(prepared.request.cache_salt),
+          submitted(prepared.submitted) {}
 };
 
 Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report)
-    : model_(std::move(model)), config_(config), report_(std::move(report)), scheduler_(limits_of(*model_, config)) {
+    : model_(std::move(model)),
+      config_(config),
+      report_(std::move(report)),
+      scheduler_(limits_of(*model_, config)),
+      embeddings_(*model_, SideContext::Kind::kEmbeddings),
+      scores_(*model_, SideContext::Kind::kScores) {
     width_ = scheduler_.width();
+    const Model::Properties& p = model_->properties();
+    if (!config_.artifacts.folder.empty() && scheduler_.host().budget() > 0) {
+        const std::uint64_t most = p.state_bytes_per_token * artifact::kBlockTokens * 2 + (1U << 20);
+        keeper_ = std::make_unique<ArtifactKeeper>(config_.artifacts, p.fingerprint, most);
+    }
     model_->set_abort_check([this] { return abort_.load(std::memory_order_relaxed); });
     prepare_thread_ = std::jthread([this] { prepare_loop(); });
     decode_thread_ = std::jthread([this] { decode_loop(); });
@@ -102,7 +116,7 @@ void Engine::submit(RequestId id, GenerationRequest request) {
             retry_after = retry_after_s();
         } else {
             preparing_.emplace(id, false);
-            to_prepare_.push_back({id, std::move(request), {}, Clock::now()});
+            to_prepare_.push_back({id, std::move(request), {}, Clock::now(), {}});
         }
     }
     if (!full) {
@@ -136,7 +150,7 @@ void Engine::cancel(RequestId id) {
 
 void Engine::wait_until_idle() {
     std::unique_lock lock(mutex_);
-    idle_.wait(lock, [&] { return stopping_ || (!busy_ && preparing_.empty() && inbox_.empty()); });
+    idle_.wait(lock, [&] { return stopping_ || (!open_ && preparing_.empty() && inbox_.empty()); });
 }
 
 void Engine::refuse(RequestId id, Error error) {
@@ -160,30 +174,66 @@ void Engine::prepare_loop() {
             continue;
         }
         lock.unlock();
-        Result<std::vector<Token>> tokens = model_->tokenize(prepared.request);
-        const int n = tokens ? static_cast<int>(tokens->size()) : 0;
-        const int context = model_->properties().context_per_sequence;
-        if (tokens && n >= context) {
-            tokens = fail(
-                ErrorCode::kContextOverflow,
-                fmt::format("the prompt has {} tokens; this model's context holds {}, of which at least one must be "
-                            "left for the answer",
-                            n, context),
-                "messages");
-        }
-        if (!tokens) refuse(prepared.id, tokens.error());
+        const Result<void> done = prepare(prepared);
+        if (!done) refuse(prepared.id, done.error());
         lock.lock();
         const bool cancelled = preparing_.at(prepared.id);
         preparing_.erase(prepared.id);
-        if (!tokens || cancelled) {
+        if (!done || cancelled) {
             idle_.notify_all();
             continue;
         }
-        prepared.prompt = std::move(*tokens);
-        prepared.request.prompt = std::string();  // no longer needed
         inbox_.push_back(std::move(prepared));
         inbox_ready_.notify_one();
     }
+}
+
+Result<void> Engine::prepare(Prepared& prepared) const {
+    GenerationRequest& request = prepared.request;
+    const Model::Properties& p = model_->properties();
+    const bool embeds = request.task == Task::kEmbed;
+    if (!embeds && !p.generates) {
+        return fail(ErrorCode::kInvalidArgument, "this model writes no text; it makes embeddings (/v1/embeddings)",
+                    "model");
+    }
+    if (embeds && p.pooling == Pooling::kRank) {
+        return fail(ErrorCode::kInvalidArgument, "this model ranks texts; it makes no embeddings", "model");
+    }
+    const bool chat = std::holds_alternative<std::vector<ChatMessage>>(request.prompt);
+    Result<std::vector<Token>> tokens = model_->tokenize(request);
+    if (!tokens) return std::unexpected(std::move(tokens.error()));
+    const int n = static_cast<int>(tokens->size());
+    const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
+    if (n + answer > p.context_per_sequence) {
+        std::string message =
+            fmt::format("the prompt has {} tokens; this model's context holds {}", n, p.context_per_sequence);
+        if (answer > 0) message += ", of which at least one must be left for the answer";
+        return fail(ErrorCode::kContextOverflow, std::move(message), chat ? "messages" : "prompt");
+    }
+    prepared.prompt = std::move(*tokens);
+    if (!embeds && !(request.grammar.empty() && request.json_schema.empty())) {
+        auto grammar = request.grammar.empty() ? Grammar::from_json_schema(*model_, request.json_schema)
+                                               : Grammar::from_gbnf(*model_, request.grammar);
+        if (!grammar) return std::unexpected(std::move(grammar.error()));
+        prepared.grammar = std::move(*grammar);
+    }
+    const bool scored = request.echo && request.top_logprobs >= 0;
+    if (keeper_ != nullptr && answer > 0 && !scored) {
+        prepared.on_disk = keeper_->find(request.cache_salt, prepared.prompt);
+    }
+    if (request.echo) {
+        if (auto* text = std::get_if<std::string>(&request.prompt)) {
+            prepared.echo = std::move(*text);
+        } else {
+            std::string bytes;
+            for (const Token token : prepared.prompt) bytes += model_->piece(token);
+            text::Utf8Stream characters;
+            characters.append(bytes, prepared.echo);
+            characters.finish(prepared.echo);
+        }
+    }
+    request.prompt = std::string();  // no longer needed
+    return {};
 }
 
 void Engine::decode_loop() {
@@ -193,13 +243,15 @@ void Engine::decode_loop() {
     while (true) {
         {
             std::unique_lock lock(mutex_);
-            busy_ = !scheduler_.idle();
-            waiting_ = scheduler_.waiting();
+            busy_ = !scheduler_.idle() || open_beside() > 0;
+            open_ = busy_ || !fetching_.empty();
+            waiting_ = scheduler_.waiting() + open_beside();
             running_ = scheduler_.running();
             width_ = scheduler_.width();
-            if (!busy_) idle_.notify_all();
+            if (!open_) idle_.notify_all();
             const auto something = [&] {
-                return stopping_ || (busy_ && !held) || !inbox_.empty() || !cancels_.empty();
+                return stopping_ || (busy_ && !held) || !inbox_.empty() || !cancels_.empty() || !fetched_.empty() ||
+                       !tasks_.empty() || !hot_.empty();
             };
             if (held) {
                 inbox_ready_.wait_for(lock, kHoldStep, something);
@@ -207,12 +259,17 @@ void Engine::decode_loop() {
                 inbox_ready_.wait(lock, something);
             }
             if (stopping_) return;
-            busy_ = true;  // what is taken from the inbox now is not yet in the scheduler
+            busy_ = open_ = true;  // what is taken from the inbox now is not yet in the scheduler
         }
         StepReport report;
         take_inbox(report);
         expire(report);
         held = !scheduler_.idle() && !run_step(report);
+        if (open_beside() > 0) {
+            run_beside(report);
+            held = false;
+        }
+        keep_one_hot_block();
         for (const auto& [id, update] : report.updates) ended += update.last() ? 1 : 0;
         report.stats = stats();
         report_(std::move(report));
@@ -230,31 +287,45 @@ void Engine::decode_loop() {
 void Engine::take_inbox(StepReport& report) {
     std::deque<Prepared> arrived;
     std::deque<RequestId> cancelled;
+    std::deque<Fetched> fetched;
+    std::deque<std::function<void()>> tasks;
     {
         const std::lock_guard lock(mutex_);
         arrived.swap(inbox_);
         cancelled.swap(cancels_);
+        fetched.swap(fetched_);
+        tasks.swap(tasks_);
         waiting_ += static_cast<int>(arrived.size());  // until the next step tells better
     }
-    for (Prepared& prepared : arrived) start(std::move(prepared), report);
+    for (Prepared& prepared : arrived) {
+        if (!fetch_first(prepared)) start(std::move(prepared), report);
+    }
     for (const RequestId id : cancelled) {
+        cancel_beside(id);
         scheduler_.cancel(id);
         generations_.erase(id);
+        fetching_.erase(id);
     }
+    for (Fetched& blocks : fetched) take_fetched(std::move(blocks), report);
+    for (const auto& task : tasks) task();
     abort_ = false;
 }
 
 void Engine::start(Prepared prepared, StepReport& report) {
-    auto generation = std::make_unique<Generation>(prepared.id, prepared.request, prepared.submitted);
+    if (!start_beside(prepared, report)) schedule(std::move(prepared), report);
+}
+
+void Engine::schedule(Prepared prepared, StepReport& report) {
+    auto generation = std::make_unique<Generation>(*model_, prepared);
     const std::size_t n = prepared.prompt.size();
     for (std::size_t i = n - std::min<std::size_t>(n, kPenaltyWindowTokens); i < n; ++i) {
-        generation->sampler.accept(prepared.prompt[i]);
+        generation->source.accept_prompt(prepared.prompt[i]);
     }
+    if (keeper_ != nullptr) salts_.try_emplace(prepared.salt(), prepared.request.cache_salt);
     const auto submitted = duration_cast<microseconds>(prepared.submitted - origin_);
-    const auto admission =
-        scheduler_.submit({prepared.id, std::move(prepared.prompt), prepared.request.max_tokens,
-                           prepared.request.priority, std::hash<std::string>{}(prepared.request.cache_salt)},
-                          submitted);
+    const auto admission = scheduler_.submit({prepared.id, std::move(prepared.prompt), prepared.request.max_tokens,
+                                              prepared.request.priority, prepared.salt()},
+                                             submitted);
     if (admission == sched::Scheduler::Admission::kAccepted) {
         generations_.emplace(prepared.id, std::move(generation));
         return;
@@ -271,13 +342,17 @@ sched::Time Engine::now() const {
 void Engine::expire(StepReport& report) {
     if (scheduler_.waiting() == 0) return;
     for (const RequestId id : scheduler_.expire(now())) {
-        GenerationUpdate update;
-        update.error = Error{ErrorCode::kQueueTimeout,
-                             fmt::format("the request waited for {} s without beginning",
-                                         duration_cast<std::chrono::seconds>(config_.queue_timeout).count())};
-        report.updates.emplace_back(id, std::move(update));
+        report.updates.emplace_back(id, timed_out());
         generations_.erase(id);
     }
+}
+
+GenerationUpdate Engine::timed_out() const {
+    GenerationUpdate update;
+    update.error = Error{ErrorCode::kQueueTimeout,
+                         fmt::format("the request waited for {} s without beginning",
+                                     duration_cast<std::chrono::seconds>(config_.queue_timeout).count())};
+    return update;
 }
 
 bool Engine::run_step(StepReport& report) {
@@ -287,7 +362,7 @@ bool Engine::run_step(StepReport& report) {
         preparing = static_cast<int>(preparing_.size() + inbox_.size());
     }
     const sched::Step step = scheduler_.plan(now(), preparing);
-    if (!apply_ops(step)) {
+    if (!apply_ops(step.ops)) {
         scheduler_.roll_back(step);
         return true;
     }
@@ -318,38 +393,88 @@ bool Engine::run_step(StepReport& report) {
     return true;
 }
 
-bool Engine::apply_ops(const sched::Step& step) {
+bool Engine::apply_ops(std::span<const sched::KvOp> ops) {
     std::vector<sched::SlotId> incomplete;
-    for (const sched::KvOp& op : step.ops) {
-        if (const auto* save = std::get_if<sched::Save>(&op)) {
-            Result<KvState> state = model_->save(save->slot, save->first, save->n_tokens);
-            if (!state) {
-                spdlog::warn("{}", state.error().message);
-                scheduler_.save_failed(save->block);
-                host_states_.emplace(save->block, nullptr);
-                continue;
+    std::vector<sched::Load> loads;  // of the slot that is being filled
+    const auto fail_load = [&](const sched::Load& load) {
+        scheduler_.restore_failed(load);
+        incomplete.push_back(load.slot);
+    };
+    const auto confirm_loads = [&] {
+        if (!loads.empty() && !confirm(loads)) fail_load(loads.front());
+        loads.clear();
+    };
+    for (const sched::KvOp& op : ops) {
+        const auto* load_op = std::get_if<sched::Load>(&op);
+        if (load_op == nullptr || (!loads.empty() && loads.back().slot != load_op->slot)) confirm_loads();
+        if (load_op != nullptr) {
+            if (std::ranges::find(incomplete, load_op->slot) != incomplete.end()) continue;
+            if (load(*load_op)) {
+                loads.push_back(*load_op);
+            } else {
+                confirm_loads();
+                if (incomplete.empty() || incomplete.back() != load_op->slot) fail_load(*load_op);
             }
-            scheduler_.saved(save->block, state->size);
-            host_states_.emplace(save->block, std::make_shared<const KvState>(std::move(*state)));
-        } else if (const auto* load = std::get_if<sched::Load>(&op)) {
-            if (std::ranges::find(incomplete, load->slot) != incomplete.end()) continue;
-            const auto& state = host_states_.at(load->block);
-            const int begin = load->first - load->first % sched::BlockCache::kBlockTokens;
-            const auto began = Clock::now();
-            if (state != nullptr && model_->load(load->slot, begin, load->first, load->n_tokens, *state)) {
-                scheduler_.restored(load->n_tokens, duration_cast<microseconds>(Clock::now() - began));
-                continue;
-            }
-            spdlog::warn("a kept prefix could not be put back; it is computed again");
-            scheduler_.restore_failed(*load);
-            incomplete.push_back(load->slot);
+        } else if (const auto* save_op = std::get_if<sched::Save>(&op)) {
+            save(*save_op);
         } else if (const auto* drop = std::get_if<sched::Drop>(&op)) {
             host_states_.erase(drop->block);
         } else {
             model_->apply(op);
         }
     }
+    confirm_loads();
     return incomplete.empty();
+}
+
+void Engine::save(const sched::Save& save) {
+    Result<KvState> state = model_->save(save.slot, save.first, save.n_tokens);
+    if (!state) {
+        spdlog::warn("{}", state.error().message);
+        scheduler_.save_failed(save.block);
+        host_states_.emplace(save.block, HostState{});
+        return;
+    }
+    scheduler_.saved(save.block, state->size);
+    host_states_.emplace(save.block, HostState{std::make_shared<const KvState>(std::move(*state)), {}, {}, 0});
+}
+
+bool Engine::load(const sched::Load& load) {
+    const HostState& host = host_states_.at(load.block);
+    const int begin = load.first - load.first % sched::BlockCache::kBlockTokens;
+    const auto began = Clock::now();
+    if (host.state == nullptr || !model_->load(load.slot, begin, load.first, load.n_tokens, *host.state)) {
+        spdlog::warn("a kept prefix could not be put back; it is computed again");
+        if (host.name) keeper_->reject(*host.name);
+        return false;
+    }
+    scheduler_.restored(load.n_tokens, duration_cast<microseconds>(Clock::now() - began));
+    if (host.name) counters_.artifact_tokens += static_cast<std::uint64_t>(load.n_tokens);
+    return true;
+}
+
+bool Engine::confirm(std::span<const sched::Load> loads) {
+    // What the model says after the deepest block depends on all of them.
+    for (auto load = loads.rbegin(); load != loads.rend(); ++load) {
+        HostState& host = host_states_.at(load->block);
+        const int end = load->first + load->n_tokens;
+        if (!host.canary || end % sched::BlockCache::kBlockTokens != 0) continue;
+        const float* logits = model_->logits_after(load->slot, end, host.last);
+        if (logits == nullptr) return true;  // aborted: another time
+        const auto verdict = artifact::compare(
+            *host.canary, std::span(logits, static_cast<std::size_t>(model_->properties().vocabulary)));
+        if (!verdict.matches) {
+            spdlog::warn("artifacts are not what they should be ({}); they are dropped and computed again",
+                         verdict.reason);
+            for (const sched::Load& each : loads) {
+                if (const auto& name = host_states_.at(each.block).name) keeper_->reject(*name);
+            }
+            return false;
+        }
+        for (const sched::Load& each : loads) host_states_.at(each.block).canary.reset();
+        return true;
+    }
+    return true;
 }
 
 void Engine::sample(const sched::Step& step, StepReport& report) {
@@ -369,13 +494,16 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
 #pragma omp parallel for schedule(dynamic) if (n > 1 && vocabulary * static_cast <std::size_t>(n) > 100'000)
     for (int i = 0; i < n; ++i) {
         Drawn& d = drawn[static_cast<std::size_t>(i)];
-        d.token = d.generation->sampler.sample({d.logits, vocabulary});
+        d.token = d.generation->source.draw({d.logits, vocabulary});
     }
     for (const Drawn& d : drawn) deliver(*d.generation, d.token, report);
 }
 
 void Engine::deliver(Generation& generation, Token token, StepReport& report) {
-    generation.sampler.accept(token);
+    if (token == TokenSource::kNoToken || !generation.source.accept(token)) {
+        fail_request(generation.id, "the grammar lets no token come next, or takes too long to tell", report);
+        return;
+    }
     ++generation.n_generated;
     ++counters_.generation_tokens;
     if (!generation.first_token) {
@@ -395,11 +523,14 @@ void Engine::deliver(Generation& generation, Token token, StepReport& report) {
     model_->append_piece(token, piece);
     std::string text;
     generation.characters.append(piece, text);
+    generation.source.made_text(text.size());
     if (generation.stops.push(text, update.text)) {
         end(generation, FinishReason::kStop, std::move(update), report);
     } else if (!more) {
         end(generation, FinishReason::kLength, std::move(update), report);
     } else {
+        generation.n_bytes_out += update.text.size();
+        generation.source.release(generation.n_bytes_out, false, false, update.scores);
         report.updates.emplace_back(generation.id, std::move(update));
     }
 }
@@ -410,6 +541,8 @@ void Engine::end(Generation& generation, FinishReason reason, GenerationUpdate u
         generation.characters.finish(tail);
         if (!generation.stops.push(tail, update.text)) generation.stops.finish(update.text);
     }
+    generation.source.release(generation.n_bytes_out + update.text.size(), true, generation.stops.matched(),
+                              update.scores);
     const auto view = scheduler_.view(generation.id);
     const auto first = *generation.first_token;
     const auto begun = origin_ + *view.begun;
@@ -421,18 +554,23 @@ void Engine::end(Generation& generation, FinishReason reason, GenerationUpdate u
                         duration_cast<microseconds>(first - begun), duration_cast<microseconds>(Clock::now() - first)};
     update.finished = finished;
     report.updates.emplace_back(generation.id, std::move(update));
+    note_reuse(generation.id, generation.salt, view.cached_tokens);
     scheduler_.finish(generation.id);
     generations_.erase(generation.id);
 }
 
 void Engine::fail_step(const sched::Step& step, StepReport& report) {
     for (const sched::Chunk& chunk : step.chunks) {
-        GenerationUpdate update;
-        update.error = Error{ErrorCode::kInternal, "the model could not compute this step"};
-        report.updates.emplace_back(chunk.request, std::move(update));
-        scheduler_.cancel(chunk.request);
-        generations_.erase(chunk.request);
+        fail_request(chunk.request, "the model could not compute this step", report);
     }
+}
+
+void Engine::fail_request(RequestId id, const char* why, StepReport& report) {
+    GenerationUpdate update;
+    update.error = Error{ErrorCode::kInternal, why};
+    report.updates.emplace_back(id, std::move(update));
+    scheduler_.cancel(id);
+    generations_.erase(id);
 }
 
 EngineStats Engine::stats() const {
@@ -446,6 +584,11 @@ EngineStats Engine::stats() const {
     stats.kv_cells_used = scheduler_.cells().used();
     stats.kv_cells = scheduler_.cells().total();
     stats.prefixes = scheduler_.kept();
+    if (keeper_ != nullptr) {
+        const ArtifactKeeper::Stats artifacts = keeper_->stats();
+        stats.artifacts = artifacts.artifacts;
+        stats.artifact_bytes = artifacts.bytes;
+    }
     return stats;
 }
 

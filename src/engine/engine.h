@@ -15,7 +15,11 @@
 #include <vector>
 
 #include "base/generation.h"
+#include "engine/artifact_keeper.h"
+#include "engine/grammar.h"
 #include "engine/model.h"
+#include "engine/side_context.h"
+#include "sched/linear_cost.h"
 #include "sched/scheduler.h"
 
 namespace sutazai::engine {
@@ -30,6 +34,7 @@ struct EngineConfig {
     std::chrono::microseconds token_gap{50'000};  ///< how much prefill may lengthen a step while something generates
     bool share_prefixes = true;                   ///< false computes every prompt anew
     std::uint64_t prefix_cache_bytes = 0;         ///< host memory for prefixes that the KV memory has no room for
+    ArtifactConfig artifacts;                     ///< used only with prefix_cache_bytes, through which they go
 };
 
 struct EngineStats {
@@ -52,12 +57,6 @@ struct EngineStats {
 };
 
 enum class ArtifactAction : std::uint8_t { kSave, kRestore, kPrune };
-
-/// What one of those did.
-struct ArtifactReport {
-    std::uint64_t saved = 0, loaded = 0, removed = 0;
-    std::uint64_t bytes = 0;  ///< written, read or removed
-};
 
 /// What one step (or one refused request) brought, for all requests at once.
 struct StepReport {
@@ -99,23 +98,71 @@ class Engine {
         GenerationRequest request;
         std::vector<Token> prompt;
         std::chrono::steady_clock::time_point submitted;
+        std::vector<ArtifactKeeper::Find> on_disk;  ///< blocks of the prompt, as of its preparation
+        std::unique_ptr<Grammar> grammar = {};
+        std::string echo = {};  ///< the prompt's text, for requests that want it back
+        [[nodiscard]] std::uint64_t salt() const { return std::hash<std::string>{}(request.cache_salt); }
+    };
+    /// A state outside the KV memory.
+    struct HostState {
+        std::shared_ptr<const KvState> state;     ///< null when the copy failed
+        std::optional<artifact::ChainHash> name;  ///< of the artifact that it came from
+        std::optional<artifact::Canary> canary;   ///< still to be compared; none: there is none, or it was right
+        Token last = 0;                           ///< the block's last token
+    };
+    /// A chain of whole blocks that is to become artifacts.
+    struct Hot {
+        std::string salt;
+        std::vector<Token> chain;
+        std::size_t done = 0;  ///< tokens whose blocks have been looked at
+    };
+    struct Fetched {
+        RequestId request = 0;  ///< that waits for them
+        std::vector<ArtifactKeeper::Fetched> blocks;
+        int n_tokens = 0;  ///< that were asked for
+        sched::Time took{0};
     };
 
     void prepare_loop();
     void decode_loop();
     void take_inbox(StepReport& report);
+    [[nodiscard]] Result<void> prepare(Prepared& prepared) const;
     void start(Prepared prepared, StepReport& report);
     /// False when the step is held for requests in preparation.
     bool run_step(StepReport& report);
     /// False when the step must not be computed.
-    bool apply_ops(const sched::Step& step);
+    bool apply_ops(std::span<const sched::KvOp> ops);
+    void save(const sched::Save& save);
+    bool load(const sched::Load& load);
+    /// False when the deepest of the blocks just loaded into a slot came from the disk and is not what it claims.
+    bool confirm(std::span<const sched::Load> loads);
+    // Artifacts (artifacts.cpp); decode thread.
+    bool fetch_first(Prepared& prepared);
+    void take_fetched(Fetched fetched, StepReport& report);
+    int import(std::uint64_t salt, std::span<const Token> before, std::vector<ArtifactKeeper::Fetched> blocks);
+    void note_reuse(RequestId request, const std::string& salt, int cached_tokens);
+    std::optional<artifact::Canary> canary_of(sched::SlotId slot, std::span<const Token> chain);
+    void keep_one_hot_block();
+    void run_on_decode_thread(const std::function<void()>& task);
+    Result<ArtifactReport> save_artifacts();
+    Result<ArtifactReport> restore_artifacts();
     void expire(StepReport& report);
+    [[nodiscard]] GenerationUpdate timed_out() const;
     void sample(const sched::Step& step, StepReport& report);
     /// False when the request ended with this token.
     void deliver(Generation& generation, Token token, StepReport& report);
     void end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report);
     void refuse(RequestId id, Error error);
+    // engine_side.cpp: embeddings, and prompts that are given back with their scores.
+    /// False when the request is none of these, and so is left to the scheduler.
+    bool start_beside(Prepared& prepared, StepReport& report);
+    void run_beside(StepReport& report);
+    void begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepReport& report);
+    void schedule(Prepared prepared, StepReport& report);
+    void cancel_beside(RequestId id);
+    [[nodiscard]] int open_beside() const { return embeddings_.open() + scores_.open(); }
     void fail_step(const sched::Step& step, StepReport& report);
+    void fail_request(RequestId id, const char* why, StepReport& report);
     [[nodiscard]] sched::Time now() const;
     [[nodiscard]] int retry_after_s() const;
     [[nodiscard]] EngineStats stats() const;
@@ -128,7 +175,14 @@ class Engine {
     // Decode thread only.
     sched::Scheduler scheduler_;
     std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
-    std::unordered_map<sched::BlockId, std::shared_ptr<const KvState>> host_states_;
+    SideContext embeddings_, scores_;
+    std::unordered_map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
+    std::unordered_map<sched::BlockId, HostState> host_states_;
+    std::unordered_map<std::uint64_t, std::string> salts_;
+    std::unordered_map<RequestId, Prepared> fetching_;  ///< requests that wait for artifacts
+    std::deque<Hot> hot_;
+    int steps_since_hot_ = 0;
+    sched::LinearCost fetch_cost_;
     EngineStats counters_;
 
     // Between threads, under mutex_.
@@ -138,8 +192,11 @@ class Engine {
     std::unordered_map<RequestId, bool> preparing_;  ///< id -> cancelled meanwhile; from submit() until in the inbox
     std::deque<Prepared> inbox_;
     std::deque<RequestId> cancels_;
+    std::deque<Fetched> fetched_;
+    std::deque<std::function<void()>> tasks_;  ///< for the decode thread
     bool stopping_ = false;
-    bool busy_ = false;  ///< the decode thread has open requests
+    bool busy_ = false;  ///< the decode thread has something to compute
+    bool open_ = false;  ///< the decode thread has open requests
     int waiting_ = 0;    ///< as of the last step
     int running_ = 0;
     int width_ = 0;          ///< chains decoded together, as the controller has it
@@ -148,6 +205,7 @@ class Engine {
     std::atomic<RequestId> prefilling_{0};  ///< whose prompt is most of the running step; 0: nobody's
     std::atomic<bool> abort_{false};
 
+    std::unique_ptr<ArtifactKeeper> keeper_;  ///< null: no artifacts
     std::jthread prepare_thread_, decode_thread_;
 };
 

@@ -13,13 +13,15 @@
 #include <thread>
 
 #include "base/kv_cells.h"
+#include "engine/kv_fingerprint.h"
 
 namespace sutazai::engine {
 namespace {
 
 constexpr std::uint32_t kMicroBatchTokens = 512;
 constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
-constexpr int kKeptChains = 64;     // chains of finished requests beside the running ones
+constexpr int kSpareCells = 256;
+constexpr int kKeptChains = 64;  // chains of finished requests beside the running ones
 
 /// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
 class LlamaLog {
@@ -83,6 +85,16 @@ common_json messages_json(const std::vector<ChatMessage>& messages, bool system_
     return out;
 }
 
+/// Generative models name no pooling; the mean is what most are used with.
+Pooling pooling_of(const llama_context* context) {
+    switch (llama_pooling_type(context)) {
+        case LLAMA_POOLING_TYPE_CLS: return Pooling::kFirst;
+        case LLAMA_POOLING_TYPE_LAST: return Pooling::kLast;
+        case LLAMA_POOLING_TYPE_RANK: return Pooling::kRank;
+        default: return Pooling::kMean;
+    }
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -126,8 +138,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             return fail(ErrorCode::kLoadFailed,
                         fmt::format("{} could not be loaded: {}", options.path, LlamaLog::last_error()));
         }
-        if (!llama_model_has_decoder(impl.model.get()) || llama_model_is_diffusion(impl.model.get())) {
-            return fail(ErrorCode::kLoadFailed, options.path + " holds a model that does not generate text");
+        if (llama_model_is_diffusion(impl.model.get())) {
+            return fail(ErrorCode::kLoadFailed, options.path + " holds a model that writes no text from left to right");
         }
         impl.vocab = llama_model_get_vocab(impl.model.get());
         if (llama_vocab_n_tokens(impl.vocab) == 0) {
@@ -144,12 +156,15 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         const auto threads =
             static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
         llama_context_params context = llama_context_default_params();
-        context.n_ctx = static_cast<std::uint32_t>(cells);
+        // llama.cpp works in steps of 256 cells. Some more than are handed out, for what passes through.
+        cells = (cells + kSpareCells - 1) / kSpareCells * kSpareCells;
+        context.n_ctx = static_cast<std::uint32_t>(cells + kSpareCells);
         context.n_batch = std::max(options.batch_tokens, static_cast<std::uint32_t>(sequences));
         context.n_ubatch = std::min(context.n_batch, kMicroBatchTokens);
         context.n_seq_max = static_cast<std::uint32_t>(std::min(kMaxSequences, sequences + kKeptChains)) + 1;
         context.n_threads = threads;
         context.n_threads_batch = threads;
+        self->threads_ = threads;
         context.kv_unified = true;
         if (options.kv_f32) context.type_k = context.type_v = GGML_TYPE_F32;
         context.no_perf = true;
@@ -165,13 +180,20 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         }
 
         Properties& p = self->properties_;
+        // An encoder needs no memory of what it read, and llama.cpp gives it none.
+        p.generates = llama_model_has_decoder(impl.model.get()) && llama_get_memory(impl.context.get()) != nullptr;
+        p.pooling = pooling_of(impl.context.get());
+        p.embedding_width = llama_model_n_embd_out(impl.model.get());
         const bool cuttable = !llama_model_is_recurrent(impl.model.get()) && !llama_model_is_hybrid(impl.model.get());
-        p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get()));
+        p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get())) - kSpareCells;
         p.context_per_sequence = std::min(p.kv_cells, training > 0 ? training : p.kv_cells);
         p.training_context = training;
         p.slots = static_cast<int>(llama_n_seq_max(impl.context.get())) - 1;
         p.vocabulary = llama_vocab_n_tokens(impl.vocab);
         p.shares_prefixes = cuttable && (llama_model_n_swa(impl.model.get()) == 0 || context.swa_full);
+        p.fingerprint = kv_fingerprint_parts(
+            impl.model.get(), {ggml_type_name(context.type_k), ggml_type_name(context.type_v),
+                               context.flash_attn_type != LLAMA_FLASH_ATTN_TYPE_DISABLED, p.context_per_sequence});
         // A sliding window's state leaves out what it no longer sees, so that it could not be cut later.
         if (p.shares_prefixes && llama_model_n_swa(impl.model.get()) == 0) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
@@ -188,6 +210,12 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         char description[128];
         llama_model_desc(impl.model.get(), description, sizeof description);
         p.description = description;
+        if (!p.generates) {
+            p.shares_prefixes = false;
+            p.state_bytes_per_token = 0;
+            impl.context.reset();  // what it makes is made in a SideContext
+            return self;
+        }
 
         // common_chat_templates knows the fallbacks; rendering goes through the one template, without the analysis of
         // tool-call formats that it would do for each request.
@@ -204,6 +232,16 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
 
 Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) const {
     const Impl& impl = *impl_;
+    if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) {
+        const auto wrong = std::ranges::find_if(*ids, [&](Token id) { return id < 0 || id >= properties_.vocabulary; });
+        if (wrong != ids->end()) {
+            return fail(ErrorCode::kInvalidArgument,
+                        fmt::format("{} is no token of this model, which has {}", *wrong, properties_.vocabulary),
+                        "prompt");
+        }
+        if (ids->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", "prompt");
+        return *ids;
+    }
     std::string text;
     const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt);
     try {
@@ -238,6 +276,14 @@ void Model::append_piece(Token token, std::string& out) const {
         llama_token_to_piece(impl_->vocab, token, large.data(), -n, 0, false);
         out += large;
     }
+}
+
+std::string Model::piece(Token token) const {
+    return piece_text(impl_->vocab, token);
+}
+
+llama_model* Model::handle() const {
+    return impl_->model.get();
 }
 
 bool Model::ends_generation(Token token) const {
@@ -282,6 +328,19 @@ bool Model::load(sched::SlotId slot, int begin, int first, int n_tokens, const K
     return read && llama_memory_seq_pos_max(memory, slot) == end - 1;
 }
 
+float* Model::logits_after(sched::SlotId slot, int n_tokens, Token last) {
+    llama_memory_t memory = llama_get_memory(impl_->context.get());
+    const sched::SlotId passage = properties_.slots;
+    if (n_tokens > 1) llama_memory_seq_cp(memory, slot, passage, 0, n_tokens - 1);
+    sched::Step step;
+    step.chunks.push_back({0, passage, n_tokens - 1, 1, true});
+    step.n_tokens = 1;
+    std::vector<Token> chain(static_cast<std::size_t>(n_tokens), last);  // only the last one is looked at
+    const Outcome outcome = decode(step, [&](sched::RequestId) -> const std::vector<Token>& { return chain; });
+    llama_memory_seq_rm(memory, passage, -1, -1);
+    return outcome == Outcome::kDone ? logits(0) : nullptr;
+}
+
 Model::Outcome Model::decode(const sched::Step& step,
                              const std::function<const std::vector<Token>&(sched::RequestId)>& chain) {
     llama_batch& batch = impl_->batch;
@@ -319,6 +378,7 @@ float* Model::logits(std::size_t chunk) const {
 }
 
 void Model::warm_up() {
+    if (!properties_.generates) return;
     Token first = llama_vocab_bos(impl_->vocab);
     if (first == LLAMA_TOKEN_NULL) first = 0;
     const std::vector<Token> tokens(17, first);

@@ -6,13 +6,24 @@
 #include <string>
 #include <vector>
 
+#include "artifact/fingerprint.h"
 #include "base/error.h"
 #include "base/generation.h"
 #include "sched/types.h"
 
+struct llama_model;
+
 namespace sutazai::engine {
 
 using sched::Token;
+
+/// How a model's vectors of tokens become one of a text.
+enum class Pooling : std::uint8_t {
+    kMean,
+    kFirst,  ///< the first token's (CLS)
+    kLast,
+    kRank,  ///< none: the model says how well a text answers a question
+};
 
 /// The KV state of a run of tokens: opaque bytes, valid for the same model, KV types and llama.cpp.
 struct KvState {
@@ -54,20 +65,28 @@ class Model {
         bool shares_prefixes = false;  ///< can the KV memory be cut and forked at any token
         bool on_gpu = false;
         bool has_chat_template = false;
+        bool generates = true;  ///< false: an encoder, which makes embeddings only
+        Pooling pooling = Pooling::kMean;
+        int embedding_width = 0;
         std::uint64_t weights_bytes = 0;
         std::uint64_t parameters = 0;
+        artifact::FingerprintParts fingerprint;   ///< without the weights' digest
         std::uint64_t state_bytes_per_token = 0;  ///< of a KvState, about; 0: states cannot be taken out
         std::string description;
     };
     [[nodiscard]] const Properties& properties() const { return properties_; }
 
-    /// The prompt as the model reads it. kInvalidArgument (field "messages") when the chat template refuses it.
-    /// At least one token. Any thread; takes about a millisecond for a chat.
+    /// The prompt as the model reads it. kInvalidArgument when the chat template refuses it (field "messages") or it
+    /// holds what is no token (field "prompt"). At least one token. Any thread; takes about a millisecond for a chat.
     [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request) const;
 
     /// Appends the bytes of a generated token (maybe part of a character; nothing for control tokens).
     void append_piece(Token token, std::string& out) const;
     [[nodiscard]] bool ends_generation(Token token) const;
+    [[nodiscard]] std::string piece(Token token) const;  ///< the same bytes, and the names of control tokens
+
+    [[nodiscard]] llama_model* handle() const;  ///< for the other users of llama.h in this folder
+    [[nodiscard]] int threads() const { return threads_; }
 
     // The context; decode thread only.
 
@@ -76,6 +95,9 @@ class Model {
 
     /// Copies the state of the tokens [first, first + n_tokens) of a slot.
     [[nodiscard]] Result<KvState> save(sched::SlotId slot, int first, int n_tokens);
+    /// The logits after the first `n_tokens` of a slot, the last of which is `last`, computed anew from the state of
+    /// those before it: [vocabulary], valid until the next decode(). Null when that was aborted or failed.
+    [[nodiscard]] float* logits_after(sched::SlotId slot, int n_tokens, Token last);
     /// Puts the tokens [first, first + n_tokens) of a state that begins at token `begin` behind the `first` tokens of a
     /// slot. False when the state does not fit in or is not what it should be: the slot is as before then.
     [[nodiscard]] bool load(sched::SlotId slot, int begin, int first, int n_tokens, const KvState& state);
@@ -99,6 +121,7 @@ class Model {
     struct Impl;
     std::unique_ptr<Impl> impl_;
     Properties properties_;
+    int threads_ = 1;
     std::function<bool()> abort_check_;
 };
 

@@ -52,6 +52,32 @@ std::size_t index_of_largest(std::span<const float> values) {
     return 0;  // all are NaN or minus infinity
 }
 
+/// The n best, best first. A heap of the n best so far; nearly every block holds nothing better than the worst of them.
+void select_top(std::span<const float> logits, std::size_t n, std::vector<Candidate>& out) {
+    n = std::min(n, logits.size());
+    const auto worse = [](const Candidate& a, const Candidate& b) {
+        return better(a.logit, a.token, b.logit, b.token);
+    };
+    out.clear();
+    if (n == 0) return;
+    for (std::size_t i = 0; i < n; ++i) out.push_back({logits[i], static_cast<sched::Token>(i)});
+    std::ranges::make_heap(out, worse);
+    float bar = out.front().logit;
+    constexpr std::size_t kBlock = 64;
+    for (std::size_t begin = n; begin < logits.size(); begin += kBlock) {
+        const std::size_t end = std::min(begin + kBlock, logits.size());
+        if (!(largest_of(logits.subspan(begin, end - begin)) > bar)) continue;
+        for (std::size_t i = begin; i < end; ++i) {
+            if (!(logits[i] > bar)) continue;
+            std::ranges::pop_heap(out, worse);
+            out.back() = {logits[i], static_cast<sched::Token>(i)};
+            std::ranges::push_heap(out, worse);
+            bar = out.front().logit;
+        }
+    }
+    std::ranges::sort_heap(out, worse);
+}
+
 Sampler::Sampler(const SamplingParams& params)
     : params_(params),
       penalizes_(params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F || params.frequency_penalty != 0.0F),
@@ -79,31 +105,6 @@ void Sampler::penalize(std::span<float> logits) const {
     }
 }
 
-/// The n best, best first. A heap of the n best so far; nearly every block holds nothing better than the worst of them.
-void Sampler::select_top(std::span<const float> logits, std::size_t n) {
-    n = std::min(n, logits.size());
-    const auto worse = [](const Candidate& a, const Candidate& b) {
-        return better(a.logit, a.token, b.logit, b.token);
-    };
-    candidates_.clear();
-    for (std::size_t i = 0; i < n; ++i) candidates_.push_back({logits[i], static_cast<sched::Token>(i)});
-    std::ranges::make_heap(candidates_, worse);
-    float bar = candidates_.front().logit;
-    constexpr std::size_t kBlock = 64;
-    for (std::size_t begin = n; begin < logits.size(); begin += kBlock) {
-        const std::size_t end = std::min(begin + kBlock, logits.size());
-        if (!(largest_of(logits.subspan(begin, end - begin)) > bar)) continue;
-        for (std::size_t i = begin; i < end; ++i) {
-            if (!(logits[i] > bar)) continue;
-            std::ranges::pop_heap(candidates_, worse);
-            candidates_.back() = {logits[i], static_cast<sched::Token>(i)};
-            std::ranges::push_heap(candidates_, worse);
-            bar = candidates_.front().logit;
-        }
-    }
-    std::ranges::sort_heap(candidates_, worse);
-}
-
 /// All with a logit of at least `least`, best first.
 void Sampler::select_above(std::span<const float> logits, float least) {
     candidates_.clear();
@@ -120,7 +121,7 @@ sched::Token Sampler::sample(std::span<float> logits) {
 
     float largest = 0;
     if (params_.top_k > 0) {
-        select_top(logits, static_cast<std::size_t>(params_.top_k));
+        select_top(logits, static_cast<std::size_t>(params_.top_k), candidates_);
         if (!candidates_.empty()) largest = candidates_.front().logit;
     } else {
         largest = logits[index_of_largest(logits)];

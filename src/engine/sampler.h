@@ -11,6 +11,11 @@
 
 namespace sutazai::engine {
 
+struct Candidate {
+    float logit;
+    sched::Token token;
+};
+
 /// Draws one request's tokens. The chain is llama.cpp's common one, in its order: penalties over the last
 /// kPenaltyWindowTokens tokens, top_k, top_p, min_p, temperature, draw. Instead of sorting the vocabulary it selects
 /// the few candidates that can be drawn. One sampler a request; one thread at a time.
@@ -24,14 +29,11 @@ class Sampler {
     /// A token of the request, prompt or generated, for the penalties.
     void accept(sched::Token token);
 
-  private:
-    struct Candidate {
-        float logit;
-        sched::Token token;
-    };
+    /// Does sample() change the logits that it is given?
+    [[nodiscard]] bool changes_logits() const { return penalizes_; }
 
+  private:
     void penalize(std::span<float> logits) const;
-    void select_top(std::span<const float> logits, std::size_t n);
     void select_above(std::span<const float> logits, float least);
 
     SamplingParams params_;
@@ -42,6 +44,9 @@ class Sampler {
     std::size_t window_next_ = 0;
     std::vector<Candidate> candidates_;  ///< kept between calls for its memory; sorted, best first, after selection
 };
+
+/// The n best (all, if there are fewer), best first, into `out`, whose memory is reused.
+void select_top(std::span<const float> logits, std::size_t n, std::vector<Candidate>& out);
 
 /// Index of the largest value; the first of equals. `values` is not empty.
 [[nodiscard]] std::size_t index_of_largest(std::span<const float> values);

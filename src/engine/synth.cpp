@@ -95,6 +95,10 @@ Result<void> check(const SynthOptions& o) {
     if (o.feed_forward == 0 || o.feed_forward > 262144 || o.feed_forward % 32 != 0) {
         return refuse("feed_forward", "feed_forward must be a multiple of 32, at most 262144");
     }
+    if (o.architecture == "bert" && o.heads != o.kv_heads) {
+        return refuse("kv_heads", "kv_heads must be as many as heads in a bert");
+    }
+    if (o.pooling > 4) return refuse("pooling", "pooling must be 0 to 4");
     if (o.context_length < 16) return refuse("context_length", "context_length must be at least 16");
     if (o.output.empty()) return refuse("output", "output must name a file");
     return {};
@@ -116,13 +120,57 @@ void write_shape(const SynthOptions& o, std::uint32_t vocabulary, gguf_context* 
     number("feed_forward_length", o.feed_forward);
     number("attention.head_count", o.heads);
     number("attention.head_count_kv", o.kv_heads);
-    number("rope.dimension_count", o.embedding / o.heads);
     number("vocab_size", vocabulary);
+    if (o.pooling > 0) number("pooling_type", o.pooling);
+    if (o.architecture == "bert") {
+        real("attention.layer_norm_epsilon", 1e-6F);
+        gguf_set_val_bool(file, "bert.attention.causal", false);
+        gguf_set_val_u32(file, "tokenizer.ggml.token_type_count", 2);
+        return;
+    }
+    number("rope.dimension_count", o.embedding / o.heads);
     real("rope.freq_base", o.rope_base);
     real("attention.layer_norm_rms_epsilon", 1e-6F);
 }
 
+/// Norms come after what they norm, and everything has a bias.
+std::vector<TensorPlan> plan_bert_tensors(const SynthOptions& o, std::int64_t vocabulary) {
+    const Quantisation& quantisation = *find_quantisation(o.quantisation);
+    const std::int64_t width = o.embedding;
+    const std::int64_t inner = o.feed_forward;
+    std::vector<TensorPlan> plans;
+    const auto table = [&](std::string name, std::int64_t rows, ggml_type type) {
+        plans.push_back({std::move(name), width, rows, type, Fill::kRandom, 1.0F});
+    };
+    const auto matrix = [&](const std::string& name, std::int64_t in, std::int64_t out, float gain = 1.0F) {
+        plans.push_back({name + ".weight", in, out, fitting(quantisation.matrix, in), Fill::kRandom,
+                         gain / std::sqrt(static_cast<float>(in))});
+        plans.push_back({name + ".bias", out, 1, GGML_TYPE_F32, Fill::kRandom, 0.1F});
+    };
+    const auto norm = [&](const std::string& name) {
+        plans.push_back({name + ".weight", width, 1, GGML_TYPE_F32, Fill::kConstant, kNorms});
+        plans.push_back({name + ".bias", width, 1, GGML_TYPE_F32, Fill::kRandom, 0.1F});
+    };
+    table("token_embd.weight", vocabulary, fitting(quantisation.matrix, width));
+    table("position_embd.weight", o.context_length, GGML_TYPE_F32);
+    table("token_types.weight", 2, GGML_TYPE_F32);
+    norm("token_embd_norm");
+    for (std::uint32_t layer = 0; layer < o.layers; ++layer) {
+        const auto name = [layer](std::string_view tensor) { return fmt::format("blk.{}.{}", layer, tensor); };
+        matrix(name("attn_q"), width, width, kAttentionGain);
+        matrix(name("attn_k"), width, width, kAttentionGain);
+        matrix(name("attn_v"), width, width);
+        matrix(name("attn_output"), width, width);
+        norm(name("attn_output_norm"));
+        matrix(name("ffn_up"), width, inner);
+        matrix(name("ffn_down"), inner, width);
+        norm(name("layer_output_norm"));
+    }
+    return plans;
+}
+
 std::vector<TensorPlan> plan_tensors(const SynthOptions& o, std::int64_t vocabulary) {
+    if (o.architecture == "bert") return plan_bert_tensors(o, vocabulary);
     const Quantisation& quantisation = *find_quantisation(o.quantisation);
     const std::int64_t width = o.embedding;
     const std::int64_t kv_width = width / o.heads * o.kv_heads;
@@ -243,12 +291,12 @@ void write_tensor_list(const std::vector<TensorPlan>& plans, gguf_context* file)
 }  // namespace
 
 const std::vector<std::string_view>& synth_presets() {
-    static const std::vector<std::string_view> names = {"toy", "toy-qwen2", "qwen2.5-0.5b"};
+    static const std::vector<std::string_view> names = {"toy", "toy-qwen2", "toy-bert", "qwen2.5-0.5b"};
     return names;
 }
 
 const std::vector<std::string_view>& synth_architectures() {
-    static const std::vector<std::string_view> names = {"llama", "qwen2"};
+    static const std::vector<std::string_view> names = {"llama", "qwen2", "bert"};
     return names;
 }
 
@@ -274,6 +322,16 @@ Result<SynthOptions> synth_preset(std::string_view name) {
         options.heads = 2;
         options.kv_heads = 1;
         options.feed_forward = 192;
+        return options;
+    }
+    if (name == "toy-bert") {
+        options.architecture = "bert";
+        options.vocabulary = "bert-bge";
+        options.embedding = 64;
+        options.heads = options.kv_heads = 2;
+        options.feed_forward = 192;
+        options.context_length = 512;
+        options.pooling = 1;
         return options;
     }
     if (name == "qwen2.5-0.5b") {

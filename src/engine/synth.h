@@ -24,6 +24,7 @@ struct SynthOptions {
     std::uint32_t context_length = 8192;
     float rope_base = 10000.0F;
     bool tied_embeddings = false;       ///< the output layer is the embedding table
+    std::uint32_t pooling = 0;          ///< 0: not said; else llama.cpp's number: 1 mean, 2 cls, 3 last, 4 rank
     std::string quantisation = "q8_0";  ///< one of synth_quantisations()
     /// "builtin": about 800 tokens (every byte, English words, ChatML marks), needs no file. "qwen2", "llama-spm" and
     /// so on: that vocabulary of the llama.cpp source tree which this binary was built from. Else the path of a GGUF
@@ -35,7 +36,8 @@ struct SynthOptions {
 
 /// Shapes by name: "toy" (2 layers, 128 wide, built-in vocabulary, under 1 MB) for tests; "toy-qwen2" (2 layers, 64
 /// wide, Qwen2's 151,936 tokens) where a model costs next to nothing but sampling costs what it costs in a real one;
-/// and "qwen2.5-0.5b". `output` stays empty. An unknown name is an error that lists the known ones.
+/// "toy-bert" (2 layers, 64 wide, BERT's tokenizer), an encoder that makes embeddings only; and "qwen2.5-0.5b".
+/// `output` stays empty. An unknown name is an error that lists the known ones.
 [[nodiscard]] Result<SynthOptions> synth_preset(std::string_view name);
 
 [[nodiscard]] const std::vector<std::string_view>& synth_presets();

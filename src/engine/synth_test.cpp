@@ -140,6 +140,7 @@ TEST_F(Synth, BuiltinTokenizerReadsWordsBytesAndMarks) {
 
 TEST_F(Synth, GreedyAnswersAreVariedInEachArchitecture) {
     for (const auto architecture : synth_architectures()) {
+        if (architecture == "bert") continue;  // writes no text
         SynthOptions options = tiny();
         options.architecture = architecture;
         ASSERT_TRUE(synthesize(options));

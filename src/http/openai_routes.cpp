@@ -4,7 +4,8 @@
 #include <random>
 
 #include "api/openai.h"
-#include "http/chat.h"
+#include "api/openai_completions.h"
+#include "http/answer.h"
 #include "http/routes.h"
 
 namespace sutazai::http {
@@ -13,31 +14,78 @@ namespace asio = boost::asio;
 
 namespace {
 
-std::string new_completion_id() {
+api::openai::Identity new_identity(std::string_view prefix, std::string model) {
     thread_local std::mt19937_64 random{(std::uint64_t{std::random_device{}()} << 32) | std::random_device{}()};
-    return fmt::format("chatcmpl-{:016x}", random());
+    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    return {fmt::format("{}-{:016x}", prefix, random()), std::move(model), now};
 }
 
-class OpenAiFormat final : public ChatFormat {
+class ChatFormat final : public AnswerFormat {
   public:
-    OpenAiFormat(api::openai::Identity identity, bool include_usage)
-        : identity_(std::move(identity)), encoder_(identity_, include_usage) {}
+    ChatFormat(api::openai::Identity identity, std::size_t n, bool include_usage, bool logprobs)
+        : identity_(std::move(identity)), n_(n), logprobs_(logprobs), encoder_(identity_, include_usage, logprobs) {}
 
-    void start(std::string& out) override { encoder_.start(out); }
-
-    void update(std::string& out, const GenerationUpdate& update) override {
-        if (!update.text.empty()) encoder_.content(out, update.text);
-        if (update.error) encoder_.error(out, *update.error);
-        if (update.finished) encoder_.finish(out, *update.finished);
+    void start(std::string& out) override {
+        for (std::size_t index = 0; index < n_; ++index) encoder_.start(out, index);
     }
 
-    std::string answer(std::string_view content, const Finished& finished) override {
-        return api::openai::encode_answer(identity_, content, finished);
+    void update(std::string& out, std::size_t index, const GenerationUpdate& update) override {
+        if (!update.text.empty() || !update.scores.empty()) encoder_.content(out, index, update.text, update.scores);
+        if (update.error) api::openai::append_error_event(out, *update.error);
+        if (update.finished) encoder_.finish(out, index, update.finished->reason);
+    }
+
+    void end(std::string& out, const std::vector<Usage>& usages) override {
+        encoder_.end(out, api::total_usage(usages, usages.size()));
+    }
+
+    std::string answer(const std::vector<api::Choice>& choices) override {
+        return api::openai::encode_answer(identity_, choices, logprobs_);
     }
 
   private:
     api::openai::Identity identity_;
+    std::size_t n_;
+    bool logprobs_;
     api::openai::ChunkEncoder encoder_;
+};
+
+class CompletionFormat final : public AnswerFormat {
+  public:
+    /// `request` is the parsed body.
+    CompletionFormat(api::openai::Identity identity, api::openai::CompletionRequest request)
+        : identity_(std::move(identity)),
+          request_(std::move(request)),
+          encoder_(identity_, request_.include_usage, request_.logprobs,
+                   request_.prompts.size() * static_cast<std::size_t>(request_.best_of)) {}
+
+    void start(std::string& /*out*/) override {}
+
+    void update(std::string& out, std::size_t index, const GenerationUpdate& update) override {
+        if (!update.text.empty() || !update.scores.empty()) encoder_.content(out, index, update.text, update.scores);
+        if (update.error) api::openai::append_error_event(out, *update.error);
+        if (update.finished) encoder_.finish(out, index, update.finished->reason);
+    }
+
+    void end(std::string& out, const std::vector<Usage>& usages) override {
+        encoder_.end(out, api::total_usage(usages, static_cast<std::size_t>(request_.best_of)));
+    }
+
+    std::string answer(const std::vector<api::Choice>& choices) override {
+        return api::openai::encode_completion(identity_, request_, choices);
+    }
+
+    Error explain(Error error, std::size_t index) override {
+        if (error.field == "prompt" && request_.prompts.size() > 1) {
+            error.field = fmt::format("prompt[{}]", index / static_cast<std::size_t>(request_.best_of));
+        }
+        return error;
+    }
+
+  private:
+    api::openai::Identity identity_;
+    api::openai::CompletionRequest request_;
+    api::openai::CompletionChunkEncoder encoder_;
 };
 
 api::openai::ModelCard card_of(const catalog::ModelFile& file) {
@@ -49,12 +97,25 @@ api::openai::ModelCard card_of(const catalog::ModelFile& file) {
 asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange& exchange) {
     auto request = api::openai::parse_chat(exchange.request().body);
     if (!request) co_return std::unexpected(request.error());
+    const auto n = static_cast<std::size_t>(request->n);
     const bool include_usage = request->include_usage;
-    co_return co_await run_chat(services, exchange, std::move(*request), [include_usage](std::string model) {
-        const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-        return std::make_unique<OpenAiFormat>(api::openai::Identity{new_completion_id(), std::move(model), now},
-                                              include_usage);
+    const bool logprobs = request->generation.top_logprobs >= 0;
+    AnswerRequest answer{std::move(request->model), request->stream, api::repeated(request->generation, n),
+                         request->keep_alive};
+    co_return co_await run_answer(services, exchange, std::move(answer), [=](std::string model) {
+        return std::make_unique<ChatFormat>(new_identity("chatcmpl", std::move(model)), n, include_usage, logprobs);
     });
+}
+
+asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exchange) {
+    auto request = api::openai::parse_completion(exchange.request().body, services.settings.max_batch_requests);
+    if (!request) co_return std::unexpected(request.error());
+    AnswerRequest answer{request->model, request->stream, request->generations(), request->keep_alive};
+    // Made before the co_await: g++ 12 destroys a closure twice that is made within it.
+    FormatMaker make_format = [parsed = std::move(*request)](std::string model) mutable {
+        return std::make_unique<CompletionFormat>(new_identity("cmpl", std::move(model)), std::move(parsed));
+    };
+    co_return co_await run_answer(services, exchange, std::move(answer), std::move(make_format));
 }
 
 asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange) {

@@ -7,10 +7,13 @@ std::vector<Route> all_routes() {
     using enum Family;
     return {
         {kPost, "/api/v1/streaming/chat/stream", kStreamingV1, post_chat_stream},
+        {kPost, "/api/v1/streaming/batch/process", kStreamingV1, post_batch_process},
         {kGet, "/api/v1/streaming/performance/metrics", kStreamingV1, get_performance_metrics},
         {kGet, "/api/v1/streaming/health/advanced", kStreamingV1, get_advanced_health},
         {kPost, "/api/v1/streaming/cache/manage", kStreamingV1, post_cache_manage},
         {kPost, "/v1/chat/completions", kOpenAi, post_chat_completions},
+        {kPost, "/v1/completions", kOpenAi, post_completions},
+        {kPost, "/v1/embeddings", kOpenAi, post_embeddings},
         {kGet, "/v1/models", kOpenAi, get_models},
         {kGet, "/v1/models/*", kOpenAi, get_model},
         {kGet, "/health", kStreamingV1, get_health, true},

@@ -56,6 +56,7 @@ std::string chat(std::string_view command, std::string_view more = "") {
 }
 
 constexpr std::string_view kStream = "/api/v1/streaming/chat/stream";
+constexpr std::string_view kBatch = "/api/v1/streaming/batch/process";
 constexpr std::string_view kCompletions = "/v1/chat/completions";
 
 /// The real server and model manager with a fake engine, on a thread of their own.
@@ -164,6 +165,62 @@ TEST_F(ServerTest, StreamsOpenAiChunks) {
     EXPECT_NE(response.body.find(R"("delta":{"role":"assistant")"), std::string::npos);
     EXPECT_NE(response.body.find(R"("choices":[],"usage":{"prompt_tokens":3)"), std::string::npos) << response.body;
     EXPECT_TRUE(response.body.ends_with("data: [DONE]\n\n"));
+}
+
+TEST_F(ServerTest, ABatchAnswersInTheOrderOfItsRequestsAndFailsByItem) {
+    start();
+    const Response response = ask("POST", kBatch,
+                                  R"({"model": "m", "batch_size": 2, "requests": [{"prompt": "pace 9"}, )"
+                                  R"({"prompt": "fail 1"}, {"prompt": "x", "top_k": -1}, {"prompt": "count 1"}]})");
+    ASSERT_EQ(response.status, 200) << response.body;
+    const auto has = [&](std::string_view text) {
+        EXPECT_NE(response.body.find(text), std::string::npos) << text << "\n" << response.body;
+    };
+    has(R"({"batch_id": "batch_20)");
+    has(R"("total_requests": 4, "batch_size": 2, "success_rate": 0.5, "results": [)");
+    has(R"({"request_index": 0, "success": true, "response": " t0 t1 t2 t3 t4 t5 t6 t7 t8", "finish_reason": "length")");
+    has(R"({"request_index": 1, "success": false, "error": {"message": "too long", "code": "context_length_exceeded")");
+    has(R"({"request_index": 2, "success": false, "error": {"message": "requests[2].top_k must be between 0 and 10000)");
+    has(R"({"request_index": 3, "success": true, "response": " t0")");
+    has(R"("usage": {"prompt_tokens":6,"completion_tokens":10,"total_tokens":16,)");
+}
+
+TEST_F(ServerTest, CompletionsComeByIndexWholeAndStreamed) {
+    start();
+    const std::string_view body = R"({"model": "m", "prompt": ["count 2", "burst 3"], "n": 2)";
+    const Response whole = ask("POST", "/v1/completions", std::string(body) + "}");
+    ASSERT_EQ(whole.status, 200) << whole.body;
+    EXPECT_NE(whole.body.find(R"({"text":" t0 t1","index":1,)"), std::string::npos) << whole.body;
+    EXPECT_NE(whole.body.find(R"({"text":" t0 t1 t2","index":2,)"), std::string::npos) << whole.body;
+    EXPECT_NE(whole.body.find(R"("prompt_tokens":6,"completion_tokens":10)"), std::string::npos) << whole.body;
+    const Response stream = ask("POST", "/v1/completions", std::string(body) + R"(, "stream": true})");
+    EXPECT_TRUE(stream.body.ends_with("data: [DONE]\n\n")) << stream.body;
+    for (int index = 0; index < 4; ++index) {
+        const std::string end =
+            fmt::format(R"({{"text":"","index":{},"logprobs":null,"finish_reason":"length"}})", index);
+        EXPECT_NE(stream.body.find(end), std::string::npos) << stream.body;
+    }
+    const Response failed = ask("POST", "/v1/completions", R"({"model": "m", "prompt": ["pace 100000", "fail 0"]})");
+    EXPECT_EQ(failed.status, 400) << failed.body;
+    EXPECT_TRUE(all_requests_end()) << "what failed ends the others";
+}
+
+TEST_F(ServerTest, ALeavingClientCancelsAllOfItsGenerations) {
+    start();
+    for (const auto& [path, body] :
+         {std::pair(kBatch,
+                    std::string_view(
+                        R"({"model": "m", "requests": [{"prompt": "pace 100000"}, {"prompt": "pace 100000"}]})")),
+          std::pair(std::string_view("/v1/completions"),
+                    std::string_view(R"({"model": "m", "prompt": "pace 100000", "n": 3})")),
+          std::pair(kCompletions, std::string_view(R"({"model": "m", "n": 3, "stream": true, )"
+                                                   R"("messages": [{"role": "user", "content": "pace 100000"}]})"))}) {
+        TestClient client(port_);
+        client.send(request_text("POST", path, body));
+        EXPECT_TRUE(becomes_true([this] { return models_->open_requests() > 0; })) << path;
+        client.close();
+        EXPECT_TRUE(all_requests_end()) << path;
+    }
 }
 
 TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrderOnOneConnection) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "api/batch.h"
 #include "catalog/catalog.h"
 #include "config/settings.h"
 #include "http/auth.h"
@@ -45,6 +46,7 @@ struct Services {
     Auth auth;
     Router router;
     LatencyBook latencies = {};
+    api::batch::BatchIds batch_ids = {};
     bool draining = false;  ///< no new requests are taken
 };
 

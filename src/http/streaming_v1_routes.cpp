@@ -1,5 +1,5 @@
 #include "api/streaming_v1.h"
-#include "http/chat.h"
+#include "http/answer.h"
 #include "http/routes.h"
 #include "http/status_json.h"
 
@@ -11,13 +11,13 @@ namespace {
 
 using api::streaming_v1::Clock;
 
-class StreamingV1Format final : public ChatFormat {
+class StreamingV1Format final : public AnswerFormat {
   public:
     explicit StreamingV1Format(std::string model) : model_(model), encoder_(std::move(model)) {}
 
     void start(std::string& out) override { encoder_.start(out, Clock::now()); }
 
-    void update(std::string& out, const GenerationUpdate& update) override {
+    void update(std::string& out, std::size_t /*index*/, const GenerationUpdate& update) override {
         if (update.error) {
             if (!update.text.empty()) encoder_.chunk(out, update.text, false);
             encoder_.error(out, *update.error);
@@ -29,8 +29,9 @@ class StreamingV1Format final : public ChatFormat {
         }
     }
 
-    std::string answer(std::string_view content, const Finished& finished) override {
-        return api::streaming_v1::encode_answer(model_, content, finished, Clock::now());
+    std::string answer(const std::vector<api::Choice>& choices) override {
+        const api::Choice& choice = choices.front();
+        return api::streaming_v1::encode_answer(model_, choice.text, choice.finished, Clock::now());
     }
 
   private:
@@ -43,7 +44,9 @@ class StreamingV1Format final : public ChatFormat {
 asio::awaitable<Result<void>> post_chat_stream(Services& services, Exchange& exchange) {
     auto request = api::streaming_v1::parse_chat(exchange.request().body);
     if (!request) co_return std::unexpected(request.error());
-    co_return co_await run_chat(services, exchange, std::move(*request), [](std::string model) {
+    AnswerRequest answer{std::move(request->model), request->stream, {}, request->keep_alive};
+    answer.generations.push_back(std::move(request->generation));
+    co_return co_await run_answer(services, exchange, std::move(answer), [](std::string model) {
         return std::make_unique<StreamingV1Format>(std::move(model));
     });
 }

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <iterator>
 #include <utility>
 
 namespace sutazai::ipc {
@@ -20,6 +21,14 @@ void TokenStream::Channel::add(std::string_view text, std::uint32_t n_tokens) {
     pending_.n_tokens += n_tokens;
     has_pending_ = true;
     wake({});
+}
+
+void TokenStream::Channel::add(GenerationUpdate update) {
+    if (ended_) return;
+    pending_.scores.insert(pending_.scores.end(), std::make_move_iterator(update.scores.begin()),
+                           std::make_move_iterator(update.scores.end()));
+    if (!update.embedding.empty()) pending_.embedding = std::move(update.embedding);
+    add(update.text, update.n_tokens);
 }
 
 void TokenStream::Channel::finish(const Finished& finished) {

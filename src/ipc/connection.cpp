@@ -255,7 +255,12 @@ bool Connection::handle(wire::FromEngine& message) {
 void Connection::deliver(const wire::StepOutput& step) {
     for (const wire::Delta& delta : step.deltas()) {
         const auto found = channels_.find(delta.request_id());
-        if (found != channels_.end()) found->second->add(delta.text(), delta.n_tokens());
+        if (found == channels_.end()) continue;
+        if (delta.scores_size() + delta.embedding_size() > 0) {
+            found->second->add(from_wire(delta));
+        } else {
+            found->second->add(delta.text(), delta.n_tokens());
+        }
     }
     for (const wire::Finished& finished : step.finished()) {
         if (const auto ended = channels_.extract(finished.request_id())) ended.mapped()->finish(from_wire(finished));

@@ -33,6 +33,9 @@ struct EngineOptions {
     std::uint32_t token_gap_ms = 50;
     bool share_prefixes = true;
     std::uint64_t prefix_cache_bytes = 0;
+    std::string artifact_folder;  ///< empty: no artifacts
+    std::uint64_t artifact_bytes = 0;
+    std::uint32_t artifact_retention_days = 7;
     std::chrono::milliseconds load_timeout{300'000};
     std::vector<std::string> arguments = {};  ///< of the command line, after --fd N
 };

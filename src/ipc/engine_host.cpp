@@ -84,7 +84,9 @@ wire::FromEngine to_wire(const engine::StepReport& report) {
     wire::FromEngine message;
     wire::StepOutput& step = *message.mutable_step();
     for (const auto& [id, update] : report.updates) {
-        if (!update.text.empty() || update.n_tokens > 0) {
+        if (!update.scores.empty() || !update.embedding.empty()) {
+            *step.add_deltas() = ipc::to_wire(id, update);
+        } else if (!update.text.empty() || update.n_tokens > 0) {
             wire::Delta& delta = *step.add_deltas();
             delta.set_request_id(id);
             delta.set_text(update.text);
@@ -245,6 +247,10 @@ int run(int fd) {
     config.token_gap = std::chrono::milliseconds(options.token_gap_ms());
     config.share_prefixes = options.share_prefixes();
     config.prefix_cache_bytes = options.prefix_cache_bytes();
+    if (options.artifact_bytes() > 0) config.artifacts.folder = options.artifact_folder();
+    config.artifacts.byte_limit = options.artifact_bytes();
+    config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days();
+    config.artifacts.model_path = options.path();
     engine::Engine engine(std::move(*model), config, [&](engine::StepReport report) { outbox.send(to_wire(report)); });
     ArtifactWorker artifacts(engine, outbox);
     std::jthread drainer;

@@ -1,5 +1,6 @@
 #include "ipc/wire.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -11,6 +12,11 @@ std::uint64_t to_us(std::chrono::microseconds duration) {
 }
 std::chrono::microseconds from_us(std::uint64_t us) {
     return std::chrono::microseconds(us);
+}
+
+void set_chance(wire::TokenChance& to, const TokenChance& chance) {
+    to.set_piece(chance.piece);
+    to.set_logprob(chance.logprob);
 }
 
 }  // namespace
@@ -25,6 +31,8 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
             to.set_role(std::move(message.role));
             to.set_content(std::move(message.content));
         }
+    } else if (const auto* ids = std::get_if<std::vector<std::int32_t>>(&request.prompt)) {
+        out.mutable_token_ids()->mutable_ids()->Add(ids->begin(), ids->end());
     } else {
         out.set_text(std::move(std::get<std::string>(request.prompt)));
     }
@@ -42,6 +50,11 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     out.set_ignore_eos(request.ignore_eos);
     out.set_priority(request.priority);
     out.set_cache_salt(std::move(request.cache_salt));
+    out.set_embed(request.task == Task::kEmbed);
+    if (request.top_logprobs >= 0) out.set_top_logprobs(static_cast<std::uint32_t>(request.top_logprobs));
+    out.set_echo(request.echo);
+    out.set_grammar(std::move(request.grammar));
+    out.set_json_schema(std::move(request.json_schema));
     return out;
 }
 
@@ -53,6 +66,8 @@ GenerationRequest from_wire(wire::Submit submit) {
             messages.push_back({std::move(*message.mutable_role()), std::move(*message.mutable_content())});
         }
         out.prompt = std::move(messages);
+    } else if (submit.has_token_ids()) {
+        out.prompt = std::vector<std::int32_t>(submit.token_ids().ids().begin(), submit.token_ids().ids().end());
     } else {
         out.prompt = std::move(*submit.mutable_text());
     }
@@ -70,6 +85,43 @@ GenerationRequest from_wire(wire::Submit submit) {
     out.ignore_eos = submit.ignore_eos();
     out.priority = submit.priority();
     out.cache_salt = std::move(*submit.mutable_cache_salt());
+    out.task = submit.embed() ? Task::kEmbed : Task::kGenerate;
+    if (submit.has_top_logprobs()) {
+        out.top_logprobs = static_cast<int>(std::min<std::uint32_t>(submit.top_logprobs(), kMaxTopLogprobs));
+    }
+    out.echo = submit.echo();
+    out.grammar = std::move(*submit.mutable_grammar());
+    out.json_schema = std::move(*submit.mutable_json_schema());
+    return out;
+}
+
+wire::Delta to_wire(RequestId id, const GenerationUpdate& update) {
+    wire::Delta out;
+    out.set_request_id(id);
+    out.set_text(update.text);
+    out.set_n_tokens(update.n_tokens);
+    for (const TokenScore& score : update.scores) {
+        wire::TokenScore& to = *out.add_scores();
+        set_chance(*to.mutable_token(), score.token);
+        for (const TokenChance& chance : score.top) set_chance(*to.add_top(), chance);
+        to.set_unscored(!score.scored);
+    }
+    out.mutable_embedding()->Add(update.embedding.begin(), update.embedding.end());
+    return out;
+}
+
+GenerationUpdate from_wire(const wire::Delta& delta) {
+    GenerationUpdate out;
+    out.text = delta.text();
+    out.n_tokens = delta.n_tokens();
+    out.scores.reserve(static_cast<std::size_t>(delta.scores_size()));
+    for (const wire::TokenScore& score : delta.scores()) {
+        TokenScore& to = out.scores.emplace_back();
+        to.token = {score.token().piece(), score.token().logprob()};
+        for (const wire::TokenChance& chance : score.top()) to.top.push_back({chance.piece(), chance.logprob()});
+        to.scored = !score.unscored();
+    }
+    out.embedding.assign(delta.embedding().begin(), delta.embedding().end());
     return out;
 }
 
@@ -133,6 +185,9 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_token_gap_ms(options.token_gap_ms);
     out.set_share_prefixes(options.share_prefixes);
     out.set_prefix_cache_bytes(options.prefix_cache_bytes);
+    out.set_artifact_folder(options.artifact_folder);
+    out.set_artifact_bytes(options.artifact_bytes);
+    out.set_artifact_retention_days(options.artifact_retention_days);
     return out;
 }
 
@@ -152,6 +207,9 @@ EngineOptions from_wire(const wire::Load& load) {
     out.token_gap_ms = load.token_gap_ms();
     out.share_prefixes = load.share_prefixes();
     out.prefix_cache_bytes = load.prefix_cache_bytes();
+    out.artifact_folder = load.artifact_folder();
+    out.artifact_bytes = load.artifact_bytes();
+    out.artifact_retention_days = load.artifact_retention_days();
     return out;
 }
 

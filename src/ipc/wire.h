@@ -11,6 +11,10 @@ namespace sutazai::ipc {
 [[nodiscard]] wire::Submit to_wire(RequestId id, GenerationRequest request);
 [[nodiscard]] GenerationRequest from_wire(wire::Submit submit);
 
+/// All that an update holds beside its end.
+[[nodiscard]] wire::Delta to_wire(RequestId id, const GenerationUpdate& update);
+[[nodiscard]] GenerationUpdate from_wire(const wire::Delta& delta);
+
 [[nodiscard]] wire::Finished to_wire(RequestId id, const Finished& finished);
 [[nodiscard]] Finished from_wire(const wire::Finished& finished);  ///< an unknown reason becomes kStop
 

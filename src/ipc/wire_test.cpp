@@ -29,6 +29,11 @@ GenerationRequest every_field() {
     request.ignore_eos = true;
     request.priority = -3;
     request.cache_salt = "tenant";
+    request.task = Task::kEmbed;
+    request.top_logprobs = 0;
+    request.echo = true;
+    request.grammar = "root ::= \"a\"";
+    request.json_schema = "{}";
     return request;
 }
 
@@ -43,6 +48,35 @@ TEST(Wire, SubmitKeepsDefaultsAndATextPrompt) {
     request.prompt = "plain";
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
     EXPECT_FALSE(from_wire(sent(to_wire(1, request))).sampling.seed);
+}
+
+TEST(Wire, TokenIdsStayTokenIds) {
+    GenerationRequest request;
+    request.prompt = std::vector<std::int32_t>{0, 7, 151935};
+    EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+    request.prompt = std::vector<std::int32_t>{};
+    EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+}
+
+TEST(Wire, ATrustingPeerGetsNoMoreAlternativesThanThereMayBe) {
+    wire::Submit submit;
+    submit.set_top_logprobs(4'000'000'000U);
+    EXPECT_EQ(from_wire(submit).top_logprobs, kMaxTopLogprobs);
+}
+
+TEST(Wire, DeltaKeepsEveryField) {
+    GenerationUpdate update;
+    update.text = "ab";
+    update.n_tokens = 2;
+    update.scores = {{{"a", 0}, {}, false}, {{"\xc3", -0.5F}, {{"b", -0.25F}, {"\xff", -3}}, true}};
+    update.embedding = {0.5F, -0.25F};
+    const wire::Delta message = sent(to_wire(9, update));
+    const GenerationUpdate got = from_wire(message);
+    EXPECT_EQ(message.request_id(), 9U);
+    EXPECT_EQ(got.text, update.text);
+    EXPECT_EQ(got.n_tokens, update.n_tokens);
+    EXPECT_EQ(got.scores, update.scores);
+    EXPECT_EQ(got.embedding, update.embedding);
 }
 
 TEST(Wire, AnEmptyChatStaysAChat) {
@@ -110,6 +144,9 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.token_gap_ms = 10;
     options.share_prefixes = false;
     options.prefix_cache_bytes = 1ULL << 33;
+    options.artifact_folder = "/artifacts";
+    options.artifact_bytes = 1ULL << 34;
+    options.artifact_retention_days = 11;
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
     EXPECT_EQ(got.context_tokens, 1U);
@@ -119,6 +156,9 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.token_gap_ms, 10U);
     EXPECT_FALSE(got.share_prefixes);
     EXPECT_EQ(got.prefix_cache_bytes, 1ULL << 33);
+    EXPECT_EQ(got.artifact_folder, "/artifacts");
+    EXPECT_EQ(got.artifact_bytes, 1ULL << 34);
+    EXPECT_EQ(got.artifact_retention_days, 11U);
     EXPECT_EQ(got.batch_tokens, 3U);
     EXPECT_EQ(got.threads, 4U);
     EXPECT_FALSE(got.gpu);

@@ -68,6 +68,9 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
     options_.token_gap_ms = settings.token_gap_ms;
     options_.share_prefixes = settings.prefix_sharing;
     options_.prefix_cache_bytes = settings.prefix_cache_bytes;
+    if (settings.advanced_caching_enabled) options_.artifact_folder = settings.cache_artifacts_dir;
+    options_.artifact_bytes = settings.cache_artifact_bytes;
+    options_.artifact_retention_days = settings.cache_artifact_retention_days;
     options_.load_timeout = tuning_.load_timeout.value_or(std::chrono::seconds(settings.load_timeout_s));
     if (!usage_path_.empty()) usage_ = read_usage(usage_path_);
 }

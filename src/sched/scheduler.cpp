@@ -137,7 +137,8 @@ Scheduler::Request* Scheduler::choose(Time now, Start& start) {
     for (Request* request : order) {
         if (++looked_at > kCandidates) break;
         if (best != nullptr && level(request) != level(best)) break;
-        const Start its = best_start(*request);
+        // The last token is always computed: its logits are what generation starts from.
+        const Start its = best_start(request->salt, std::span(request->tokens).first(request->length() - 1));
         if (its.follows) continue;
         if (best == nullptr || its.n_tokens > start.n_tokens) {
             best = request;
@@ -148,28 +149,22 @@ Scheduler::Request* Scheduler::choose(Time now, Start& start) {
     return best;
 }
 
-Scheduler::Start Scheduler::best_start(const Request& request) const {
+Scheduler::Start Scheduler::best_start(std::uint64_t salt, std::span<const Token> chain) const {
     Start best;
     if (!limits_.share_prefixes) return best;
     int coming = 0;
-    // The last token is always computed: its logits are what generation starts from.
-    const int most = request.length() - 1;
-    const auto found = trees_.find(request.salt);
-    if (found == trees_.end()) return best;
-    found->second->walk(request.tokens, [&](int n_common, std::span<const SlotId> holders) {
-        n_common = std::min(n_common, most);
+    const auto look = [&](int n_common, std::span<const SlotId> holders) {
         for (const SlotId id : holders) {
             const Slot& slot = slots_[id];
             const int usable = std::min(n_common, n_certain(id));
             if (usable > best.n_forked) best = {id, usable, usable, false};
             if (slot.owner != nullptr && n_certain(id) < n_common) coming = std::max(coming, n_common);
         }
-    });
+    };
+    if (const auto found = trees_.find(salt); found != trees_.end()) found->second->walk(chain, look);
     if (host_.count() > 0) {
         int n_host = 0;
-        for (const auto& piece : host_.find(request.salt, std::span(request.tokens).first(most))) {
-            n_host += piece.n_tokens;
-        }
+        for (const auto& piece : host_.find(salt, chain)) n_host += piece.n_tokens;
         if (restore_pays(n_host - best.n_forked)) best.n_tokens = n_host;
     }
     best.follows = coming >= best.n_tokens + kLeastFollowTokens;
@@ -410,6 +405,38 @@ void Scheduler::save_all() {
     for (SlotId slot = 0; slot < limits_.slots; ++slot) {
         if (slots_[slot].in_use) save(slot, pending_);
     }
+}
+
+std::vector<KvOp> Scheduler::take_operations() {
+    loads_.clear();
+    return std::exchange(pending_, {});
+}
+
+BlockId Scheduler::import(std::uint64_t salt, std::span<const Token> chain, std::uint64_t bytes) {
+    const std::size_t first = (chain.size() - 1) / BlockCache::kBlockTokens * BlockCache::kBlockTokens;
+    const auto held = static_cast<std::size_t>(host_.covered(salt, chain));
+    if (held < first || held == chain.size()) return kNoBlock;
+    std::vector<BlockId> dropped;
+    const BlockId block = host_.add(salt, chain, bytes, dropped);
+    for (const BlockId gone : dropped) pending_.emplace_back(Drop{gone});
+    return block;
+}
+
+int Scheduler::reusable(std::uint64_t salt, std::span<const Token> chain) const {
+    return best_start(salt, chain).n_tokens;
+}
+
+SlotId Scheduler::holder(std::uint64_t salt, std::span<const Token> chain) const {
+    SlotId holder = kNoSlot;
+    const auto found = trees_.find(salt);
+    if (found == trees_.end()) return holder;
+    found->second->walk(chain, [&](int n_common, std::span<const SlotId> slots) {
+        if (n_common < static_cast<int>(chain.size())) return;
+        for (const SlotId id : slots) {
+            if (n_certain(id) >= n_common) holder = id;
+        }
+    });
+    return holder;
 }
 
 void Scheduler::commit(const Step& step, Time took) {

@@ -68,6 +68,15 @@ class Scheduler {
     void save_failed(BlockId block);
     /// Copies what the KV memory holds of all chains, running or kept, to host memory, with the next step's operations.
     void save_all();
+    /// The operations that wait for the next step, to be done at once instead.
+    [[nodiscard]] std::vector<KvOp> take_operations();
+    /// Takes a state from elsewhere into host memory: of the block that ends `chain`, whose earlier blocks must be
+    /// there. kNoBlock when it is not wanted.
+    [[nodiscard]] BlockId import(std::uint64_t salt, std::span<const Token> chain, std::uint64_t bytes);
+    /// Tokens of a chain that need not be computed: in the KV memory or, when copying pays, in host memory.
+    [[nodiscard]] int reusable(std::uint64_t salt, std::span<const Token> chain) const;
+    /// A slot that has computed all of `chain`; kNoSlot when there is none.
+    [[nodiscard]] SlotId holder(std::uint64_t salt, std::span<const Token> chain) const;
 
     /// The next token of a running request. False when that was its last: nothing more fits max_new_tokens or the
     /// context, and the request must be finished.
@@ -133,7 +142,7 @@ class Scheduler {
     [[nodiscard]] int in_whole_groups(int n_tokens, int budget) const;
     void add_chunk(Step& step, Request& request, int n_tokens);
 
-    [[nodiscard]] Start best_start(const Request& request) const;
+    [[nodiscard]] Start best_start(std::uint64_t salt, std::span<const Token> chain) const;
     [[nodiscard]] Request* choose(Time now, Start& start);
     [[nodiscard]] bool can_admit(const Request& request, const Start& start) const;
     void admit(Step& step, Request& request, const Start& start, Time now);

@@ -1,0 +1,186 @@
+#include "api/batch.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <tuple>
+
+#include "api/chat_fields.h"
+#include "api/error_names.h"
+#include "api/json.h"
+#include "api/json_text.h"
+
+namespace sutazai::api::batch {
+
+namespace json = boost::json;
+
+namespace {
+
+Result<GenerationRequest> read_item(const json::value& entry, std::size_t index, const ChatRequest& defaults) {
+    std::optional<Error> error;
+    const std::string name = fmt::format("requests[{}]", index);
+    if (!entry.is_object()) {
+        return fail(ErrorCode::kInvalidArgument, fmt::format("{} must be an object (got {})", name, kind_of(entry)),
+                    name);
+    }
+    FieldReader fields(entry.get_object(), error, name + ".");
+    ChatRequest item = defaults;
+    item.model.clear();
+    read_generation_fields(fields, item);
+    const bool has_prompt = fields.find("prompt") != nullptr;
+    const bool has_messages = fields.find("messages") != nullptr;
+    if (has_prompt && has_messages) {
+        fields.refuse("prompt", "and messages exclude each other");
+    } else if (has_messages) {
+        item.generation.prompt = read_messages(fields);
+    } else if (has_prompt) {
+        std::string prompt;
+        fields.string("prompt", prompt);
+        if (prompt.empty()) fields.refuse("prompt", "must not be empty");
+        item.generation.prompt = std::move(prompt);
+    } else {
+        fields.refuse("prompt", "or messages is missing");
+    }
+    if (!item.model.empty() && item.model != defaults.model) {
+        fields.refuse("model", "must be the batch's, or be left out");
+    }
+    if (item.stream) fields.refuse("stream", "does not go with a batch");
+    if (error) return std::unexpected(std::move(*error));
+    return std::move(item.generation);
+}
+
+/// Equal beginnings of chats give equal beginnings of keys. A prompt counts as a user's message.
+std::string key_of(const GenerationRequest& request) {
+    std::string key;
+    const auto add = [&key](std::string_view role, std::string_view content) {
+        key += role;
+        key += '\0';
+        key += content;
+        key += '\0';
+    };
+    if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
+        for (const ChatMessage& message : *messages) add(message.role, message.content);
+    } else if (const auto* text = std::get_if<std::string>(&request.prompt)) {
+        add("user", *text);
+    }
+    return key;
+}
+
+void append_error(std::string& out, const Error& error) {
+    out += R"({"message": )";
+    append_quoted(out, error.message);
+    out += R"(, "code": ")";
+    out += code_name(error.code);
+    out += R"(", "field": )";
+    if (error.field.empty()) {
+        out += "null";
+    } else {
+        append_quoted(out, error.field);
+    }
+    out += '}';
+}
+
+}  // namespace
+
+Result<BatchRequest> parse(std::string_view body, std::size_t max_requests) {
+    const auto object = parse_object(body);
+    if (!object) return std::unexpected(object.error());
+    std::optional<Error> error;
+    FieldReader fields(*object, error);
+    ChatRequest defaults;
+    read_generation_fields(fields, defaults);
+    if (defaults.stream) fields.refuse("stream", "does not go with a batch");
+    BatchRequest batch;
+    batch.model = defaults.model;
+    batch.keep_alive = defaults.keep_alive;
+    if (fields.find("batch_size") != nullptr) {
+        int size = 1;
+        fields.integer("batch_size", 1, kMaxBatchSize, size);
+        batch.batch_size = size;
+    }
+    const json::value* requests = fields.find("requests");
+    if (requests == nullptr) {
+        fields.refuse("requests", "is missing");
+    } else if (!requests->is_array()) {
+        fields.refuse("requests", fmt::format("must be an array (got {})", kind_of(*requests)));
+    } else if (const auto size = requests->get_array().size(); size == 0 || size > max_requests) {
+        fields.refuse("requests",
+                      fmt::format("must hold 1 to {} requests (got {}; MAX_BATCH_REQUESTS)", max_requests, size));
+    }
+    if (error) return std::unexpected(std::move(*error));
+    batch.items.reserve(requests->get_array().size());
+    for (const json::value& entry : requests->get_array()) {
+        batch.items.push_back(read_item(entry, batch.items.size(), defaults));
+    }
+    return batch;
+}
+
+void as_chat(GenerationRequest& request) {
+    if (auto* text = std::get_if<std::string>(&request.prompt)) {
+        std::vector<ChatMessage> messages{{"user", std::move(*text)}};
+        request.prompt = std::move(messages);
+    }
+}
+
+std::vector<std::size_t> sharing_order(std::span<const Result<GenerationRequest>> items) {
+    std::vector<std::tuple<int, std::string, std::size_t>> keys;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        if (items[i]) keys.emplace_back(items[i]->priority, key_of(*items[i]), i);
+    }
+    std::ranges::sort(keys);
+    std::vector<std::size_t> order;
+    order.reserve(keys.size());
+    for (const auto& key : keys) order.push_back(std::get<std::size_t>(key));
+    return order;
+}
+
+std::string BatchIds::next(std::chrono::system_clock::time_point now) {
+    const auto second = std::chrono::floor<std::chrono::seconds>(now);
+    if (second > latest_) {
+        latest_ = second;
+        n_in_second_ = 0;
+    }
+    ++n_in_second_;
+    const std::string id =
+        fmt::format("batch_{:%Y%m%d_%H%M%S}", fmt::gmtime(std::chrono::system_clock::to_time_t(latest_)));
+    return n_in_second_ == 1 ? id : fmt::format("{}_{}", id, n_in_second_);
+}
+
+std::string encode(std::string_view id, std::string_view model, int batch_size,
+                   std::span<const Result<Choice>> results) {
+    const auto n_good = std::ranges::count_if(results, [](const auto& result) { return result.has_value(); });
+    const double rate = results.empty() ? 0 : static_cast<double>(n_good) / static_cast<double>(results.size());
+    std::string out = R"({"batch_id": )";
+    append_quoted(out, id);
+    out += R"(, "model": )";
+    append_quoted(out, model);
+    fmt::format_to(std::back_inserter(out),
+                   R"(, "total_requests": {}, "batch_size": {}, "success_rate": {:#}, "results": [)", results.size(),
+                   batch_size, rate);
+    std::vector<Usage> usages;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        if (i > 0) out += ", ";
+        fmt::format_to(std::back_inserter(out), R"({{"request_index": {}, "success": {}, )", i, results[i].has_value());
+        if (results[i]) {
+            out += R"("response": )";
+            append_quoted(out, results[i]->text);
+            out += R"(, "finish_reason": ")";
+            out += to_string(results[i]->finished.reason);
+            out += R"(", "usage": )";
+            append_usage(out, results[i]->finished.usage);
+            usages.push_back(results[i]->finished.usage);
+        } else {
+            out += R"("error": )";
+            append_error(out, results[i].error());
+        }
+        out += '}';
+    }
+    out += R"(], "usage": )";
+    append_usage(out, total_usage(usages, 1));
+    out += '}';
+    return out;
+}
+
+}  // namespace sutazai::api::batch

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/generation.h"
+
+/// Several generations that make one answer. Pure.
+namespace sutazai::api {
+
+/// One generation that has ended well.
+struct Choice {
+    std::string text;
+    std::vector<TokenScore> scores = {};
+    Finished finished = {};
+};
+
+/// What a whole answer used: every answer's tokens; a prompt's tokens once for each `per_prompt` choices, cached where
+/// all of these found it cached.
+[[nodiscard]] Usage total_usage(std::span<const Usage> usages, std::size_t per_prompt);
+[[nodiscard]] Usage total_usage(std::span<const Choice> choices, std::size_t per_prompt);
+
+/// `n` generations of one request. With a seed each has one of its own, the first the request's.
+[[nodiscard]] std::vector<GenerationRequest> repeated(const GenerationRequest& request, std::size_t n);
+
+/// Mean log-probability of a choice's generated tokens; 0 without any.
+[[nodiscard]] double mean_logprob(const Choice& choice);
+
+}  // namespace sutazai::api

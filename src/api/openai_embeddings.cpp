@@ -1,0 +1,115 @@
+#include "api/openai_embeddings.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "api/json_text.h"
+
+namespace sutazai::api::openai {
+
+namespace {
+
+void append_base64(std::string& out, std::string_view bytes) {
+    static constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        const auto at = [&](std::size_t k) -> unsigned {
+            return i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0;
+        };
+        const unsigned group = at(0) << 16 | at(1) << 8 | at(2);
+        out += kAlphabet[group >> 18];
+        out += kAlphabet[group >> 12 & 63];
+        out += i + 1 < bytes.size() ? kAlphabet[group >> 6 & 63] : '=';
+        out += i + 2 < bytes.size() ? kAlphabet[group & 63] : '=';
+    }
+}
+
+/// Little-endian floats.
+std::string bytes_of(const std::vector<float>& numbers) {
+    static_assert(std::endian::native == std::endian::little);
+    std::string bytes(numbers.size() * sizeof(float), '\0');
+    std::memcpy(bytes.data(), numbers.data(), bytes.size());
+    return bytes;
+}
+
+}  // namespace
+
+std::vector<GenerationRequest> EmbeddingsRequest::generations() const {
+    std::vector<GenerationRequest> all;
+    all.reserve(inputs.size());
+    for (const PromptItem& input : inputs) {
+        GenerationRequest& one = all.emplace_back();
+        std::visit([&](const auto& item) { one.prompt = item; }, input);
+        one.task = Task::kEmbed;
+        one.priority = priority;
+    }
+    return all;
+}
+
+Result<EmbeddingsRequest> parse_embeddings(std::string_view body, std::size_t max_inputs) {
+    const auto object = parse_object(body);
+    if (!object) return std::unexpected(object.error());
+    std::optional<Error> error;
+    FieldReader fields(*object, error);
+    EmbeddingsRequest request;
+    fields.string("model", request.model);
+    request.inputs = read_prompts(fields, "input", max_inputs);
+    std::string format = "float";
+    fields.string("encoding_format", format);
+    if (format != "float" && format != "base64") fields.refuse("encoding_format", "must be float or base64");
+    request.base64 = format == "base64";
+    if (fields.find("dimensions") != nullptr) {
+        int dimensions = 1;
+        fields.integer("dimensions", 1, 65536, dimensions);
+        request.dimensions = static_cast<std::size_t>(dimensions);
+    }
+    fields.integer("priority", -1000, 1000, request.priority);
+    read_keep_alive(fields, request.keep_alive);
+    if (error) return std::unexpected(std::move(*error));
+    return request;
+}
+
+Result<void> shorten(std::vector<float>& embedding, std::size_t dimensions) {
+    if (dimensions == 0 || dimensions == embedding.size()) return {};
+    if (dimensions > embedding.size()) {
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("dimensions must be at most {}, which is what this model makes (got {})",
+                                embedding.size(), dimensions),
+                    "dimensions");
+    }
+    embedding.resize(dimensions);
+    double square = 0;
+    for (const float value : embedding) square += static_cast<double>(value) * static_cast<double>(value);
+    const double scale = square > 0 ? 1 / std::sqrt(square) : 0;
+    for (float& value : embedding) value = static_cast<float>(static_cast<double>(value) * scale);
+    return {};
+}
+
+std::string encode_embeddings(std::string_view model, std::span<const std::vector<float>> embeddings, bool base64,
+                              std::size_t prompt_tokens) {
+    std::string out = R"({"object":"list","data":[)";
+    for (std::size_t i = 0; i < embeddings.size(); ++i) {
+        out += i == 0 ? R"({"object":"embedding","index":)" : R"(,{"object":"embedding","index":)";
+        append_number(out, i);
+        out += R"(,"embedding":)";
+        if (base64) {
+            out += '"';
+            append_base64(out, bytes_of(embeddings[i]));
+            out += "\"}";
+            continue;
+        }
+        for (std::size_t k = 0; k < embeddings[i].size(); ++k) {
+            fmt::format_to(std::back_inserter(out), "{}{}", k == 0 ? '[' : ',', embeddings[i][k]);
+        }
+        out += embeddings[i].empty() ? "[]}" : "]}";
+    }
+    out += R"(],"model":)";
+    append_quoted(out, model);
+    fmt::format_to(std::back_inserter(out), R"(,"usage":{{"prompt_tokens":{},"total_tokens":{}}}}})", prompt_tokens,
+                   prompt_tokens);
+    return out;
+}
+
+}  // namespace sutazai::api::openai

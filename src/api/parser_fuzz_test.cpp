@@ -1,0 +1,115 @@
+// Random damage to good bodies: every parser gives a request or an error that says something, and never crashes.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <functional>
+#include <random>
+#include <string>
+
+#include "api/batch.h"
+#include "api/openai.h"
+#include "api/openai_completions.h"
+#include "api/openai_embeddings.h"
+#include "api/streaming_v1.h"
+
+namespace sutazai::api {
+namespace {
+
+constexpr std::array<std::string_view, 24> kPieces{
+    "null", "true", "-1",        "1e999",       "0.5",        "\"\"",
+    "[]",   "{}",   "[[]]",      "\"\\u0000\"", "\"\xff\"",   "99999999999999999999",
+    ",",    ":",    "\"",        "[",           "{",          "]",
+    "}",    "\\",   "[[1],[2]]", "[1,\"a\"]",   "2147483648", "-9223372036854775808"};
+
+std::string damaged(std::string body, std::mt19937& random) {
+    for (unsigned n = 1 + random() % 4; n > 0; --n) {
+        const std::size_t at = random() % (body.size() + 1);
+        const std::string_view piece = kPieces[random() % kPieces.size()];
+        switch (random() % 4) {
+            case 0: body.insert(at, piece); break;
+            case 1: body.erase(at, random() % 8); break;
+            case 2: {  // a whole value
+                const std::size_t colon = body.find(": ", at);
+                if (colon == std::string::npos) break;
+                const std::size_t end = body.find_first_of(",}", colon);
+                body.replace(colon + 2, end - colon - 2, piece);
+                break;
+            }
+            default:
+                if (at < body.size()) body[at] = static_cast<char>(random());
+        }
+        if (body.empty()) break;
+    }
+    return body;
+}
+
+/// Of the damaged bodies, how many were taken; each refusal must say something.
+int taken(std::string_view good, const std::function<std::optional<Error>(const std::string&)>& error_of) {
+    EXPECT_FALSE(error_of(std::string(good))) << good;
+    std::mt19937 random(20260126);
+    int n_taken = 0;
+    for (int i = 0; i < 20'000; ++i) {
+        const std::string body = damaged(std::string(good), random);
+        const auto error = error_of(body);
+        n_taken += error ? 0 : 1;
+        EXPECT_FALSE(error && error->message.empty()) << body;
+    }
+    return n_taken;
+}
+
+template <typename Parse>
+auto errors_of(Parse parse) {
+    return [parse](const std::string& body) -> std::optional<Error> {
+        const auto result = parse(body);
+        if (result) return std::nullopt;
+        return result.error();
+    };
+}
+
+void expect_robust(std::string_view good, const std::function<std::optional<Error>(const std::string&)>& error_of) {
+    const int n = taken(good, error_of);
+    EXPECT_GT(n, 100) << "hardly anything got past the JSON parser: the test shows nothing";
+    EXPECT_LT(n, 19'000) << "hardly anything was damaged: the test shows nothing";
+}
+
+TEST(ParserFuzz, OwnChat) {
+    expect_robust(R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}], "model": "m", )"
+                  R"("temperature": 0.5, "top_k": 3, "seed": 4, "stop": ["a", "b"], "priority": 1, "stream": true})",
+                  errors_of([](const std::string& body) { return streaming_v1::parse_chat(body); }));
+}
+
+TEST(ParserFuzz, OpenAiChat) {
+    expect_robust(R"({"messages": [{"role": "user", "content": "hi"}], "n": 2, "logprobs": true, "top_logprobs": 3, )"
+                  R"("stream": true, "stream_options": {"include_usage": true}, "max_completion_tokens": 4})",
+                  errors_of([](const std::string& body) { return openai::parse_chat(body); }));
+}
+
+TEST(ParserFuzz, Completions) {
+    const auto parse = errors_of([](const std::string& body) { return openai::parse_completion(body, 16); });
+    expect_robust(R"({"prompt": ["a", "b", [1, 2, 3]], "n": 2, "best_of": 3, "logprobs": 1, "echo": true, )"
+                  R"("max_tokens": 0, "stop": "x", "suffix": null})",
+                  parse);
+    expect_robust(R"({"prompt": [1, 2, 3], "model": "m"})", parse);
+}
+
+TEST(ParserFuzz, Embeddings) {
+    expect_robust(R"({"input": ["a", [1, 2], "b"], "model": "m", "encoding_format": "base64", "dimensions": 16})",
+                  errors_of([](const std::string& body) { return openai::parse_embeddings(body, 16); }));
+}
+
+TEST(ParserFuzz, ResponseFormat) {
+    expect_robust(
+        R"({"messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "json_schema", )"
+        R"("json_schema": {"name": "x", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}}})",
+        errors_of([](const std::string& body) { return openai::parse_chat(body); }));
+}
+
+TEST(ParserFuzz, Batch) {
+    expect_robust(
+        R"({"requests": [{"prompt": "a", "temperature": 1}, {"messages": [{"role": "user", "content": "b"}]}], )"
+        R"("model": "m", "batch_size": 8, "max_tokens": 3})",
+        errors_of([](const std::string& body) { return batch::parse(body, 4); }));
+}
+
+}  // namespace
+}  // namespace sutazai::api

@@ -1,0 +1,93 @@
+#include "api/response_format.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "api/schema_check.h"
+
+namespace sutazai::api {
+
+namespace json = boost::json;
+
+namespace {
+
+/// What is too much in `schema`, in words; empty when nothing is. Counts values into `n_values`.
+std::string excess_of(const json::value& schema, std::size_t& n_values) {
+    if (++n_values > kMaxSchemaValues) return fmt::format("holds more than {} values", kMaxSchemaValues);
+    if (const auto* list = schema.if_array()) {
+        for (const json::value& entry : *list) {
+            if (std::string excess = excess_of(entry, n_values); !excess.empty()) return excess;
+        }
+    } else if (const auto* object = schema.if_object()) {
+        if (object->size() > kMaxSchemaProperties) {
+            return fmt::format("holds an object of more than {} fields", kMaxSchemaProperties);
+        }
+        for (const auto& [name, value] : *object) {
+            // Compiling a pattern takes a call for each of its parentheses.
+            if (name == "pattern" && value.is_string() && value.get_string().size() > kMaxPatternBytes) {
+                return fmt::format("holds a pattern of more than {} bytes", kMaxPatternBytes);
+            }
+            if (std::string excess = excess_of(value, n_values); !excess.empty()) return excess;
+        }
+    }
+    return {};
+}
+
+void read_schema(FieldReader& fields, std::string_view name, const json::value& schema, std::string& out) {
+    if (!schema.is_object()) return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(schema)));
+    std::size_t n_values = 0;
+    if (const std::string excess = excess_of(schema, n_values); !excess.empty()) return fields.refuse(name, excess);
+    if (const std::string part = unsupported_in(schema); !part.empty()) return fields.refuse(name, part);
+    std::string text = json::serialize(schema);
+    if (text.size() > kMaxSchemaBytes) {
+        return fields.refuse(name, fmt::format("has {} bytes; at most {} are allowed", text.size(), kMaxSchemaBytes));
+    }
+    out = std::move(text);
+}
+
+void read_format(FieldReader& fields, std::string& schema) {
+    const json::value* format = fields.find("response_format");
+    if (format == nullptr) return;
+    if (!format->is_object()) {
+        return fields.refuse("response_format", fmt::format("must be an object (got {})", kind_of(*format)));
+    }
+    FieldReader inner(format->get_object(), fields.error(), fields.path_of("response_format."));
+    std::string type = "text";
+    inner.string("type", type);
+    if (type == "text") {
+        schema.clear();
+    } else if (type == "json_object") {
+        schema = R"({"type":"object"})";
+        if (const json::value* own = inner.find("schema")) read_schema(inner, "schema", *own, schema);
+    } else if (type == "json_schema") {
+        const json::value* wrapper = inner.find("json_schema");
+        if (wrapper == nullptr) return inner.refuse("json_schema", "is missing");
+        if (!wrapper->is_object()) {
+            return inner.refuse("json_schema", fmt::format("must be an object (got {})", kind_of(*wrapper)));
+        }
+        FieldReader named(wrapper->get_object(), fields.error(), inner.path_of("json_schema."));
+        const json::value* own = named.find("schema");
+        if (own == nullptr) return named.refuse("schema", "is missing");
+        read_schema(named, "schema", *own, schema);
+    } else {
+        inner.refuse("type", "must be text, json_object or json_schema");
+    }
+}
+
+}  // namespace
+
+void read_response_format(FieldReader& fields, GenerationRequest& out) {
+    read_format(fields, out.json_schema);
+    fields.string("grammar", out.grammar);
+    if (out.grammar.size() > kMaxGrammarBytes) {
+        fields.refuse("grammar",
+                      fmt::format("has {} bytes; at most {} are allowed", out.grammar.size(), kMaxGrammarBytes));
+    }
+    if (!out.grammar.empty() && !out.json_schema.empty()) {
+        fields.refuse("grammar", "and response_format exclude each other");
+    }
+}
+
+}  // namespace sutazai::api

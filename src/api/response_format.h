@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstddef>
+
+#include "api/json.h"
+#include "base/generation.h"
+
+/// What the text must look like: OpenAI's `response_format` and llama.cpp's `grammar`. Pure.
+namespace sutazai::api {
+
+inline constexpr std::size_t kMaxGrammarBytes = std::size_t{64} << 10;
+inline constexpr std::size_t kMaxSchemaBytes = std::size_t{64} << 10;
+inline constexpr std::size_t kMaxSchemaValues = 4096;     ///< of every kind, nested ones too
+inline constexpr std::size_t kMaxSchemaProperties = 256;  ///< of one object
+inline constexpr std::size_t kMaxPatternBytes = 512;
+
+/// Reads `response_format` ({"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "json_schema":
+/// {"schema": {...}}}) and `grammar` (GBNF). Both together are refused, and so is what is too large to be compiled
+/// safely. How deep a schema nests is bounded by the body's own limit, kMaxJsonDepth.
+void read_response_format(FieldReader& fields, GenerationRequest& out);
+
+}  // namespace sutazai::api

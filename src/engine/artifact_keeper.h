@@ -1,0 +1,126 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "artifact/store.h"
+#include "base/error.h"
+#include "engine/model.h"
+
+namespace sutazai::engine {
+
+struct ArtifactConfig {
+    std::string folder;            ///< of all models; empty: no artifacts
+    std::uint64_t byte_limit = 0;  ///< of all models
+    std::chrono::seconds retention{0};
+    std::string model_path;
+};
+
+/// What one of the artifact actions did.
+struct ArtifactReport {
+    std::uint64_t saved = 0, loaded = 0, removed = 0;
+    std::uint64_t bytes = 0;  ///< written, read or removed
+};
+
+/// The engine's way to its artifacts: one thread of its own that alone touches the store and the disk. It begins by
+/// finding the weights' digest, which takes a while for a file that nobody has hashed yet; until then there are no
+/// artifacts. Nothing here fails a request: what cannot be had is computed.
+class ArtifactKeeper {
+  public:
+    ArtifactKeeper(ArtifactConfig config, artifact::FingerprintParts parts, std::uint64_t most_block_bytes);
+    ~ArtifactKeeper();  ///< finishes the block that is being written, drops the others; flush() first to keep them
+    ArtifactKeeper(const ArtifactKeeper&) = delete;
+    ArtifactKeeper& operator=(const ArtifactKeeper&) = delete;
+
+    /// A block on the disk whose first n_common tokens agree with the chain that was asked for.
+    struct Find {
+        artifact::ChainHash hash;
+        int first;
+        int n_common;
+    };
+    /// The longest beginning of a chain that artifacts hold, whole blocks and maybe a part of one more. May read a few
+    /// files' heads: not for the decode thread. Any other thread.
+    [[nodiscard]] std::vector<Find> find(std::string_view salt, std::span<const Token> chain);
+
+    struct Fetched {
+        artifact::BlockInfo info;
+        KvState state;
+    };
+    /// Reads blocks, verified, in order up to the first that cannot be had, and hands them to `done` on the keeper's
+    /// thread. Any thread; does not wait.
+    void fetch(std::vector<Find> blocks, std::function<void(std::vector<Fetched>, std::chrono::microseconds)> done);
+
+    /// Is the block that ends this chain of whole blocks on the disk or on its way there. Any thread.
+    [[nodiscard]] bool has(std::string_view salt, std::span<const Token> chain);
+    /// Writes the block that ends `chain` (whole blocks), unless too much is waiting to be written. Any thread.
+    void keep(std::string_view salt, std::span<const Token> chain, std::optional<artifact::Canary> canary,
+              std::uint64_t compute_us, std::shared_ptr<const KvState> state);
+    /// A block proved wrong: it is taken out. Any thread.
+    void reject(const artifact::ChainHash& hash);
+
+    /// Waits until what was to be written is written, at most so long. What was written since the last flush.
+    ArtifactReport flush(std::chrono::milliseconds patience);
+    /// Removes what is too old or too much, and waits for it.
+    [[nodiscard]] Result<ArtifactReport> prune();
+    /// Chains without a tenant that are worth the most, each from its first block, up to `most_bytes` in all.
+    [[nodiscard]] std::vector<std::vector<Find>> best(std::uint64_t most_bytes);
+
+    struct Stats {
+        std::uint64_t artifacts = 0, bytes = 0;
+    };
+    [[nodiscard]] Stats stats() const;
+    /// False while the weights' digest is not known, and when the folder cannot be used. Waits up to `patience`.
+    [[nodiscard]] bool ready(std::chrono::milliseconds patience);
+
+  private:
+    struct Known {
+        artifact::ChainHash parent{};
+        int first = 0;
+        std::uint64_t bytes = 0;
+        std::vector<Token> tokens;  ///< empty until they were needed
+    };
+
+    void run();
+    bool open();
+    void learn();
+    void add_known(const artifact::ChainHash& hash, Known known);
+    void forget(const artifact::ChainHash& hash);
+    void post(std::function<void()> job);
+    /// Runs the job on the keeper's thread and waits; false when there is no store.
+    bool call(const std::function<void()>& job);
+
+    ArtifactConfig config_;
+    artifact::FingerprintParts parts_;
+    std::uint64_t most_block_bytes_;
+
+    std::unique_ptr<artifact::ArtifactStore> store_;  ///< keeper's thread
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<std::function<void()>> jobs_;
+    std::optional<artifact::Fingerprint> fingerprint_;  ///< set once the store is open
+    bool failed_ = false;
+    bool stopping_ = false;
+    bool busy_ = false;
+    std::uint64_t pending_bytes_ = 0;  ///< of states that wait to be written
+    ArtifactReport written_;           ///< since the last flush()
+    Stats stats_;
+    std::unordered_map<artifact::ChainHash, Known, artifact::DigestHash> known_;
+    std::unordered_map<artifact::ChainHash, std::vector<artifact::ChainHash>, artifact::DigestHash> children_;
+
+    std::jthread thread_;
+};
+
+}  // namespace sutazai::engine

@@ -1,0 +1,196 @@
+// Embeddings: packed batches against one input at a time, pooling, and models that do nothing else.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "engine/engine.h"
+#include "engine/side_context.h"
+#include "engine/synth.h"
+
+namespace sutazai::engine {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Files : public testing::Environment {
+  public:
+    static std::string model(const std::string& preset, std::uint32_t pooling) {
+        auto options = synth_preset(preset).value();
+        options.quantisation = "f32";
+        if (pooling > 0) options.pooling = pooling;
+        options.output = std::filesystem::temp_directory_path() /
+                         ("sutazai-embed-" + preset + std::to_string(pooling) + "-" + std::to_string(getpid()));
+        if (!std::filesystem::exists(options.output)) {
+            EXPECT_TRUE(synthesize(options).has_value());
+            paths().push_back(options.output);
+        }
+        return options.output.string();
+    }
+    void TearDown() override {
+        for (const auto& path : paths()) std::filesystem::remove(path);
+    }
+
+  private:
+    static std::vector<std::filesystem::path>& paths() {
+        static std::vector<std::filesystem::path> all;
+        return all;
+    }
+};
+const auto* const kFiles = testing::AddGlobalTestEnvironment(new Files);
+
+std::unique_ptr<Model> load(const std::string& preset, std::uint32_t pooling = 0) {
+    LoadOptions options;
+    options.path = Files::model(preset, pooling);
+    options.context_tokens = 4096;
+    options.threads = 1;
+    options.kv_f32 = true;
+    auto model = Model::load(options, [](float) {});
+    EXPECT_TRUE(model.has_value()) << model.error().message;
+    return std::move(*model);
+}
+
+std::vector<Token> tokens_of(const Model& model, int i, int length) {
+    std::vector<Token> tokens(length);
+    for (int k = 0; k < length; ++k) tokens[k] = (i * 131 + k * 17 + 3) % std::min(model.properties().vocabulary, 700);
+    return tokens;
+}
+
+/// Every job's vector, in turns as long as `target`.
+std::map<RequestId, std::vector<float>> compute(SideContext& side, std::vector<SideContext::Job> jobs,
+                                                milliseconds target, int* turns = nullptr) {
+    for (auto& job : jobs) side.add(std::move(job));
+    std::map<RequestId, std::vector<float>> done;
+    for (int n = 0; !side.idle(); ++n) {
+        if (turns != nullptr) *turns = n + 1;
+        for (auto& job : side.turn(target)) {
+            EXPECT_FALSE(job.error.has_value());
+            done[job.id] = std::move(job.embedding);
+        }
+    }
+    return done;
+}
+
+double cosine(const std::vector<float>& a, const std::vector<float>& b) {
+    double dot = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) dot += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    return dot;
+}
+
+void expect_packing_changes_nothing(const Model& model, int longest) {
+    const auto job = [&](int i) {
+        return SideContext::Job{
+            static_cast<RequestId>(i + 1), tokens_of(model, i, 1 + (i * 37) % longest), 0, {}, {}, {}, {}};
+    };
+    SideContext packed(model, SideContext::Kind::kEmbeddings);
+    std::vector<SideContext::Job> jobs;
+    for (int i = 0; i < 70; ++i) jobs.push_back(job(i));
+    int turns = 0;
+    const auto together = compute(packed, std::move(jobs), milliseconds(1000), &turns);
+    ASSERT_EQ(together.size(), 70U);
+    EXPECT_LT(turns, 50) << "hardly anything was packed: the test shows nothing";
+    SideContext single(model, SideContext::Kind::kEmbeddings);
+    for (int i = 0; i < 70; i += 3) {
+        std::vector<SideContext::Job> one;
+        one.push_back(job(i));
+        const auto alone = compute(single, std::move(one), milliseconds(1000)).at(i + 1);
+        ASSERT_EQ(alone.size(), static_cast<std::size_t>(model.properties().embedding_width));
+        EXPECT_NEAR(cosine(alone, alone), 1, 1e-5) << "length 1";
+        EXPECT_GT(cosine(alone, together.at(i + 1)), 0.9999) << "input " << i;
+    }
+    EXPECT_LT(cosine(together.at(2), together.at(3)), 0.99) << "all are alike: the test shows nothing";
+}
+
+TEST(Embeddings, APackedBatchGivesWhatOneAtATimeGives) {
+    expect_packing_changes_nothing(*load("toy"), 200);
+}
+
+TEST(Embeddings, APackedBatchOfAnEncoderGivesWhatOneAtATimeGives) {
+    const auto model = load("toy-bert");
+    EXPECT_FALSE(model->properties().generates);
+    expect_packing_changes_nothing(*model, 300);
+}
+
+TEST(Embeddings, AnInputMayComeInParts) {
+    const auto model = load("toy");
+    const auto job = [&] { return SideContext::Job{1, tokens_of(*model, 4, 3000), 0, {}, {}, {}, {}}; };
+    SideContext side(*model, SideContext::Kind::kEmbeddings);
+    std::vector<SideContext::Job> jobs;
+    jobs.push_back(job());
+    int turns = 0;
+    const auto parts = compute(side, std::move(jobs), milliseconds(0), &turns);
+    EXPECT_GT(turns, 100) << "16 tokens at a time";
+    jobs.clear();
+    jobs.push_back(job());
+    const auto whole = compute(side, std::move(jobs), milliseconds(100'000), &turns);
+    EXPECT_LT(turns, 10);
+    EXPECT_GT(cosine(parts.at(1), whole.at(1)), 0.9999);
+}
+
+TEST(Embeddings, PoolingIsTheModelsOwn) {
+    std::map<std::uint32_t, std::vector<float>> by_pooling;
+    for (const std::uint32_t pooling : {1U, 2U, 3U}) {
+        const auto model = load("toy-bert", pooling);
+        SideContext side(*model, SideContext::Kind::kEmbeddings);
+        std::vector<SideContext::Job> jobs;
+        jobs.push_back({1, tokens_of(*model, 1, 20), 0, {}, {}, {}, {}});
+        by_pooling[pooling] = compute(side, std::move(jobs), milliseconds(100)).at(1);
+    }
+    EXPECT_LT(cosine(by_pooling[1], by_pooling[2]), 0.999);
+    EXPECT_LT(cosine(by_pooling[2], by_pooling[3]), 0.999);
+    // Causal: what the first token makes does not depend on the others, what the last makes does.
+    for (const auto& [pooling, same] : {std::pair(2U, true), std::pair(3U, false)}) {
+        const auto model = load("toy", pooling);
+        SideContext side(*model, SideContext::Kind::kEmbeddings);
+        std::vector<SideContext::Job> jobs;
+        jobs.push_back({1, {5, 6, 7, 8}, 0, {}, {}, {}, {}});
+        jobs.push_back({2, {5, 9, 10, 11}, 0, {}, {}, {}, {}});
+        const auto done = compute(side, std::move(jobs), milliseconds(100));
+        EXPECT_EQ(cosine(done.at(1), done.at(2)) > 0.9999, same) << "pooling " << pooling;
+    }
+}
+
+/// One answer of an engine.
+GenerationUpdate ask(std::unique_ptr<Model> model, GenerationRequest request) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<GenerationUpdate> last;
+    Engine engine(std::move(model), {}, [&](StepReport report) {
+        const std::lock_guard lock(mutex);
+        for (auto& [id, update] : report.updates) {
+            if (update.last()) last = std::move(update);
+        }
+        changed.notify_all();
+    });
+    engine.submit(1, std::move(request));
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(changed.wait_for(lock, seconds(60), [&] { return last.has_value(); }));
+    return std::move(*last);
+}
+
+TEST(Embeddings, AnEncoderServesNothingElse) {
+    GenerationRequest request;
+    request.prompt = "hello world";
+    const auto chat = ask(load("toy-bert"), request);
+    ASSERT_TRUE(chat.error.has_value());
+    EXPECT_EQ(chat.error->code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(chat.error->field, "model");
+    request.task = Task::kEmbed;
+    const auto embedding = ask(load("toy-bert"), request);
+    ASSERT_TRUE(embedding.finished.has_value());
+    EXPECT_EQ(embedding.finished->usage.prompt_tokens, 4U) << "[CLS] hello world [SEP]";
+    EXPECT_EQ(embedding.embedding.size(), 64U);
+    request.prompt = std::vector<Token>(513, 7);
+    const auto too_long = ask(load("toy-bert"), request);
+    ASSERT_TRUE(too_long.error.has_value());
+    EXPECT_EQ(too_long.error->code, ErrorCode::kContextOverflow);
+    EXPECT_NE(too_long.error->message.find("512"), std::string::npos);
+    request.prompt = std::vector<Token>(512, 7);
+    EXPECT_TRUE(ask(load("toy-bert"), request).finished.has_value());
+}
+
+}  // namespace
+}  // namespace sutazai::engine

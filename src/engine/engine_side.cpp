@@ -1,0 +1,96 @@
+// The part of the engine that runs beside the scheduler: embeddings, and prompts that are given back with the scores of
+// their tokens.
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+namespace sutazai::engine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+/// How long one turn may hold up the streams, and how long it may take when there are none: a cancelled or a new
+/// request waits for its end.
+constexpr milliseconds kTurnBesideStreams{50};
+constexpr milliseconds kTurnAlone{250};
+
+}  // namespace
+
+bool Engine::start_beside(Prepared& prepared, StepReport& report) {
+    const GenerationRequest& request = prepared.request;
+    if (request.task == Task::kEmbed) {
+        embeddings_.add({.id = prepared.id,
+                         .tokens = std::move(prepared.prompt),
+                         .submitted = prepared.submitted,
+                         .priority = request.priority});
+    } else if (request.echo && request.top_logprobs >= 0) {
+        scores_.add({.id = prepared.id,
+                     .tokens = prepared.prompt,
+                     .n_top = request.top_logprobs,
+                     .submitted = prepared.submitted,
+                     .priority = request.priority});
+        scored_.emplace(prepared.id, std::move(prepared));
+    } else if (request.echo) {
+        begin_echo(std::move(prepared), {}, report);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void Engine::begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepReport& report) {
+    GenerationUpdate update;
+    update.text = std::move(prepared.echo);
+    update.scores = std::move(scores);
+    if (prepared.request.max_tokens == 0) {
+        Finished finished;
+        finished.reason = FinishReason::kLength;
+        finished.usage.prompt_tokens = static_cast<std::uint32_t>(prepared.prompt.size());
+        finished.timings.prefill = duration_cast<microseconds>(Clock::now() - prepared.submitted);
+        update.finished = finished;
+    }
+    report.updates.emplace_back(prepared.id, std::move(update));
+    if (prepared.request.max_tokens != 0) schedule(std::move(prepared), report);
+}
+
+void Engine::run_beside(StepReport& report) {
+    const bool streams = scheduler_.running() > 0;
+    for (SideContext* side : {&embeddings_, &scores_}) {
+        if (config_.queue_timeout > microseconds(0)) {
+            for (const RequestId id : side->expire(Clock::now() - config_.queue_timeout)) {
+                scored_.erase(id);
+                report.updates.emplace_back(id, timed_out());
+            }
+        }
+        for (SideContext::Job& job : side->turn(streams ? kTurnBesideStreams : kTurnAlone)) {
+            counters_.prompt_tokens += job.tokens.size();
+            if (side == &scores_ && !job.error) {
+                auto prepared = scored_.extract(job.id);
+                begin_echo(std::move(prepared.mapped()), std::move(job.scores), report);
+                continue;
+            }
+            scored_.erase(job.id);
+            GenerationUpdate update;
+            if (job.error) {
+                update.error = std::move(job.error);
+            } else {
+                Finished finished;
+                finished.usage.prompt_tokens = static_cast<std::uint32_t>(job.tokens.size());
+                finished.timings.prefill = duration_cast<microseconds>(Clock::now() - job.submitted);
+                update.embedding = std::move(job.embedding);
+                update.finished = finished;
+            }
+            report.updates.emplace_back(job.id, std::move(update));
+        }
+    }
+}
+
+void Engine::cancel_beside(RequestId id) {
+    scored_.erase(id);
+    if (!embeddings_.cancel(id)) scores_.cancel(id);
+}
+
+}  // namespace sutazai::engine

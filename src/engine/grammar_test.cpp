@@ -1,0 +1,213 @@
+// Grammars: what is refused, and that a text keeps to its own whatever the model would rather say.
+#include "engine/grammar.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <random>
+#include <regex>
+
+#include "engine/engine.h"
+#include "engine/synth.h"
+
+namespace sutazai::engine {
+namespace {
+
+using std::chrono::seconds;
+
+const std::string& toy_model() {
+    static const std::string path = [] {
+        auto options = synth_preset("toy").value();
+        options.output =
+            std::filesystem::temp_directory_path() / ("sutazai-grammar-test-" + std::to_string(getpid()) + ".gguf");
+        EXPECT_TRUE(synthesize(options).has_value());
+        return options.output.string();
+    }();
+    return path;
+}
+
+class RemoveToyModel : public testing::Environment {
+    void TearDown() override { std::filesystem::remove(toy_model()); }
+};
+const auto* const kRemove = testing::AddGlobalTestEnvironment(new RemoveToyModel);
+
+std::unique_ptr<Model> load() {
+    LoadOptions options;
+    options.path = toy_model();
+    options.context_tokens = 4096;
+    options.threads = 1;
+    auto model = Model::load(options, [](float) {});
+    EXPECT_TRUE(model.has_value());
+    return std::move(*model);
+}
+
+const Model& shared_model() {
+    static const std::unique_ptr<Model> model = load();
+    return *model;
+}
+
+TEST(Grammar, NestingLeavesTextAlone) {
+    EXPECT_EQ(nesting_of(R"(root ::= ("((" [(\](] (("a")))) # ((((((()"), 3);
+    EXPECT_EQ(nesting_of("root ::= \"\\\"((\" ()"), 1);
+    EXPECT_EQ(nesting_of("\"(((("), 0);
+    EXPECT_EQ(nesting_of(""), 0);
+}
+
+TEST(Grammar, WhatCannotBeUsedIsRefused) {
+    const auto refused = [](const std::string& gbnf) {
+        const auto grammar = Grammar::from_gbnf(shared_model(), gbnf);
+        if (grammar) return std::string("accepted");
+        EXPECT_EQ(grammar.error().code, ErrorCode::kInvalidArgument);
+        EXPECT_EQ(grammar.error().field, "grammar");
+        return grammar.error().message;
+    };
+    EXPECT_EQ(refused(R"(root ::= "a")"), "accepted");
+    for (const char* gbnf : {"", "root", "other ::= \"a\"", "root ::= unknown", "root ::= root \"a\"",
+                             "root ::= \"a\"{5000}", "root ::= [", "root ::= \"", "root ::= (", "\xff\xfe"}) {
+        EXPECT_NE(refused(gbnf), "accepted") << gbnf;
+    }
+    EXPECT_NE(refused("root ::= " + std::string(65, '(') + "\"a\"" + std::string(65, ')')).find("64"),
+              std::string::npos);
+    EXPECT_NE(refused("root ::= \"" + std::string(300'000, 'a') + "\"").find("bytes"), std::string::npos);
+}
+
+TEST(Grammar, SchemasThatCannotBeUsedAreRefused) {
+    for (const char* schema :
+         {R"({"type": "nonsense"})", R"({"$ref": "#/nowhere"})", R"({"$ref": "https://example.org/schema.json"})",
+          R"({"type": "string", "pattern": "^($"})"}) {
+        const auto grammar = Grammar::from_json_schema(shared_model(), schema);
+        ASSERT_FALSE(grammar.has_value()) << schema;
+        EXPECT_EQ(grammar.error().field, "response_format");
+    }
+}
+
+/// None of these may bring the engine down, however they end.
+TEST(Grammar, SchemasThatReferToThemselvesEnd) {
+    for (const char* schema :
+         {R"({"$ref": "#"})", R"({"allOf": [{"$ref": "#"}]})", R"({"anyOf": [{"$ref": "#"}, {"type": "null"}]})",
+          R"({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"})",
+          R"({"type": "object", "properties": {"next": {"$ref": "#"}}})",
+          R"({"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"})",
+          R"({"type": "array", "items": {"$ref": "#"}, "minItems": 1})"}) {
+        (void)Grammar::from_json_schema(shared_model(), schema);
+    }
+}
+
+TEST(Grammar, RandomDamageToASchemaIsAGrammarOrAnError) {
+    const std::string good =
+        R"({"type":"object","properties":{"a":{"type":"integer","minimum":3,"maximum":77},"b":{"enum":["x","y",null]},)"
+        R"("c":{"type":"array","items":{"$ref":"#/$defs/d"},"minItems":1,"maxItems":3}},"required":["a"],)"
+        R"("$defs":{"d":{"type":"string","pattern":"^[a-c]{2,4}$"}},"additionalProperties":false})";
+    const std::array<const char*, 10> pieces{"null", "-1",    "{}",       "[]",         "\"\"",
+                                             "true", "\"a\"", "99999999", "{\"a\":{}}", "\"#/$defs/d\""};
+    std::mt19937 random(5);
+    int n_taken = 0;
+    for (int i = 0; i < 2000; ++i) {
+        std::string schema = good;
+        for (unsigned n = 1 + random() % 2; n > 0; --n) {
+            const std::size_t colon = schema.find(':', random() % schema.size());
+            if (colon == std::string::npos) continue;
+            const std::size_t end = schema.find_first_of(",}]", colon);
+            schema.replace(colon + 1, end - colon - 1, pieces[random() % pieces.size()]);
+        }
+        const auto grammar = Grammar::from_json_schema(shared_model(), schema);
+        n_taken += grammar ? 1 : 0;
+        EXPECT_TRUE(grammar || !grammar.error().message.empty());
+    }
+    EXPECT_GT(n_taken, 50);
+}
+
+TEST(Grammar, TheMaskAllowsWhatAllowsSays) {
+    const Model& model = shared_model();
+    const auto grammar = Grammar::from_gbnf(model, R"(root ::= ("yes" | "no" | " the"+) "!"?)").value();
+    const auto vocabulary = static_cast<std::size_t>(model.properties().vocabulary);
+    std::string text;
+    for (int step = 0; step < 3; ++step) {
+        std::vector<float> logits(vocabulary, 1.0F);
+        grammar->mask(logits);
+        Token next = -1;
+        int n_allowed = 0;
+        for (std::size_t i = 0; i < vocabulary; ++i) {
+            const auto token = static_cast<Token>(i);
+            ASSERT_EQ(std::isfinite(logits[i]), grammar->allows(token)) << model.piece(token) << " after " << text;
+            n_allowed += std::isfinite(logits[i]) ? 1 : 0;
+            if (std::isfinite(logits[i]) && !model.ends_generation(token)) next = token;
+        }
+        ASSERT_GT(n_allowed, 0);
+        ASSERT_LT(n_allowed, 20);
+        ASSERT_TRUE(grammar->accept(next));
+        text += model.piece(next);
+    }
+}
+
+struct Answer {
+    std::string text;
+    FinishReason reason;
+    std::string error;
+};
+
+class Asker {
+  public:
+    Asker() : engine_(load(), {}, [this](StepReport report) { take(std::move(report)); }) {}
+
+    Answer ask(GenerationRequest request) {
+        std::unique_lock lock(mutex_);
+        all_ = {};
+        engine_.submit(++id_, std::move(request));
+        EXPECT_TRUE(changed_.wait_for(lock, seconds(60), [&] { return all_.last(); }));
+        return {all_.text, all_.finished ? all_.finished->reason : FinishReason::kCancelled,
+                all_.error ? all_.error->message : ""};
+    }
+
+  private:
+    void take(StepReport report) {
+        const std::lock_guard lock(mutex_);
+        for (auto& [id, update] : report.updates) {
+            all_.text += update.text;
+            all_.finished = update.finished;
+            all_.error = update.error;
+        }
+        changed_.notify_all();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    GenerationUpdate all_;
+    RequestId id_ = 0;
+    Engine engine_;
+};
+
+TEST(Grammar, ATextThatEndsByItselfMatches) {
+    Asker asker;
+    const std::regex expected("(yes|no)(, the){1,3}[.]\n[0-9]{4}");
+    for (unsigned seed = 0; seed < 20; ++seed) {
+        GenerationRequest request;
+        request.prompt = "Well?";
+        request.sampling.temperature = seed == 0 ? 0.0F : 1.5F;
+        request.sampling.repeat_penalty = seed % 2 == 0 ? 1.0F : 1.3F;
+        request.sampling.seed = seed;
+        request.top_logprobs = seed % 3 == 0 ? 2 : -1;
+        request.ignore_eos = seed % 4 == 0;
+        request.grammar = R"(root ::= ("yes" | "no") ", the"{1,3} ".\n" [0-9]{4})";
+        const Answer answer = asker.ask(request);
+        EXPECT_EQ(answer.error, "");
+        EXPECT_EQ(answer.reason, FinishReason::kStop);
+        EXPECT_TRUE(std::regex_match(answer.text, expected)) << answer.text;
+    }
+}
+
+TEST(Grammar, AnErrorNamesItsField) {
+    Asker asker;
+    GenerationRequest request;
+    request.prompt = "Well?";
+    request.grammar = "root ::= nothing";
+    EXPECT_NE(asker.ask(request).error, "");
+    request.grammar.clear();
+    request.json_schema = R"({"type": "nonsense"})";
+    EXPECT_NE(asker.ask(request).error.find("response_format"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sutazai::engine

@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "api/batch.h"
+#include "http/answer.h"
+#include "http/generations.h"
+#include "http/routes.h"
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+
+asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& exchange) {
+    auto batch = api::batch::parse(exchange.request().body, services.settings.max_batch_requests);
+    if (!batch) co_return std::unexpected(batch.error());
+    exchange.request().body = {};
+    const std::string id = services.batch_ids.next(std::chrono::system_clock::now());
+    const int batch_size = batch->batch_size.value_or(static_cast<int>(services.settings.batch_size));
+    Result<models::Lease> lease = co_await lease_model(services, std::move(batch->model), batch->keep_alive);
+    if (!lease) co_return std::unexpected(std::move(lease.error()));
+
+    std::vector<Result<api::Choice>> results;
+    for (const auto& item : batch->items) {
+        if (item) {
+            results.emplace_back(api::Choice{});
+        } else {
+            results.emplace_back(std::unexpected(item.error()));
+        }
+    }
+    const std::vector<std::size_t> order = api::batch::sharing_order(batch->items);
+    std::vector<GenerationRequest> requests;
+    std::vector<bool> is_prompt(batch->items.size(), false);
+    requests.reserve(order.size());
+    for (const std::size_t index : order) {
+        GenerationRequest& request = *batch->items[index];
+        is_prompt[index] = std::holds_alternative<std::string>(request.prompt);
+        complete_request(services, exchange, request);
+        if (lease->engine().info().has_chat_template) api::batch::as_chat(request);
+        requests.push_back(std::move(request));
+    }
+
+    Generations generations(lease->engine(), std::move(requests), static_cast<std::size_t>(batch_size));
+    for (auto events = co_await generations.next(); !events.empty(); events = co_await generations.next()) {
+        for (Generations::Event& event : events) {
+            const std::size_t index = order.at(event.index);
+            Result<api::Choice>& result = results.at(index);
+            result->text += event.update.text;
+            if (event.update.finished) {
+                const Timings& took = event.update.finished->timings;
+                services.latencies.record(lease->model(), took.queued + took.prefill + took.decode);
+                result->finished = *event.update.finished;
+            }
+            if (Error* error = event.update.error ? &*event.update.error : nullptr) {
+                // The engine knows nothing of batches, nor that a prompt became a chat.
+                if (error->field == "messages" && is_prompt[index]) error->field = "prompt";
+                if (!error->field.empty()) error->field = fmt::format("requests[{}].{}", index, error->field);
+                result = std::unexpected(std::move(*error));
+            }
+        }
+    }
+    co_return co_await exchange.send_json(200, api::batch::encode(id, lease->model(), batch_size, results));
+}
+
+}  // namespace sutazai::http

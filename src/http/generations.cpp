@@ -1,0 +1,134 @@
+#include "http/generations.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+#include <iterator>
+#include <map>
+#include <utility>
+
+#include "ipc/signal.h"
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+
+/// One generation is read directly. Of several each has a reader, a coroutine that puts what comes into `events`.
+struct Generations::State : std::enable_shared_from_this<State> {
+    ipc::EngineClient* engine = nullptr;
+    std::vector<GenerationRequest> requests;
+    std::size_t width = 1;
+    std::size_t n_submitted = 0;
+    std::map<std::size_t, ipc::TokenStream> running;
+    std::vector<Event> events;
+    std::map<std::size_t, std::size_t> event_of;  ///< where in `events` an index's is
+    ipc::Signal changed;
+    bool closed = false;
+    bool started = false;
+
+    [[nodiscard]] bool alone() const { return requests.size() == 1; }
+    [[nodiscard]] bool all_ended() const { return n_submitted == requests.size() && running.empty(); }
+
+    void submit_more() {
+        while (n_submitted < requests.size() && running.size() < width) {
+            const std::size_t index = n_submitted++;
+            running.emplace(index, engine->submit(std::move(requests[index])));
+        }
+    }
+
+    void put(std::size_t index, GenerationUpdate update) {
+        const auto [place, is_new] = event_of.try_emplace(index, events.size());
+        if (is_new) {
+            events.push_back({index, std::move(update)});
+        } else {
+            GenerationUpdate& all = events[place->second].update;
+            all.text += update.text;
+            all.n_tokens += update.n_tokens;
+            all.scores.insert(all.scores.end(), std::make_move_iterator(update.scores.begin()),
+                              std::make_move_iterator(update.scores.end()));
+            if (!update.embedding.empty()) all.embedding = std::move(update.embedding);
+            all.finished = update.finished;
+            all.error = std::move(update.error);
+        }
+        changed.notify();
+    }
+
+    static asio::awaitable<void> read(std::shared_ptr<State> state, std::size_t index) {
+        for (bool last = false; !last;) {
+            GenerationUpdate update;
+            try {
+                update = co_await state->running.at(index).next();
+            } catch (const boost::system::system_error&) {
+                co_return;  // closed: nobody reads any more
+            }
+            if (state->closed) co_return;
+            last = update.last();
+            if (last) state->running.erase(index);
+            state->put(index, std::move(update));
+        }
+        start_readers(state, co_await asio::this_coro::executor);
+    }
+
+    static void start_readers(const std::shared_ptr<State>& state, const asio::any_io_executor& executor) {
+        const std::size_t first = state->started ? state->n_submitted : 0;
+        state->started = true;
+        state->submit_more();
+        const std::size_t end = state->n_submitted;
+        for (std::size_t index = first; index < end; ++index) {
+            asio::co_spawn(executor, read(state, index), asio::detached);
+        }
+    }
+};
+
+Generations::Generations(ipc::EngineClient& engine, std::vector<GenerationRequest> requests, std::size_t width)
+    : state_(std::make_shared<State>()) {
+    state_->engine = &engine;
+    state_->requests = std::move(requests);
+    state_->width = std::max<std::size_t>(width, 1);
+    state_->submit_more();
+}
+
+Generations::~Generations() {
+    state_->closed = true;
+    state_->running.clear();
+}
+
+asio::awaitable<void> Generations::ready() {
+    const auto state = state_;
+    if (state->alone()) {
+        if (!state->running.empty()) co_await state->running.begin()->second.ready();
+        co_return;
+    }
+    if (!state->started) State::start_readers(state, co_await asio::this_coro::executor);
+    while (state->events.empty() && !state->all_ended()) co_await state->changed.wait(ipc::Signal::kEver);
+}
+
+bool Generations::has_events() const {
+    if (state_->alone()) return state_->running.empty() || state_->running.begin()->second.has_update();
+    return !state_->events.empty() || state_->all_ended();
+}
+
+bool Generations::ended() const {
+    return state_->all_ended() && state_->events.empty();
+}
+
+asio::awaitable<std::vector<Generations::Event>> Generations::next() {
+    const auto state = state_;
+    std::vector<Event> events;
+    if (state->alone()) {
+        if (state->running.empty()) co_return events;
+        GenerationUpdate update = co_await state->running.begin()->second.next();
+        if (update.last()) state->running.clear();
+        events.push_back({0, std::move(update)});
+        co_return events;
+    }
+    co_await ready();
+    events.swap(state->events);
+    state->event_of.clear();
+    co_return events;
+}
+
+}  // namespace sutazai::http

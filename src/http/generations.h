@@ -1,0 +1,43 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "base/generation.h"
+#include "ipc/engine_client.h"
+
+namespace sutazai::http {
+
+/// Several generations of one engine, run at the same time and read together. Destroying it cancels those that run; an
+/// exception out of next() or ready() (the client has gone) does so too, by unwinding. One I/O thread.
+class Generations {
+  public:
+    struct Event {
+        std::size_t index;  ///< in `requests`
+        GenerationUpdate update;
+    };
+
+    /// Submits the requests in their order, as many as `width` at once and the next whenever one has ended. `engine`
+    /// outlives this (its lease is held).
+    Generations(ipc::EngineClient& engine, std::vector<GenerationRequest> requests, std::size_t width);
+    ~Generations();
+    Generations(const Generations&) = delete;
+    Generations& operator=(const Generations&) = delete;
+
+    /// What has come since the last call, one event a generation; waits while there is nothing. Empty when all have
+    /// ended and been read. A generation that failed is an event like others.
+    [[nodiscard]] boost::asio::awaitable<std::vector<Event>> next();
+
+    /// Waits as next() does and takes nothing, so it may be raced against a timer.
+    [[nodiscard]] boost::asio::awaitable<void> ready();
+    [[nodiscard]] bool has_events() const;  ///< would next() return at once
+    [[nodiscard]] bool ended() const;       ///< all have ended and been read
+
+  private:
+    struct State;
+    std::shared_ptr<State> state_;  ///< shared with the readers, which may outlive this by a turn of the I/O loop
+};
+
+}  // namespace sutazai::http

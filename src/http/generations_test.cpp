@@ -1,0 +1,190 @@
+#include "http/generations.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <set>
+
+#include "ipc/channel.h"
+
+namespace sutazai::http {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+/// Hands out streams that the test fills by hand.
+class HandEngine : public ipc::EngineClient {
+  public:
+    [[nodiscard]] const ipc::ModelInfo& info() const override { return info_; }
+    [[nodiscard]] const ipc::EngineStats& stats() const override { return stats_; }
+    [[nodiscard]] int pid() const override { return 1; }
+    [[nodiscard]] bool alive() const override { return true; }
+    [[nodiscard]] std::size_t open_requests() const override { return 0; }
+    void on_exit(ExitHandler) override {}
+    [[nodiscard]] ipc::TokenStream submit(GenerationRequest request) override {
+        const std::size_t index = prompts.size();
+        prompts.push_back(std::get<std::string>(request.prompt));
+        channels.push_back(std::make_shared<ipc::TokenStream::Channel>([this, index] { cancelled.insert(index); }));
+        return ipc::TokenStream(channels.back());
+    }
+    [[nodiscard]] asio::awaitable<Result<ipc::CacheReport>> manage_cache(ipc::CacheAction) override {
+        co_return fail(ErrorCode::kUnavailable, "not in this test");
+    }
+    [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds) override { co_return; }
+
+    std::vector<std::string> prompts;
+    std::vector<std::shared_ptr<ipc::TokenStream::Channel>> channels;
+    std::set<std::size_t> cancelled;
+
+  private:
+    ipc::ModelInfo info_;
+    ipc::EngineStats stats_;
+};
+
+std::vector<GenerationRequest> requests(std::size_t n) {
+    std::vector<GenerationRequest> all(n);
+    for (std::size_t i = 0; i < n; ++i) all[i].prompt = std::to_string(i);
+    return all;
+}
+
+/// Runs the coroutine to its end.
+void run(asio::io_context& io, asio::awaitable<void> body) {
+    std::exception_ptr thrown;
+    asio::co_spawn(io, std::move(body), [&](const std::exception_ptr& error) { thrown = error; });
+    io.run();
+    io.restart();
+    if (thrown) std::rethrow_exception(thrown);
+}
+
+asio::awaitable<void> turn() {
+    asio::steady_timer timer(co_await asio::this_coro::executor, 1ms);
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+asio::awaitable<void> one_is_read_as_it_is(HandEngine& engine) {
+    Generations generations(engine, requests(1), 8);
+    engine.channels.at(0)->add("a", 1);
+    engine.channels.at(0)->add("b", 1);
+    auto events = co_await generations.next();
+    EXPECT_EQ(events.size(), 1U);
+    EXPECT_EQ(events[0].update.text, "ab");
+    EXPECT_FALSE(generations.ended());
+    engine.channels.at(0)->finish({});
+    events = co_await generations.next();
+    EXPECT_TRUE(events.at(0).update.finished.has_value());
+    EXPECT_TRUE(generations.ended());
+    EXPECT_TRUE((co_await generations.next()).empty());
+}
+
+TEST(Generations, OneIsReadAsItIs) {
+    asio::io_context io;
+    HandEngine engine;
+    run(io, one_is_read_as_it_is(engine));
+    EXPECT_TRUE(engine.cancelled.empty());
+}
+
+asio::awaitable<void> no_more_than_width(HandEngine& engine) {
+    Generations generations(engine, requests(5), 2);
+    std::set<std::size_t> ended;
+    EXPECT_EQ(engine.prompts.size(), 2U);
+    for (std::size_t next = 0; ended.size() < 5;) {
+        co_await turn();
+        EXPECT_LE(engine.prompts.size(), ended.size() + 2) << "more than two run";
+        engine.channels.at(next)->add("x", 1);
+        engine.channels.at(next++)->finish({});
+        for (const auto& event : co_await generations.next()) {
+            EXPECT_EQ(event.update.text, "x");
+            if (event.update.last()) ended.insert(event.index);
+        }
+    }
+    EXPECT_TRUE((co_await generations.next()).empty());
+    EXPECT_TRUE(generations.ended());
+}
+
+TEST(Generations, NoMoreThanWidthRunAtOnceAndInOrder) {
+    asio::io_context io;
+    HandEngine engine;
+    run(io, no_more_than_width(engine));
+    EXPECT_EQ(engine.prompts, (std::vector<std::string>{"0", "1", "2", "3", "4"}));
+}
+
+asio::awaitable<void> events_are_merged(HandEngine& engine) {
+    Generations generations(engine, requests(2), 2);
+    engine.channels.at(1)->add("first", 1);
+    auto events = co_await generations.next();
+    EXPECT_EQ(events.at(0).index, 1U);
+    engine.channels.at(1)->add("a", 1);
+    co_await turn();
+    GenerationUpdate scored;
+    scored.text = "b";
+    scored.n_tokens = 1;
+    scored.scores = {{{"b", -1}, {}, true}};
+    engine.channels.at(1)->add(std::move(scored));
+    engine.channels.at(0)->fail({ErrorCode::kQueueFull, "full"});
+    co_await turn();
+    engine.channels.at(1)->finish({});
+    co_await turn();
+    events = co_await generations.next();
+    EXPECT_EQ(events.size(), 2U);
+    for (const auto& event : events) {
+        if (event.index == 0) {
+            EXPECT_EQ(event.update.error->code, ErrorCode::kQueueFull);
+        } else {
+            EXPECT_EQ(event.update.text, "ab");
+            EXPECT_EQ(event.update.n_tokens, 2U);
+            EXPECT_EQ(event.update.scores.size(), 1U);
+            EXPECT_TRUE(event.update.finished.has_value());
+        }
+    }
+}
+
+TEST(Generations, WhatASlowReaderHasNotTakenIsOneEvent) {
+    asio::io_context io;
+    HandEngine engine;
+    run(io, events_are_merged(engine));
+}
+
+asio::awaitable<void> dropped(HandEngine& engine, std::size_t n) {
+    Generations generations(engine, requests(n), 2);
+    engine.channels.at(0)->add("a", 1);
+    EXPECT_FALSE((co_await generations.next()).empty());
+}
+
+TEST(Generations, DroppingThemCancelsThoseThatRun) {
+    for (const std::size_t n : {1UL, 2UL, 5UL}) {
+        asio::io_context io;
+        HandEngine engine;
+        run(io, dropped(engine, n));
+        EXPECT_EQ(engine.cancelled.size(), std::min<std::size_t>(n, 2)) << n;
+        EXPECT_EQ(engine.prompts.size(), std::min<std::size_t>(n, 2)) << "those that wait are never begun";
+    }
+}
+
+asio::awaitable<void> waits_for_ever(HandEngine& engine, std::size_t n) {
+    Generations generations(engine, requests(n), 8);
+    while (true) (void)co_await generations.next();
+}
+
+asio::awaitable<void> cut_short(HandEngine& engine, std::size_t n) {
+    using namespace asio::experimental::awaitable_operators;
+    asio::steady_timer timer(co_await asio::this_coro::executor, 5ms);
+    co_await (waits_for_ever(engine, n) || timer.async_wait(asio::use_awaitable));
+}
+
+TEST(Generations, ACancelledReaderCancelsThem) {
+    for (const std::size_t n : {1UL, 3UL}) {
+        asio::io_context io;
+        HandEngine engine;
+        run(io, cut_short(engine, n));
+        EXPECT_EQ(engine.cancelled.size(), n);
+    }
+}
+
+}  // namespace
+}  // namespace sutazai::http
