@@ -29,6 +29,15 @@ def expand(line, rng, name=""):
     return " ".join(line.replace("{x}", name).split())
 
 
+def readings(line):
+    """Every reading of a grammar line."""
+    found = re.search(r"\[([^\[\]]*)\]", line)
+    if not found:
+        return {" ".join(line.split())}
+    parts = (line[: found.start()] + choice + line[found.end() :] for choice in found.group(1).split("|"))
+    return set().union(*(readings(part) for part in parts))
+
+
 def normalise(text):
     """Lower case, words and inner signs only: what makes two phrasings the same phrasing."""
     return " ".join(re.findall(r"[a-z0-9_./:=+$-]*[a-z0-9_]", text.lower()))
@@ -87,7 +96,11 @@ def _free_facts(file, macros):
 
 
 def _unknown_fact(macros):
-    parts = dict(line.split(": ", 1) for line in _lines("unknown.txt"))
+    parts = collections.defaultdict(list)
+    for line in _lines("unknown.txt"):
+        key, text = line.split(": ", 1)
+        parts[key].append(text)
+    parts = {key: "|".join(texts) for key, texts in parts.items()}
     what = ["what is {}", "what's {}", "explain {}", "tell me about {}", "tell me something about {}", "<tell> {}",
             "do you know anything about {}", "what do you think about {}", "{}", "how does {} work", "what about {}"]
     do = ["how do i {}", "<how> {}", "<can> {}", "please {}", "{}", "{} for me", "i want you to {}"]
@@ -97,7 +110,8 @@ def _unknown_fact(macros):
         found += [form.format("[" + parts[prefix + "do"] + "]") for form in do] * 2
         return [_fill(line, macros) for line in found + ["[" + parts[prefix + "full"] + "]"] * 9]
 
-    return Fact(id=UNKNOWN, answer=parts["A"], train=lines(""), held=lines("H-"))
+    more = lines("more-") * 2 + ["[" + parts["more-full"] + "]"] * 20
+    return Fact(id=UNKNOWN, answer=parts["A"], train=lines("") + more, held=lines("H-"))
 
 
 def load():

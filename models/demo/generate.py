@@ -2,9 +2,9 @@
 
     generate.py OUT.jsonl --chats 200000
 
-A training question is a reading of a fact's trained phrasings, sometimes with a typo, a greeting or another case. The
-held-out set reads only phrasing lines that training never uses, and a training question that reads like a held-out
-one by chance is dropped.
+A training question is a reading of a fact's trained phrasings, sometimes with a typo, a greeting, another case or a small
+word left out. The held-out set reads only phrasing lines that training never uses, and a training question that reads
+like a held-out one by chance is dropped.
 """
 import argparse
 import json
@@ -29,6 +29,22 @@ POLITE_START = ["please ", "hi, ", "hello, ", "hey, ", "can you tell me: ", "qui
 POLITE_END = [" please", ", please", " thanks", ", thank you", " again", " exactly", " in short", " now", " in sutazai"]
 
 
+# Said so often, and so shortly, that they must never be mixed up.
+SMALL_TALK = {"hello": 9.0, "good-morning": 4.0, "how-are-you": 4.0, "thanks": 4.0, "bye": 4.0, "ok": 3.0}
+AROUND = {"first": ["hello", "hello", "good-morning", "how-are-you"], "last": ["thanks", "thanks", "bye"]}
+SMALL_WORDS = {"a", "an", "the", "is", "does", "do", "i", "of", "to", "it", "my", "what", "for", "me"}
+
+
+def without_small_word(text, rng):
+    """As people type in a hurry: "what does BATCH_SIZE do" becomes "what BATCH_SIZE do"."""
+    words = text.split(" ")
+    places = [i for i, word in enumerate(words) if word in SMALL_WORDS]
+    if len(words) < 4 or not places:
+        return text
+    del words[rng.choice(places)]
+    return " ".join(words)
+
+
 def typo(text, rng):
     """One slip of the fingers inside a word of plain letters."""
     words = text.split(" ")
@@ -50,6 +66,8 @@ def dress(text, rng, trained):
         text = rng.choice(POLITE_START) + text
     if trained and rng.random() < 0.05:
         text += rng.choice(POLITE_END)
+    if trained and rng.random() < 0.06:
+        text = without_small_word(text, rng)
     if trained and rng.random() < 0.10:
         text = typo(text, rng)
     style = rng.random()
@@ -118,15 +136,19 @@ class Writer:
         self.rng = random.Random(seed)
         self.facts = facts
         self.by_entity = entities(facts)
+        self.by_id = {fact.id: fact for fact in facts}
         self.weights = [self.weight(fact) for fact in facts]
-        self.held = {factbook.normalise(item["messages"][-1]["content"]) for item in held_out(facts)
-                     if len(item["messages"]) == 1}
+        self.held = {factbook.normalise(item["messages"][-1]["content"]) for item in held_out(facts)}
+        for fact in facts:
+            self.held |= {factbook.normalise(text) for line in fact.follow_held for text in factbook.readings(line)}
         self.meanings = {}
 
     @staticmethod
     def weight(fact):
         if fact.id == factbook.UNKNOWN:
-            return 30
+            return 55
+        if fact.id in SMALL_TALK:
+            return SMALL_TALK[fact.id]
         # A fact with phrasings of its own is learnt from fewer examples than one whose family is shared.
         return 1.0 if fact.entity else 1.6
 
@@ -136,17 +158,16 @@ class Writer:
             line = rng.choice(fact.follow_train if follow else fact.train)
             text = factbook.expand(line, rng, pick_name(fact, rng))
             key = factbook.normalise(text)
-            if follow:
-                break
-            if key in self.held or self.meanings.setdefault(key, fact.id) != fact.id:
+            if key in self.held or not follow and self.meanings.setdefault(key, fact.id) != fact.id:
                 continue
-            break
-        return dress(text, rng, True)
+            text = dress(text, rng, True)
+            if factbook.normalise(text) not in self.held:
+                return text
 
     def turn(self, last):
         """(fact, question): about the entity of the last turn, or about anything."""
         rng = self.rng
-        if last and last.entity and rng.random() < 0.6:
+        if last and last.entity and rng.random() < 0.7:
             others = [fact for fact in self.by_entity[last.entity] if fact is not last and fact.follow_train]
             if others:
                 fact = rng.choice(others)
@@ -167,13 +188,17 @@ class Writer:
     def chat(self):
         rng = self.rng
         draw = rng.random()
-        turns = 1 if draw < 0.60 else rng.randint(2, 4) if draw < 0.96 else rng.randint(5, 14)
+        turns = 1 if draw < 0.48 else rng.randint(2, 4) if draw < 0.96 else rng.randint(5, 14)
         messages = []
         if system := self.system():
             messages.append({"role": "system", "content": system})
         last = None
-        for _ in range(turns):
-            last, text = self.turn(last)
+        for i in range(turns):
+            if turns > 1 and (place := "first" if i == 0 else "last" if i == turns - 1 else "") and rng.random() < 0.12:
+                last = self.by_id[rng.choice(AROUND[place])]
+                text = self.question(last)
+            else:
+                last, text = self.turn(last)
             messages += [{"role": "user", "content": text}, {"role": "assistant", "content": last.answer}]
         return messages
 

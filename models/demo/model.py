@@ -10,11 +10,11 @@ from torch.nn import functional as F
 class Shape:
     n_vocab: int = 3072
     n_ctx: int = 1024
-    n_layer: int = 6
-    n_embd: int = 256
-    n_head: int = 4
-    n_head_kv: int = 2
-    n_ff: int = 640
+    n_layer: int = 5
+    n_embd: int = 192
+    n_head: int = 3
+    n_head_kv: int = 3
+    n_ff: int = 512
     rope_base: float = 10000.0
     eps: float = 1e-5
 
@@ -25,7 +25,7 @@ class Shape:
 
 SHAPES = {
     "demo": Shape(),
-    "draft": Shape(n_layer=4, n_embd=128, n_head=4, n_head_kv=4, n_ff=352),
+    "draft": Shape(n_layer=3, n_embd=96, n_head=3, n_head_kv=3, n_ff=256),
 }
 
 

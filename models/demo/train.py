@@ -25,7 +25,7 @@ import model as network
 import tokenizer as bpe
 
 HERE = pathlib.Path(__file__).parent
-SHORT, LONG = 512, 1024  # tokens in a training sequence
+SIZES = 192, 512, 1024   # tokens in a training sequence; a chat goes into the shortest that holds it
 TEXT_WINDOW = 192        # tokens of each passage of --extra-text
 
 
@@ -68,19 +68,21 @@ def prepare(tok, data, extra_text):
     kept = pathlib.Path(str(data) + ".packed.pt")
     if kept.exists():
         return torch.load(kept)
-    chats = {SHORT: [], LONG: []}
+    chats = {size: [] for size in SIZES}
     with open(data, encoding="utf-8") as file:
         for line in file:
             ids, wanted = encode(tok, json.loads(line)["messages"])
-            if len(ids) <= LONG:
-                chats[SHORT if len(ids) <= SHORT else LONG].append((array.array("H", ids), array.array("B", wanted)))
-    # Some short chats side by side fill long rows too, so that all positions are trained at all distances.
-    chats[LONG] += chats[SHORT][::25]
-    random.Random(generate.SEED).shuffle(chats[LONG])
+            if len(ids) <= SIZES[-1]:
+                size = min(size for size in SIZES if len(ids) <= size)
+                chats[size].append((array.array("H", ids), array.array("B", wanted)))
+    # Some short chats side by side fill the longest rows too, so that all positions are trained at all distances.
+    chats[SIZES[-1]] += chats[SIZES[0]][::25]
+    random.Random(generate.SEED).shuffle(chats[SIZES[-1]])
     if extra_text:
         ids = tok.encode(pathlib.Path(extra_text).read_text(encoding="utf-8"))
-        chats[SHORT] += [(ids[i : i + TEXT_WINDOW], [1] * TEXT_WINDOW) for i in range(0, len(ids) - TEXT_WINDOW, TEXT_WINDOW)]
-        random.Random(generate.SEED).shuffle(chats[SHORT])
+        chats[SIZES[0]] += [(ids[i : i + TEXT_WINDOW], [1] * TEXT_WINDOW)
+                            for i in range(0, len(ids) - TEXT_WINDOW, TEXT_WINDOW)]
+        random.Random(generate.SEED).shuffle(chats[SIZES[0]])
     packed = {size: pack(chats[size], size, tok) for size in chats}
     torch.save(packed, kept)
     return packed
@@ -174,6 +176,7 @@ def main():
     parser.add_argument("--tokenizer", default=HERE / "tokenizer.json")
     parser.add_argument("--extra-text", help="public-domain text to mix in, for example Shakespeare's plays")
     parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--until", type=int, help="stop at this step; a later call, perhaps with fewer --steps, goes on")
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
     parser.add_argument("--threads", type=int, default=0)
@@ -220,7 +223,8 @@ def main():
 
     log(f"{args.size}: {net.parameter_count()} parameters, {args.steps} steps, from {step}, torch {torch.__version__}")
     losses, order, epoch = [], [], -1
-    while step < args.steps:
+    end = min(args.steps, args.until or args.steps)
+    while step < end:
         began = time.time()
         per_pass = len(order) or len(batches(packed, args.batch_tokens, 0))
         place = step * world + rank
@@ -248,9 +252,9 @@ def main():
         if step % 50 == 0:
             log(f"step {step} loss {sum(losses) / len(losses):.4f} {seconds / step:.3f} s/step {seconds:.0f} s")
             losses = []
-        if step % 100 == 0 or step == args.steps:
+        if step % 25 == 0 or step == end:
             save()
-        if (step % 500 == 0 or step == args.steps) and not rank:
+        if (step % 500 == 0 or step == end) and not rank:
             log(f"step {step} held-out exact {exact_share(net, tok, items, device):.3f}")
 
 
