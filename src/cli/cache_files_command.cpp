@@ -18,7 +18,6 @@
 #include "artifact/weights_digest.h"
 #include "base/byte_text.h"
 #include "catalog/gguf_file.h"
-#include "cli/list_command.h"
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
 #include "cli/terminal.h"
