@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/openai_completions.h"
+#include "base/duration.h"
 #include "base/error.h"
 #include "base/generation.h"
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/choice.h"
+#include "base/duration.h"
 #include "base/error.h"
 #include "base/generation.h"
 #include "http/exchange.h"
