@@ -38,7 +38,9 @@ def parse_arguments():
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--rate", type=float, default=4.0, help="mean requests per second (default 4)")
     parser.add_argument("--seed", type=int, default=1, help="of the arrivals")
-    parser.add_argument("--preset", default="toy-qwen2", help="shape of the five models (default toy-qwen2)")
+    parser.add_argument("--preset", default="toy", help="shape of the five models (default toy)")
+    parser.add_argument("--vocabulary", default="llama-spm",
+                        help="their vocabulary, which is most of a small model's load (default llama-spm, 32,000 tokens)")
     parser.add_argument("--side", choices=["both", "sutazai", "llama-server"], default="both")
     parser.add_argument("--sutazai", metavar="FILE")
     parser.add_argument("--loadgen", metavar="FILE")
@@ -157,15 +159,16 @@ def resident_bytes(pid):
     return total
 
 
-def model_folder(bench, preset):
+def model_folder(bench, options):
     """Five models of one shape and different weights, alone in a folder."""
-    folder = os.path.join(bench.models, f"warmset-{preset}")
+    folder = os.path.join(bench.models, f"warmset-{options.preset}-{options.vocabulary}")
     os.makedirs(folder, exist_ok=True)
     for model in range(N_MODELS):
         path = os.path.join(folder, f"{name_of(model)}.gguf")
         if not os.path.exists(path):
-            subprocess.run([bench.sutazai, "model", "synth", "--preset", preset, "--seed", str(model + 1),
-                            "--name", name_of(model), "--output", path], check=True, stdout=sys.stderr)
+            subprocess.run([bench.sutazai, "model", "synth", "--preset", options.preset, "--vocabulary",
+                            options.vocabulary, "--seed", str(model + 1), "--name", name_of(model), "--output", path],
+                           check=True, stdout=sys.stderr)
     return folder
 
 
@@ -188,9 +191,9 @@ def run_zipf(bench, exponent, options, sides):
     arrivals = zipf_arrivals(options.seed, exponent, options.requests, options.rate)
     best = belady([arrival.model for arrival in arrivals], ROOM)
     lines = list(lines_for(arrivals))
-    setup = servers.Setup(model_folder(bench, options.preset), PARALLEL, CONTEXT)
+    setup = servers.Setup(model_folder(bench, options), PARALLEL, CONTEXT)
     result = {"name": f"zipf-{exponent}", "requests": len(lines), "rate": options.rate, "seed": options.seed,
-              "belady": best, "sides": {}, "measures": []}
+              "preset": options.preset, "vocabulary": options.vocabulary, "belady": best, "sides": {}, "measures": []}
     reports = {}
     for side in sides:
         server = Sutazai(bench.sutazai, setup, bench.logs) if side == "sutazai" else Router(
@@ -226,7 +229,7 @@ def ask_each_in_turn(server):
 
 
 def run_memory(bench, options):
-    setup = servers.Setup(model_folder(bench, options.preset), PARALLEL, CONTEXT)
+    setup = servers.Setup(model_folder(bench, options), PARALLEL, CONTEXT)
     figures = {}
     for kind in (RoomForAll, Sutazai):
         with kind(bench.sutazai, setup, bench.logs) as server:
@@ -270,7 +273,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
     sides = ["sutazai", "llama-server"] if options.side == "both" else [options.side]
     chosen = options.only or ["zipf-1.5", "zipf-1.0", "resident-memory"]
-    content = {"machine": run.machine(), "preset": options.preset, "workloads": []}
+    content = {"machine": run.machine(), "workloads": []}
     with tempfile.TemporaryDirectory(prefix="sutazai-bench-") as scratch:
         bench = run.Bench(options, scratch)
         for name in chosen:

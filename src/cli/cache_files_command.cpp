@@ -139,7 +139,7 @@ int export_file(const std::string& file, Flags setting_flags) {
             {ErrorCode::kNotFound, fmt::format("there are no artifacts{}{} in {}", names.empty() ? "" : " of ",
                                                fmt::join(names, ", "), folder.string())});
     }
-    fmt::print("{}, {} written to {}\n", counted(done->artifacts), human_bytes(done->bytes), file);
+    fmt::print("{}, {} written to {}\n", counted(done->artifacts), byte_text(done->bytes), file);
     if (done->skipped > 0) fmt::print("{} left out: damaged, or removed meanwhile\n", counted(done->skipped));
     return 0;
 }
@@ -158,7 +158,7 @@ int import_file(const std::string& file, Flags setting_flags) {
     if (size > settings.cache_artifact_bytes) {
         return report(
             {ErrorCode::kInvalidArgument, fmt::format("{} has {}, and CACHE_ARTIFACT_BYTES allows {}", file,
-                                                      human_bytes(size), human_bytes(settings.cache_artifact_bytes))});
+                                                      byte_text(size), byte_text(settings.cache_artifact_bytes))});
     }
     const auto catalog = open_catalog(settings, executable_path());
     if (!catalog) return report(catalog.error());

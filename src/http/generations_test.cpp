@@ -33,6 +33,9 @@ class HandEngine : public ipc::EngineClient {
         channels.push_back(std::make_shared<ipc::TokenStream::Channel>([this, index] { cancelled.insert(index); }));
         return ipc::TokenStream(channels.back());
     }
+    [[nodiscard]] asio::awaitable<Result<ipc::CacheReport>> manage_cache(ipc::CacheAction) override {
+        co_return fail(ErrorCode::kUnavailable, "not in this test");
+    }
     [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds) override { co_return; }
 
     std::vector<std::string> prompts;

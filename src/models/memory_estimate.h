@@ -33,6 +33,7 @@ struct MemoryEstimate {
 [[nodiscard]] MemoryEstimate estimate_memory(const catalog::GgufSummary& model, const EngineShape& shape);
 
 inline constexpr std::uint64_t kProcessBytes = 24ULL << 20;  ///< the binary's pages, threads, buffers
-inline constexpr std::uint64_t kBytesPerToken = 640;         ///< text, score, indexes and merges of a vocabulary's entry, measured
+inline constexpr std::uint64_t kBytesPerToken =
+    640;  ///< text, score, indexes and merges of a vocabulary's entry, measured
 
 }  // namespace sutazai::models

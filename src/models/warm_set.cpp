@@ -146,12 +146,17 @@ std::optional<Error> WarmSet::reason_to_refuse(Model& model) {
     }
     const auto file = catalog_.find(model.name);
     if (!file) return file.error();
-    const auto summary = catalog::read_gguf_summary(file->path);
-    if (!summary) return on_load_failed(model, summary.error());
-    if (file->bytes != model.file_bytes) model.correction.reset();  // another file
-    model.path = file->path;
-    model.file_bytes = file->bytes;
-    model.estimate = estimate_memory(*summary, shape_);
+    // A file that was good need not be read again as long as it is the same: a large vocabulary takes milliseconds.
+    if (file->path != model.path || file->bytes != model.file_bytes || file->modified_unix_s != model.modified_s) {
+        model.path.clear();
+        const auto summary = catalog::read_gguf_summary(file->path);
+        if (!summary) return on_load_failed(model, summary.error());
+        if (file->bytes != model.file_bytes) model.correction.reset();  // another file
+        model.path = file->path;
+        model.file_bytes = file->bytes;
+        model.modified_s = file->modified_unix_s;
+        model.estimate = estimate_memory(*summary, shape_);
+    }
     if (auto error = reason_not_to_fit(model)) {
         model.last_error = error;
         return error;

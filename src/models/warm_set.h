@@ -90,8 +90,9 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     struct Model {
         explicit Model(std::string its_name, Backoff its_backoff) : name(std::move(its_name)), backoff(its_backoff) {}
         std::string name;
-        std::string path;  // as of the last check
+        std::string path;  // as of the last check; empty before the first one, and when that went wrong
         std::uint64_t file_bytes = 0;
+        std::int64_t modified_s = 0;
         std::shared_ptr<Slot> slot;  // when warm
         bool loading = false;
         ipc::LoadProgress progress;

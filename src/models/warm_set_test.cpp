@@ -105,6 +105,18 @@ TEST_F(WarmSetTest, TheEstimateAloneRefuses) {
     });
 }
 
+TEST_F(WarmSetTest, AFileThatIsReplacedIsLookedAtAgain) {
+    run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        co_await visit(manager, "a");
+        EXPECT_TRUE(co_await manager.evict("a", false));
+        std::ofstream(folder_ / "a.gguf") << "this is no model any more";
+        EXPECT_EQ((co_await manager.acquire("a")).error().code, ErrorCode::kLoadFailed);
+        std::ofstream(folder_ / "a.gguf", std::ios::binary) << small_gguf();
+        co_await sleep_for(210ms);  // the back-off
+        co_await visit(manager, "a");
+    });
+}
+
 // --- pins
 
 TEST_F(WarmSetTest, APinnedModelStays) {
