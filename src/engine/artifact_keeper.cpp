@@ -243,7 +243,7 @@ bool ArtifactKeeper::has(std::string_view salt, std::span<const Token> chain) {
     if (!fingerprint_) return true;  // nothing can be kept yet
     ChainHash hash = artifact::chain_root(fingerprint_->digest(), salt);
     for (std::size_t at = 0; at < chain.size(); at += kBlockTokens) {
-        hash = artifact::chain_hash(hash, chain.subspan(at, kBlockTokens));
+        hash = artifact::chain_hash(hash, chain.subspan(at, std::min<std::size_t>(kBlockTokens, chain.size() - at)));
     }
     return known_.contains(hash);
 }
@@ -256,7 +256,7 @@ void ArtifactKeeper::keep(std::string_view salt, std::span<const Token> chain, s
         if (!fingerprint_ || pending_bytes_ + state->size > kMostPendingBytes) return;
         info->fingerprint = fingerprint_->digest();
         info->parent = artifact::chain_root(info->fingerprint, salt);
-        const std::size_t first = chain.size() - kBlockTokens;
+        const std::size_t first = (chain.size() - 1) / kBlockTokens * kBlockTokens;
         for (std::size_t at = 0; at < first; at += kBlockTokens) {
             info->parent = artifact::chain_hash(info->parent, chain.subspan(at, kBlockTokens));
         }

@@ -62,9 +62,9 @@ class ArtifactKeeper {
     /// thread. Any thread; does not wait.
     void fetch(std::vector<Find> blocks, std::function<void(std::vector<Fetched>, std::chrono::microseconds)> done);
 
-    /// Is the block that ends this chain of whole blocks on the disk or on its way there. Any thread.
+    /// Is the block that ends this chain on the disk or on its way there. Any thread.
     [[nodiscard]] bool has(std::string_view salt, std::span<const Token> chain);
-    /// Writes the block that ends `chain` (whole blocks), unless too much is waiting to be written. Any thread.
+    /// Writes the block that ends `chain`, maybe a short one, unless too much is waiting to be written. Any thread.
     void keep(std::string_view salt, std::span<const Token> chain, std::optional<artifact::Canary> canary,
               std::uint64_t compute_us, std::shared_ptr<const KvState> state);
     /// A block proved wrong: it is taken out. Any thread.

@@ -169,21 +169,23 @@ Result<ArtifactReport> Engine::save_artifacts() {
         scheduler_.save_all();
         (void)apply_ops(scheduler_.take_operations());  // no Loads among them
         int canaries = 0;
-        scheduler_.host().for_each_whole(
-            [&](std::uint64_t salt, std::span<const Token> chain, sched::BlockId id, bool leaf) {
-                const auto name = salts_.find(salt);
-                const auto host = host_states_.find(id);
-                if (name == salts_.end() || host == host_states_.end() || host->second.state == nullptr) return;
-                if (host->second.name || keeper_->has(name->second, chain)) return;
-                Block block{name->second, {chain.begin(), chain.end()}, {}, host->second.state};
-                const sched::SlotId slot =
-                    leaf && canaries < kMostCanaries ? scheduler_.holder(salt, chain) : sched::kNoSlot;
-                if (slot != sched::kNoSlot) {
-                    block.canary = canary_of(slot, chain);
-                    ++canaries;
-                }
-                blocks.push_back(std::move(block));
-            });
+        scheduler_.host().for_each([&](std::uint64_t salt, std::span<const Token> chain, sched::BlockId id, bool leaf) {
+            const auto name = salts_.find(salt);
+            const auto host = host_states_.find(id);
+            if (name == salts_.end() || host == host_states_.end() || host->second.state == nullptr) return;
+            const std::size_t n_last = (chain.size() - 1) % kBlockTokens + 1;
+            if (n_last < static_cast<std::size_t>(kLeastGainTokens)) return;
+            if (host->second.name || keeper_->has(name->second, chain)) return;
+            Block block{name->second, {chain.begin(), chain.end()}, {}, host->second.state};
+            const sched::SlotId slot = leaf && n_last == kBlockTokens && canaries < kMostCanaries
+                                           ? scheduler_.holder(salt, chain)
+                                           : sched::kNoSlot;
+            if (slot != sched::kNoSlot) {
+                block.canary = canary_of(slot, chain);
+                ++canaries;
+            }
+            blocks.push_back(std::move(block));
+        });
     });
     ArtifactReport total = keeper_->flush(kFlushPatience);
     for (Block& block : blocks) {

@@ -138,15 +138,14 @@ void BlockCache::touch(BlockId block) {
     use(blocks_.at(block).get());
 }
 
-void BlockCache::for_each_whole(
+void BlockCache::for_each(
     const std::function<void(std::uint64_t, std::span<const Token>, BlockId, bool)>& visit) const {
     std::vector<Token> chain;
     const std::function<void(const Block&)> descend = [&](const Block& block) {
-        if (!block.whole()) return;
         chain.insert(chain.end(), block.tokens.begin(), block.tokens.end());
         visit(block.salt, chain, block.id, std::ranges::none_of(block.children, &Block::whole));
         for (const Block* child : block.children) descend(*child);
-        chain.resize(chain.size() - kBlockTokens);
+        chain.resize(chain.size() - block.tokens.size());
     };
     for (const auto& [salt, roots] : roots_) {
         for (const Block* root : roots) descend(*root);

@@ -46,9 +46,10 @@ class BlockCache {
     [[nodiscard]] BlockId add(std::uint64_t salt, std::span<const Token> chain, std::uint64_t bytes,
                               std::vector<BlockId>& dropped);
 
-    /// Every whole block with its salt and its chain from the first token; leaf: no whole block continues it.
-    void for_each_whole(const std::function<void(std::uint64_t salt, std::span<const Token> chain, BlockId block,
-                                                 bool leaf)>& visit) const;
+    /// Every block with its salt and its chain from the first token, a block before those that continue it; leaf: no
+    /// whole block continues it.
+    void for_each(const std::function<void(std::uint64_t salt, std::span<const Token> chain, BlockId block, bool leaf)>&
+                      visit) const;
     /// What the block, which must be here, really takes; others may have to make room, which are appended to `dropped`,
     /// in the end the block itself.
     void resize(BlockId block, std::uint64_t bytes, std::vector<BlockId>& dropped);
