@@ -19,7 +19,7 @@ build: deps ## the release binary, build/release/sutazai
 	@scripts/build.sh release sutazai
 
 bench: build ## side by side with llama-server built from the same source
-	@python3 bench/run.py
+	@status=0; for part in run warmset restart; do python3 bench/$$part.py || status=1; done; exit $$status
 
 format: deps ## rewrite the C++ files in the project's format
 	@scripts/lint.sh format

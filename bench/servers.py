@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 
 START_TIMEOUT_S = 300
+POLL_S = 0.05  # between two looks at whether a server is ready
 THREADS = 2
 MODEL_NAME = "bench"
 
@@ -106,7 +107,7 @@ class Server:
                 raise RuntimeError(f"{self.name} ended with {self._process.returncode}; see {self._log_path}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} was not ready after {START_TIMEOUT_S} s; see {self._log_path}")
-            time.sleep(0.05)
+            time.sleep(POLL_S)
 
     def _warm_up(self):
         """Touches the weights once; the prompt has nothing in common with any workload's."""

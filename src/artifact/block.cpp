@@ -90,7 +90,7 @@ Result<void> check_info(const BlockInfo& info) {
     return {};
 }
 
-/// Whether a few pieces from all over get a tenth smaller.
+/// Whether a few pieces from all over get a quarter smaller.
 bool sample_pays(Bytes payload) {
     if (payload.size() <= 2 * kSamples * kSampleBytes) return true;
     std::vector<std::byte> sample;
@@ -102,14 +102,14 @@ bool sample_pays(Bytes payload) {
     }
     std::vector<std::byte> packed(ZSTD_compressBound(sample.size()));
     const std::size_t n = ZSTD_compress(packed.data(), packed.size(), sample.data(), sample.size(), 1);
-    return ZSTD_isError(n) == 0 && n <= sample.size() - sample.size() / 10;
+    return ZSTD_isError(n) == 0 && n <= sample.size() - sample.size() / 4;
 }
 
 /// Empty when it does not pay.
 Buffer compress(Bytes payload, std::size_t& stored_bytes) {
     if (!sample_pays(payload)) return {};
     // Room for what would pay and no more: zstd gives up when it does not fit.
-    const std::size_t most = payload.size() - payload.size() / 10;
+    const std::size_t most = payload.size() - payload.size() / 4;
     Buffer packed(most);
     const std::size_t n = ZSTD_compress(packed.span().data(), most, payload.data(), payload.size(), 1);
     if (ZSTD_isError(n) != 0 || n >= payload.size()) return {};

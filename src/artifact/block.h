@@ -61,7 +61,9 @@ struct EncodedBlock {
 
 enum class Compression : std::uint8_t {
     kNever,
-    kWhenItPays,  ///< zstd level 1, when a sample and then the whole get at least a tenth smaller
+    /// zstd level 1, when a sample and then the whole get at least a quarter smaller. f16 states do not (0.90 to 0.92
+    /// of their size): reading one back whole takes a tenth of the time that unpacking it would.
+    kWhenItPays,
 };
 
 /// kInvalidArgument when `info` breaks one of the rules above or the payload is empty or too long; `info.hash` must be

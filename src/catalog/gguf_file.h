@@ -29,7 +29,7 @@ struct GgufSummary {
     std::uint64_t value_length = 0;          ///< the same
     std::uint64_t feed_forward_length = 0;   ///< of the widest layer
     std::uint64_t vocabulary = 0;            ///< tokens
-    std::uint64_t tied_bytes = 0;  ///< of the embedding table, where it is the output layer as well
+    std::uint64_t tied_bytes = 0;            ///< of the embedding table, where it is the output layer as well
     std::optional<std::uint32_t> file_type;  ///< quantisation, as file_type_name() reads it
     bool has_chat_template = false;
     std::uint64_t data_offset = 0;   ///< where the tensors' bytes begin

@@ -52,7 +52,7 @@ Result<ServerClient> connect(const CacheFlags& flags, const Flags& setting_flags
     return ServerClient(std::move(*url), std::move(key));
 }
 
-Result<json::value> parse(Result<std::string> body) {
+Result<json::value> parse(const Result<std::string>& body) {
     if (!body) return std::unexpected(body.error());
     boost::system::error_code error;
     json::value value = json::parse(*body, error);
@@ -92,7 +92,7 @@ int show_status(const CacheFlags& flags, const Flags& setting_flags, bool only_w
         fmt::print("{}\n", *body);
         return 0;
     }
-    const auto status = parse(std::move(body));
+    const auto status = parse(body);
     if (!status) return report(status.error());
     const auto now = std::chrono::system_clock::now();
     fmt::print("{}", only_warm ? ps_table(*status, now) : cache_table(*status, now));

@@ -18,7 +18,6 @@ constexpr std::size_t kMostHotChains = 64;
 constexpr int kStepsBetweenHotBlocks = 16;
 /// A save asks the model for so many canaries at most; each takes as long as a token.
 constexpr int kMostCanaries = 16;
-constexpr std::chrono::milliseconds kReadyPatience{10'000};
 constexpr std::chrono::milliseconds kFlushPatience{60'000};
 
 std::span<const Token> first(const std::vector<Token>& tokens, std::size_t n) {
@@ -216,14 +215,14 @@ Result<ArtifactReport> Engine::restore_artifacts() {
     return total;
 }
 
-Result<ArtifactReport> Engine::artifacts(ArtifactAction action) {
+Result<ArtifactReport> Engine::artifacts(ArtifactAction action, std::chrono::milliseconds patience) {
     if (keeper_ == nullptr) {
         return fail(ErrorCode::kUnavailable,
                     model_->properties().state_bytes_per_token == 0
                         ? "the KV memory of this model cannot be taken apart, so it has no artifacts"
                         : "artifacts are switched off (CACHE_ARTIFACT_BYTES or PREFIX_CACHE_BYTES is 0)");
     }
-    if (!keeper_->ready(kReadyPatience)) {
+    if (!keeper_->ready(patience)) {
         return fail(ErrorCode::kUnavailable,
                     "the artifact folder cannot be used, or the model file is still being hashed");
     }

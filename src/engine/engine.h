@@ -83,7 +83,9 @@ class Engine {
     void cancel(RequestId id);
     /// Saves the kept prefixes as artifacts, restores artifacts into kept prefixes, or removes what is too old. Waits
     /// for it: call it on a thread that nothing waits for. One call at a time. The error says why it could not.
-    [[nodiscard]] Result<ArtifactReport> artifacts(ArtifactAction action);
+    /// Waits up to `patience` for the folder, which is not ready before the weights have been hashed once.
+    [[nodiscard]] Result<ArtifactReport> artifacts(ArtifactAction action,
+                                                   std::chrono::milliseconds patience = std::chrono::seconds(10));
     /// Returns when nothing is open, or after stop(). New requests should have stopped.
     void wait_until_idle();
     /// Ends both threads soon; open requests get nothing more.

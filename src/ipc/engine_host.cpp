@@ -277,6 +277,8 @@ int run(int fd) {
                 if (!drainer.joinable()) {
                     drainer = std::jthread([&] {
                         engine.wait_until_idle();
+                        // What is kept now is there again after a restart. The server does not wait for ever.
+                        (void)engine.artifacts(engine::ArtifactAction::kSave, std::chrono::milliseconds(100));
                         outbox.flush();
                         ::shutdown(fd, SHUT_RDWR);
                     });
