@@ -145,7 +145,7 @@ void SideContext::plan(int budget) {
         job->n_rows = whole_inputs ? job->left() : std::min(job->left(), room);
         for (int i = 0; i < job->n_rows; ++i) {
             const int row = batch.n_tokens++;
-            batch.token[row] = job->job.tokens[static_cast<std::size_t>(job->n_done + i)];
+            batch.token[row] = job->job.tokens[static_cast<std::size_t>(job->n_done) + static_cast<std::size_t>(i)];
             batch.pos[row] = job->n_done + i;
             batch.n_seq_id[row] = 1;
             batch.seq_id[row][0] = job->sequence;
@@ -213,7 +213,7 @@ void SideContext::take_rows(Running& running, int first_row) {
         // Row i says what comes after token i.
         for (int i = 0; i < running.n_rows && running.n_done + i + 1 < length; ++i) {
             const std::span logits(llama_get_logits_ith(context_->context, first_row + i), vocabulary);
-            const Token token = job.tokens[static_cast<std::size_t>(running.n_done + i + 1)];
+            const Token token = job.tokens[static_cast<std::size_t>(running.n_done) + static_cast<std::size_t>(i) + 1];
             job.scores.push_back(score_of(model_, logits, token, logits[static_cast<std::size_t>(token)], job.n_top));
         }
         return;
