@@ -64,8 +64,8 @@ TEST_F(WarmSetTest, WhatAnEngineTakesIsMeasuredAndCorrectsTheEstimate) {
 
 TEST_F(WarmSetTest, TheByteBudgetHoldsBesideTheCount) {
     settings_.model_cache_size = 8;
-    // Two small engines fit in, or the large one alone. AddressSanitizer's own memory makes all of them larger.
-#ifdef __SANITIZE_ADDRESS__
+    // Two small engines fit in, or the large one alone. A sanitizer's own memory makes all of them larger.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     settings_.model_cache_bytes = 95 << 20;
 #else
     settings_.model_cache_bytes = 70 << 20;

@@ -87,7 +87,8 @@ def test_status_follows_the_models(start_server, models):
     assert (one["requests"], one["found_warm"], one["in_use"]) == (3, 2, 0)
     assert one["bytes_estimated"] == sum(one["estimate"].values())
     assert one["bytes_measured"] > 1 << 20
-    assert abs(one["bytes_estimated"] - one["bytes_measured"]) < 64 << 20
+    slack = 64 << 20 if harness.SLOWDOWN == 1 else 512 << 20  # a sanitizer's own memory is in what is measured
+    assert abs(one["bytes_estimated"] - one["bytes_measured"]) < slack
     assert one["last_used"] is not None and one["unload_at"] is None and one["pinned"] is False
     assert one["prefixes"] >= 1
     assert set(one["artifacts"]) == {"count", "bytes", "restored_tokens"}
