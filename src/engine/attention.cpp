@@ -31,6 +31,9 @@ std::atomic<bool> g_enabled{std::getenv("SUTAZAI_GGML_ATTENTION") == nullptr};
 
 #ifdef SUTAZAI_ATTENTION
 
+// Products of head sizes, heads and cells of a block: far below 2^31.
+// NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result, bugprone-misplaced-widening-cast)
+
 // --- vectors of floats, as wide as the processor has them
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
@@ -399,6 +402,7 @@ void compute(const ggml_compute_params* params, ggml_tensor* dst, Attend attend_
     }
 }
 
+// NOLINTEND(bugprone-implicit-widening-of-multiplication-result, bugprone-misplaced-widening-cast)
 #endif  // SUTAZAI_ATTENTION
 
 }  // namespace

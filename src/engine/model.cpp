@@ -76,7 +76,7 @@ common_json messages_json(const std::vector<ChatMessage>& messages, bool system_
             continue;
         }
         if (message.role == "user" && !system.empty()) {
-            content = system + content;
+            content.insert(0, system);
             system.clear();
         }
         out.push_back({{"role", message.role}, {"content", content}});
