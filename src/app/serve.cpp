@@ -156,6 +156,7 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
     fmt::print("listening on {}\n", url(settings.host, *port));
     std::fflush(stdout);
 
+    models.keep_standby(io.get_executor());
     if (settings.cache_warmup_on_startup) {
         asio::co_spawn(io, warm_up(models), [&](const std::exception_ptr& thrown) {
             if (!thrown) return;

@@ -122,6 +122,10 @@ std::string ps_table(const json::value& status, SystemTime now) {
                         fmt::to_string(count(model, "requests")), relative_time(text(model, "last_used"), now),
                         state == "warm" ? until(model, now) : "-"});
     }
+    for (const json::value& engine : list(status, "standby_engines")) {
+        rows.push_back({"-", "standby", byte_text(count(engine, "bytes")), fmt::to_string(count(engine, "pid")), "-",
+                        "-", "a cold model needs it"});
+    }
     return columns(rows);
 }
 

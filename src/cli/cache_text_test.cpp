@@ -20,14 +20,16 @@ json::value status() {
         {"name": "code", "state": "loading", "load_progress": 0.5, "bytes_expected": 1048576, "requests": 0,
          "last_used": null},
         {"name": "cold", "state": "cold"},
-        {"name": "f", "state": "failed", "pinned": true, "last_error": "'f' could not be loaded: it is no GGUF file"}]})");
+        {"name": "f", "state": "failed", "pinned": true, "last_error": "'f' could not be loaded: it is no GGUF file"}],
+        "standby_engines": [{"pid": 4712, "bytes": 25165824}]})");
 }
 
 TEST(CacheText, PsShowsWhatRuns) {
     EXPECT_EQ(ps_table(status(), kNow),
               "NAME  STATE        SIZE     PID   REQUESTS  LAST USE  UNTIL\n"
               "chat  warm         1.5 MiB  4711  8         12 s ago  in 5 min\n"
-              "code  loading 50%  ~1 MiB   -     0         never     -\n");
+              "code  loading 50%  ~1 MiB   -     0         never     -\n"
+              "-     standby      24 MiB   4712  -         -         a cold model needs it\n");
     EXPECT_EQ(ps_table(json::parse("{}"), kNow), "NAME  STATE  SIZE  PID  REQUESTS  LAST USE  UNTIL\n");
 }
 

@@ -101,11 +101,13 @@ int run_command_line(int argc, const char* const* argv, const Hooks& hooks) {
     int fd = -1;
     std::string engine_name;
     engine_app->add_option("--fd", fd, "The socket")->required();
-    engine_app->add_option("--name", engine_name, "The model's name, for log lines");
+    engine_app->add_option("--name", engine_name, "The model's name, for who looks at the list of processes");
+    bool standby = false;
+    engine_app->add_flag("--standby", standby, "Started before it is known for which model: the same");
     engine_app->callback([&] {
         action = [&] {
             start_engine_logging(engine_name);
-            return engine_host::run(fd);
+            return engine_host::run(fd, start_engine_logging);
         };
     });
 

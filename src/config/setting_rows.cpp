@@ -196,6 +196,8 @@ std::vector<SettingRow> make_rows() {
             }),
         boolean("CACHE_WARMUP_ON_STARTUP", &Settings::cache_warmup_on_startup,
                 "load the named models (else those that were warm last time, else the default one) after the start"),
+        number("STANDBY_ENGINES", &Settings::standby_engines, 0, 16,
+               "engine processes kept started for the next cold models; 0: none"),
         number("CACHE_ARTIFACT_RETENTION_DAYS", &Settings::cache_artifact_retention_days, 0, 3650,
                "days that cache artifacts are kept"),
         path("CACHE_ARTIFACTS_DIR", &Settings::cache_artifacts_dir,

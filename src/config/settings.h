@@ -28,6 +28,7 @@ struct Settings {
     std::uint64_t model_cache_bytes = 0;        ///< MODEL_CACHE_BYTES; 0: four fifths of what the machine allows
     KeepAlive model_keep_alive = kKeepForEver;  ///< MODEL_KEEP_ALIVE, for requests that do not say; negative: for ever
     bool cache_warmup_on_startup = true;        ///< CACHE_WARMUP_ON_STARTUP
+    std::uint32_t standby_engines = 1;          ///< STANDBY_ENGINES, processes without a model, 0 to 16
     std::uint32_t cache_artifact_retention_days = 7;  ///< CACHE_ARTIFACT_RETENTION_DAYS, 0 to 3650
     std::string cache_artifacts_dir;                  ///< CACHE_ARTIFACTS_DIR; default <home>/artifacts
     std::uint64_t cache_artifact_bytes = 8ULL << 30;  ///< CACHE_ARTIFACT_BYTES, 0 to 1 PiB; 0 switches artifacts off

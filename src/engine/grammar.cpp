@@ -35,7 +35,7 @@ Result<llama_sampler*> compile(const Model& model, const std::string& gbnf, cons
             wrong(fmt::format("{} nests deeper than {} parentheses", field, kMaxGrammarDepth), field));
     }
     if (gbnf.empty()) return std::unexpected(wrong(fmt::format("{} is empty", field), field));
-    llama_sampler* sampler = llama_sampler_init_grammar(llama_model_get_vocab(model.handle()), gbnf.c_str(), "root");
+    llama_sampler* sampler = llama_sampler_init_grammar(model.vocab(), gbnf.c_str(), "root");
     if (sampler == nullptr) {
         return std::unexpected(
             wrong(fmt::format(
@@ -71,7 +71,7 @@ Result<std::unique_ptr<Grammar>> Grammar::from_gbnf(const Model& model, const st
     try {
         const auto sampler = compile(model, gbnf, "grammar");
         if (!sampler) return std::unexpected(sampler.error());
-        return std::unique_ptr<Grammar>(new Grammar(llama_model_get_vocab(model.handle()), *sampler));
+        return std::unique_ptr<Grammar>(new Grammar(model.vocab(), *sampler));
     } catch (const std::exception& e) {
         return std::unexpected(wrong(std::string("grammar cannot be used: ") + e.what(), "grammar"));
     }
@@ -83,7 +83,7 @@ Result<std::unique_ptr<Grammar>> Grammar::from_json_schema(const Model& model, c
         const std::string gbnf = json_schema_to_grammar(common_json::parse(schema), true);
         const auto sampler = compile(model, gbnf, kField);
         if (!sampler) return std::unexpected(sampler.error());
-        return std::unique_ptr<Grammar>(new Grammar(llama_model_get_vocab(model.handle()), *sampler));
+        return std::unique_ptr<Grammar>(new Grammar(model.vocab(), *sampler));
     } catch (const std::exception& e) {
         return std::unexpected(wrong(std::string("response_format: the schema cannot be used: ") + e.what(), kField));
     }

@@ -9,11 +9,15 @@
 
 #include <algorithm>
 #include <exception>
-#include <mutex>
+#include <future>
 #include <thread>
+#include <utility>
 
 #include "base/kv_cells.h"
 #include "engine/kv_fingerprint.h"
+#include "engine/llama_log.h"
+#include "engine/stand_ins.h"
+#include "engine/vocabulary.h"
 
 namespace sutazai::engine {
 namespace {
@@ -21,48 +25,12 @@ namespace {
 constexpr std::uint32_t kMicroBatchTokens = 512;
 constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
 constexpr int kSpareCells = 256;
-constexpr int kKeptChains = 64;  // chains of finished requests beside the running ones
+constexpr int kWarmUpTokens = 4;  // of the prompt: as many rows as the kernels for many rows take at a time
+constexpr int kKeptChains = 64;   // chains of finished requests beside the running ones
 
-/// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
-class LlamaLog {
-  public:
-    static void install() { llama_log_set(&LlamaLog::on_line, nullptr); }
-    static std::string last_error() {
-        const std::lock_guard lock(mutex());
-        return text();
-    }
-
-  private:
-    static std::mutex& mutex() {
-        static std::mutex instance;
-        return instance;
-    }
-    static std::string& text() {
-        static std::string instance;
-        return instance;
-    }
-    static void on_line(ggml_log_level level, const char* line, void*) {
-        std::string_view message(line);
-        while (!message.empty() && message.back() == '\n') message.remove_suffix(1);
-        if (message.empty()) return;
-        if (level == GGML_LOG_LEVEL_ERROR) {
-            const std::lock_guard lock(mutex());
-            text() = message;
-        }
-        spdlog::debug("llama.cpp: {}", message);
-    }
-};
-
-struct ModelDeleter {
-    void operator()(llama_model* model) const { llama_model_free(model); }
-};
 struct ContextDeleter {
     void operator()(llama_context* context) const { llama_free(context); }
 };
-
-std::string piece_text(const llama_vocab* vocab, llama_token token) {
-    return token == LLAMA_TOKEN_NULL ? std::string() : common_token_to_piece(vocab, token, true);
-}
 
 /// A conversation as the template engine takes it. A system message that the template has no place for goes in front of
 /// the first user message.
@@ -98,10 +66,10 @@ Pooling pooling_of(const llama_context* context) {
 }  // namespace
 
 struct Model::Impl {
-    std::unique_ptr<llama_model, ModelDeleter> model;
+    LlamaModel model;
     std::unique_ptr<llama_context, ContextDeleter> context;
-    const llama_vocab* vocab = nullptr;
-    std::unique_ptr<common_chat_template> chat_template;
+    Vocabulary words;
+    const llama_vocab* vocab = nullptr;  ///< of `words`, or of `model`
     llama_batch batch{};
     std::vector<int> output_rows;  ///< [chunks of the last step] index in the batch, -1 without logits
 
@@ -113,9 +81,25 @@ struct Model::Impl {
 Model::Model() : impl_(std::make_unique<Impl>()) {}
 Model::~Model() = default;
 
-Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress) {
-    LlamaLog::install();
+void Model::prepare_process() {
+    install_llama_log();
     llama_backend_init();
+    (void)ggml_backend_dev_count();  // looks for devices
+}
+
+Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress) {
+    prepare_process();
+    if (options.vocabulary > 0 && !options.architecture.empty()) {
+        if (auto model = load(options, progress, true)) return model;
+        spdlog::debug("{} is not loaded in parts", options.path);
+    }
+    return load(options, progress, false);
+}
+
+Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress,
+                                           bool in_parts) {
+    const auto threads = static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
+    set_repack_threads(threads);
     std::unique_ptr<Model> self(new Model());
     Impl& impl = *self->impl_;
     try {
@@ -127,22 +111,27 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             return true;
         };
         params.progress_callback_user_data = const_cast<std::function<void(float)>*>(&progress);
-        impl.model.reset(llama_model_load_from_file(options.path.c_str(), params));
-        if (impl.model == nullptr && offload) {
-            spdlog::warn("{} did not load on the GPU ({}); using the CPU", options.path, LlamaLog::last_error());
-            params.n_gpu_layers = 0;
+        std::future<Vocabulary> words;
+        if (in_parts) {
+            words = std::async(std::launch::async, load_vocabulary, options.path);
+            impl.model = load_weights(options.path, params, options.architecture, options.vocabulary);
+        } else {
             impl.model.reset(llama_model_load_from_file(options.path.c_str(), params));
+            if (impl.model == nullptr && offload) {
+                spdlog::warn("{} did not load on the GPU ({}); using the CPU", options.path, last_llama_error());
+                params.n_gpu_layers = 0;
+                impl.model.reset(llama_model_load_from_file(options.path.c_str(), params));
+            }
         }
         self->properties_.on_gpu = params.n_gpu_layers > 0;
         if (impl.model == nullptr) {
             return fail(ErrorCode::kLoadFailed,
-                        fmt::format("{} could not be loaded: {}", options.path, LlamaLog::last_error()));
+                        fmt::format("{} could not be loaded: {}", options.path, last_llama_error()));
         }
         if (llama_model_is_diffusion(impl.model.get())) {
             return fail(ErrorCode::kLoadFailed, options.path + " holds a model that writes no text from left to right");
         }
-        impl.vocab = llama_model_get_vocab(impl.model.get());
-        if (llama_vocab_n_tokens(impl.vocab) == 0) {
+        if (llama_vocab_n_tokens(llama_model_get_vocab(impl.model.get())) == 0) {
             return fail(ErrorCode::kLoadFailed, options.path + " holds no vocabulary");
         }
 
@@ -153,8 +142,6 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             cells = static_cast<int>(
                 default_kv_cells(static_cast<std::uint32_t>(std::max(training, 0)), options.batch_size));
         }
-        const auto threads =
-            static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
         llama_context_params context = llama_context_default_params();
         // llama.cpp works in steps of 256 cells. Some more than are handed out, for what passes through.
         cells = (cells + kSpareCells - 1) / kSpareCells * kSpareCells;
@@ -176,7 +163,18 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         impl.context.reset(llama_init_from_model(impl.model.get(), context));
         if (impl.context == nullptr) {
             return fail(ErrorCode::kLoadFailed, fmt::format("{}: no memory for a context of {} tokens: {}",
-                                                            options.path, cells, LlamaLog::last_error()));
+                                                            options.path, cells, last_llama_error()));
+        }
+
+        if (in_parts) {
+            impl.words = words.get();
+            if (impl.words.model == nullptr) return fail(ErrorCode::kLoadFailed, "the vocabulary did not load");
+            impl.vocab = llama_model_get_vocab(impl.words.model.get());
+            if (std::cmp_not_equal(llama_vocab_n_tokens(impl.vocab), options.vocabulary)) {
+                return fail(ErrorCode::kLoadFailed, "the vocabulary is not as large as it was said to be");
+            }
+        } else {
+            impl.vocab = llama_model_get_vocab(impl.model.get());
         }
 
         Properties& p = self->properties_;
@@ -203,13 +201,13 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
                                          static_cast<std::uint64_t>(llama_model_n_layer(impl.model.get()));
             p.state_bytes_per_token = values * ggml_type_size(context.type_k) + 16;
         }
-        const char* own_template = llama_model_chat_template(impl.model.get(), nullptr);
-        p.has_chat_template = own_template != nullptr;
+        p.has_chat_template = llama_model_chat_template(impl.model.get(), nullptr) != nullptr;
         p.weights_bytes = llama_model_size(impl.model.get());
         p.parameters = llama_model_n_params(impl.model.get());
         char description[128];
         llama_model_desc(impl.model.get(), description, sizeof description);
         p.description = description;
+        p.untouched_bytes = bytes_cleared_untouched();
         if (!p.generates) {
             p.shares_prefixes = false;
             p.state_bytes_per_token = 0;
@@ -217,12 +215,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             return self;
         }
 
-        // common_chat_templates knows the fallbacks; rendering goes through the one template, without the analysis of
-        // tool-call formats that it would do for each request.
-        const common_chat_templates_ptr templates = common_chat_templates_init(impl.model.get(), "");
-        impl.chat_template = std::make_unique<common_chat_template>(
-            common_chat_templates_source(templates.get()), piece_text(impl.vocab, llama_vocab_bos(impl.vocab)),
-            piece_text(impl.vocab, llama_vocab_eos(impl.vocab)));
+        if (impl.words.chat_template == nullptr) impl.words.chat_template = make_chat_template(impl.model.get());
         impl.batch = llama_batch_init(static_cast<std::int32_t>(context.n_batch), 0, 1);
     } catch (const std::exception& e) {
         return fail(ErrorCode::kLoadFailed, fmt::format("{} could not be loaded: {}", options.path, e.what()));
@@ -247,11 +240,11 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) con
     try {
         if (messages != nullptr) {
             autoparser::generation_params params;
-            params.messages = messages_json(*messages, impl.chat_template->original_caps().supports_system_role);
+            params.messages = messages_json(*messages, impl.words.chat_template->original_caps().supports_system_role);
             params.add_generation_prompt = true;
             params.add_bos = llama_vocab_get_add_bos(impl.vocab);
             params.add_eos = llama_vocab_get_add_eos(impl.vocab);
-            text = common_chat_template_direct_apply(*impl.chat_template, params);
+            text = common_chat_template_direct_apply(*impl.words.chat_template, params);
         } else {
             text = std::get<std::string>(request.prompt);
         }
@@ -284,6 +277,9 @@ std::string Model::piece(Token token) const {
 
 llama_model* Model::handle() const {
     return impl_->model.get();
+}
+const llama_vocab* Model::vocab() const {
+    return impl_->vocab;
 }
 
 bool Model::ends_generation(Token token) const {
@@ -366,7 +362,7 @@ Model::Outcome Model::decode(const sched::Step& step,
             return Outcome::kDone;
         }
         if (code == 2) return Outcome::kAborted;
-        spdlog::error("llama_decode failed with code {} ({} tokens): {}", code, step.n_tokens, LlamaLog::last_error());
+        spdlog::error("llama_decode failed with code {} ({} tokens): {}", code, step.n_tokens, last_llama_error());
     } catch (const std::exception& e) {
         spdlog::error("llama_decode threw: {}", e.what());
     }
@@ -381,8 +377,8 @@ void Model::warm_up() {
     if (!properties_.generates) return;
     Token first = llama_vocab_bos(impl_->vocab);
     if (first == LLAMA_TOKEN_NULL) first = 0;
-    const std::vector<Token> tokens(17, first);
-    const int prompt = std::min(16, properties_.context_per_sequence - 1);
+    const std::vector<Token> tokens(kWarmUpTokens + 1, first);
+    const int prompt = std::min(kWarmUpTokens, properties_.context_per_sequence - 1);
     for (const sched::Chunk& chunk : {sched::Chunk{0, 0, 0, prompt, true}, sched::Chunk{0, 0, prompt, 1, true}}) {
         sched::Step step;
         step.chunks.push_back(chunk);

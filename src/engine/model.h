@@ -12,6 +12,7 @@
 #include "sched/types.h"
 
 struct llama_model;
+struct llama_vocab;
 
 namespace sutazai::engine {
 
@@ -40,12 +41,18 @@ struct LoadOptions {
     std::uint32_t threads = 0;          ///< 0: one per core
     bool kv_f32 = false;                ///< full precision KV instead of half: twice the memory, for exact comparisons
     bool gpu = true;                    ///< offload all layers when the build and the machine can, else use the CPU
+    /// What the file is said to hold, when that is known: the vocabulary is then loaded beside the weights, not before
+    /// them. When it is not so, or does not work out, the file is loaded as one.
+    std::string architecture = {};
+    std::uint32_t vocabulary = 0;  ///< tokens
 };
 
 /// One loaded model: weights, vocabulary, chat template and one context with unified KV memory. This adapter and its
 /// .cpp are the only users of llama.h beside synth. Exceptions of llama.cpp end here.
 class Model {
   public:
+    /// What a load does before it looks at its file. Once done, further calls cost nothing.
+    static void prepare_process();
     /// Loads file and context. kLoadFailed with llama.cpp's own last error. `progress` gets fractions from 0 to 1 on
     /// the calling thread. One model per process: llama.cpp's log callback is global.
     [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options,
@@ -70,6 +77,7 @@ class Model {
         int embedding_width = 0;
         std::uint64_t weights_bytes = 0;
         std::uint64_t parameters = 0;
+        std::uint64_t untouched_bytes = 0;        ///< of the KV memory and the like: the process grows by them in use
         artifact::FingerprintParts fingerprint;   ///< without the weights' digest
         std::uint64_t state_bytes_per_token = 0;  ///< of a KvState, about; 0: states cannot be taken out
         std::string description;
@@ -85,7 +93,9 @@ class Model {
     [[nodiscard]] bool ends_generation(Token token) const;
     [[nodiscard]] std::string piece(Token token) const;  ///< the same bytes, and the names of control tokens
 
-    [[nodiscard]] llama_model* handle() const;  ///< for the other users of llama.h in this folder
+    // For the other users of llama.h in this folder.
+    [[nodiscard]] llama_model* handle() const;       ///< the weights; it may have no vocabulary
+    [[nodiscard]] const llama_vocab* vocab() const;  ///< of this model
     [[nodiscard]] int threads() const { return threads_; }
 
     // The context; decode thread only.
@@ -117,6 +127,8 @@ class Model {
     void warm_up();
 
   private:
+    [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options,
+                                                             const std::function<void(float)>& progress, bool in_parts);
     Model();
     struct Impl;
     std::unique_ptr<Impl> impl_;

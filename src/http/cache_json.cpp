@@ -72,13 +72,18 @@ void append_list(std::string& out, std::span<const T> list, Append append_one) {
 
 }  // namespace
 
-std::string cache_status_json(std::span<const ModelStatus> models, const models::placement::Room& room) {
+std::string cache_status_json(std::span<const ModelStatus> models, const models::placement::Room& room,
+                              std::span<const models::StandbyStatus> standby) {
     std::string out;
-    append(out, R"({{"action": "status", {}, "max_models": {}, "max_cache_size_mb": {}, "models": )",
+    append(out, R"({{"action": "status", {}, "max_models": {}, "max_cache_size_mb": {}, "standby_engines": )",
            cache_figures(models::summarize(models)), room.places,
            room.bytes == std::numeric_limits<std::uint64_t>::max()
                ? "null"
                : fmt::format("{:.1f}", static_cast<double>(room.bytes) / static_cast<double>(1 << 20)));
+    append_list(out, standby, [](std::string& to, const models::StandbyStatus& engine) {
+        append(to, R"({{"pid": {}, "bytes": {}}})", engine.pid, engine.bytes);
+    });
+    out += R"(, "models": )";
     append_list(out, models, append_model);
     out += '}';
     return out;

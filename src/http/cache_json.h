@@ -22,9 +22,11 @@ struct CacheOutcome {
 };
 
 /// {"action": "status", figures of the cache as in cache_status of the metrics, "max_models", "max_cache_size_mb",
-/// "models": [...]}. Sizes in bytes unless their name says MB (MiB); times in ISO 8601, null when there is none.
+/// "standby_engines": [{"pid", "bytes"}...], "models": [...]}. Sizes in bytes unless their name says MB (MiB); times in
+/// ISO 8601, null when there is none.
 [[nodiscard]] std::string cache_status_json(std::span<const models::ModelStatus> models,
-                                            const models::placement::Room& room);
+                                            const models::placement::Room& room,
+                                            std::span<const models::StandbyStatus> standby);
 
 /// {"action", "success": did all go well, "results": [...]}
 [[nodiscard]] std::string cache_outcomes_json(api::CacheAction action, std::span<const CacheOutcome> outcomes);

@@ -35,9 +35,10 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
     failed.last_error = "no \"GGUF\"";
     failed.unload_at = warm.last_used;
     EXPECT_EQ(
-        cache_status_json(std::vector{warm, failed}, {3, 2 << 20}),
+        cache_status_json(std::vector{warm, failed}, {3, 2 << 20}, std::vector{models::StandbyStatus{12, 34}}),
         R"({"action": "status", "total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
-        R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 25.0, "max_models": 3, "max_cache_size_mb": 2.0, "models": [)"
+        R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 25.0, "max_models": 3, "max_cache_size_mb": 2.0, )"
+        R"("standby_engines": [{"pid": 12, "bytes": 34}], "models": [)"
         R"({"name": "qwen2.5:3b", "state": "warm", "load_progress": 0.00, "pid": 99, "bytes_estimated": 10, )"
         R"("bytes_expected": 11, "bytes_measured": 1572864, )"
         R"("estimate": {"weights": 1, "kv": 2, "compute": 3, "process": 4}, "requests": 8, "found_warm": 7, "in_use": 2, )"
@@ -49,7 +50,8 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
         R"("found_warm": 0, "in_use": 0, "waiting": 0, "load_ms": 0, "last_used": null, "pinned": false, )"
         R"("unload_at": "2025-01-26T14:30:52.123Z", "prefixes": 0, "prompt_tokens": 0, "cached_tokens": 0, )"
         R"("artifacts": {"count": 0, "bytes": 0, "restored_tokens": 0}, "last_error": "no \"GGUF\""}]})");
-    EXPECT_NE(cache_status_json({}, {1, std::numeric_limits<std::uint64_t>::max()}).find("\"max_cache_size_mb\": null"),
+    EXPECT_NE(cache_status_json({}, {1, std::numeric_limits<std::uint64_t>::max()}, {})
+                  .find("\"max_cache_size_mb\": null, \"standby_engines\": []"),
               std::string::npos);
 }
 

@@ -91,7 +91,7 @@ asio::awaitable<CacheOutcome> evict(models::AdvancedModelManager& manager, std::
 CacheOutcome pin(models::AdvancedModelManager& manager, std::string name, bool pinned) {
     const Result<void> done = manager.pin(name, pinned);
     if (!done) return went_wrong(std::move(name), done.error());
-    return went_well(std::move(name), pinned ? "is pinned until the server ends" : "is not pinned");
+    return went_well(std::move(name), pinned ? "is pinned until it is unpinned" : "is not pinned");
 }
 
 asio::awaitable<CacheOutcome> act(models::AdvancedModelManager& manager, CacheAction action, std::string name,
@@ -118,7 +118,8 @@ asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& ex
     if (!command) co_return std::unexpected(command.error());
     models::AdvancedModelManager& manager = services.models;
     if (command->action == CacheAction::kStatus) {
-        co_return co_await exchange.send_json(200, cache_status_json(manager.status(), manager.room()));
+        co_return co_await exchange.send_json(200,
+                                              cache_status_json(manager.status(), manager.room(), manager.standby()));
     }
     if (command->models.empty()) command->models = own_choice(manager, command->action);
     std::vector<CacheOutcome> outcomes;

@@ -151,10 +151,9 @@ TEST_F(CacheManageTest, StatusTellsOfEachModel) {
 
 TEST_F(CacheManageTest, PinsAndEvicts) {
     EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a", "b"]})"), "a: is warm (warm); b: is warm (warm)");
-    EXPECT_EQ(
-        outcomes(R"({"action": "pin", "models": ["a", "nobody"]})"),
-        "a: is pinned until the server ends (warm); NOT nobody: there is no model \"nobody\"; this server has: a, "
-        "b, bad.fail_load, c, full.no_artifacts (cold)");
+    EXPECT_EQ(outcomes(R"({"action": "pin", "models": ["a", "nobody"]})"),
+              "a: is pinned until it is unpinned (warm); NOT nobody: there is no model \"nobody\"; this server has: a, "
+              "b, bad.fail_load, c, full.no_artifacts (cold)");
     EXPECT_TRUE(model("a").at("pinned").as_bool());
     EXPECT_EQ(outcomes(R"({"action": "evict", "models": ["a", "b", "c"]})"),
               "NOT a: 'a' is pinned; unpin it first (warm); b: was evicted (cold); c: was not warm (cold)");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/arena.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,38 +33,32 @@ constexpr std::chrono::milliseconds kSocketEndGrace{250};
 
 }  // namespace
 
-Result<std::shared_ptr<Connection>> Connection::open(const Executor& executor, const EngineOptions& options,
-                                                     std::function<void(LoadProgress)> progress) {
+Result<std::shared_ptr<Connection>> Connection::open(const Executor& executor, const std::string& executable,
+                                                     const std::vector<std::string>& arguments) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         return fail(ErrorCode::kInternal, fmt::format("no new socket: {}", std::strerror(errno)));
     }
-    std::vector<std::string> arguments{options.executable, "engine", "--fd", std::to_string(ChildProcess::kSocketFd)};
-    arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
-    auto process = ChildProcess::spawn(arguments, ends[1]);
+    std::vector<std::string> command{executable, "engine", "--fd", std::to_string(ChildProcess::kSocketFd)};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    auto process = ChildProcess::spawn(command, ends[1]);
     ::close(ends[1]);
     auto pidfd = process ? process->open_pidfd() : std::unexpected(process.error());
     if (!pidfd) {
         ::close(ends[0]);
         return std::unexpected(pidfd.error());
     }
-    auto self = std::make_shared<Connection>(executor, options, std::move(progress), std::move(*process));
+    auto self = std::make_shared<Connection>(executor, std::move(*process));
     self->exit_.assign(*pidfd);
     self->socket_.assign({}, ends[0]);
     self->socket_.non_blocking(true);
     self->watch_exit();
     self->wait_readable();
-    wire::ToEngine load;
-    *load.mutable_load() = to_wire(options);
-    self->send(load);
     return self;
 }
 
-Connection::Connection(const Executor& executor, const EngineOptions& options,
-                       std::function<void(LoadProgress)> progress, ChildProcess process)
+Connection::Connection(const Executor& executor, ChildProcess process)
     : executor_(executor),
-      who_(fmt::format("the engine for '{}'", options.model_name)),
-      progress_(std::move(progress)),
       process_(std::move(process)),
       socket_(executor),
       exit_(executor),
@@ -72,6 +67,24 @@ Connection::Connection(const Executor& executor, const EngineOptions& options,
 
 Connection::~Connection() {
     end_streams(who_ + " was ended");
+}
+
+void Connection::load(const EngineOptions& options, std::function<void(LoadProgress)> progress) {
+    if (state_ != State::kStandby) return;
+    who_ = fmt::format("the engine for '{}'", options.model_name);
+    progress_ = std::move(progress);
+    change_state(State::kLoading);
+    wire::ToEngine load;
+    *load.mutable_load() = to_wire(options);
+    send(load);
+}
+
+bool Connection::process_ended() const {
+    if (state_ == State::kGone) return true;
+    pollfd exited{};
+    exited.fd = const_cast<asio::posix::stream_descriptor&>(exit_).native_handle();
+    exited.events = POLLIN;
+    return ::poll(&exited, 1, 0) > 0;
 }
 
 void Connection::on_exit(EngineClient::ExitHandler handler) {
@@ -231,7 +244,9 @@ bool Connection::handle(wire::FromEngine& message) {
         }
         return true;
     }
+    if (state_ == State::kStandby) return false;
     if (state_ != State::kLoading) return true;
+    if (!std::exchange(has_answered_, true)) state_changed_.notify();
     if (message.has_progress()) {
         const float fraction = message.progress().fraction();
         if (progress_ && std::isfinite(fraction)) {
@@ -329,6 +344,13 @@ void Connection::end_streams(const std::string& why) {
 void Connection::change_state(State state) {
     state_ = state;
     state_changed_.notify();
+}
+
+asio::awaitable<void> Connection::wait_answered(Clock::time_point deadline) {
+    const auto self = shared_from_this();
+    while (state_ == State::kLoading && !has_answered_ && Clock::now() < deadline) {
+        co_await state_changed_.wait(deadline);
+    }
 }
 
 asio::awaitable<void> Connection::wait_loaded(Clock::time_point deadline) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "ipc/channel.h"
 #include "ipc/engine_client.h"
@@ -27,20 +28,26 @@ class Connection : public std::enable_shared_from_this<Connection> {
   public:
     using Clock = std::chrono::steady_clock;
     using Executor = boost::asio::any_io_executor;
-    enum class State : std::uint8_t { kLoading, kLoadFailed, kServing, kGone };
+    enum class State : std::uint8_t { kStandby, kLoading, kLoadFailed, kServing, kGone };
 
-    /// Starts the process and sends Load.
+    /// Starts the process, which then stands by.
     [[nodiscard]] static Result<std::shared_ptr<Connection>> open(const Executor& executor,
-                                                                  const EngineOptions& options,
-                                                                  std::function<void(LoadProgress)> progress);
+                                                                  const std::string& executable,
+                                                                  const std::vector<std::string>& arguments);
 
-    Connection(const Executor& executor, const EngineOptions& options, std::function<void(LoadProgress)> progress,
-               ChildProcess process);
+    Connection(const Executor& executor, ChildProcess process);
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
     ~Connection();
 
+    /// Sends Load; once, while the process stands by.
+    void load(const EngineOptions& options, std::function<void(LoadProgress)> progress);
+
     [[nodiscard]] State state() const { return state_; }
+    /// Has the engine said anything since it was told to load?
+    [[nodiscard]] bool has_answered() const { return has_answered_; }
+    /// Asks the kernel: the news of an end takes a moment to get here.
+    [[nodiscard]] bool process_ended() const;
     [[nodiscard]] const ModelInfo& info() const { return info_; }
     [[nodiscard]] const EngineStats& stats() const { return stats_; }
     [[nodiscard]] int pid() const { return state_ == State::kGone ? 0 : process_.pid(); }
@@ -57,6 +64,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     /// kill() by an owner that goes away: streams end at once, neither handler nor `progress` is called any more.
     void abandon();
 
+    /// Waits until the engine has said anything about a load, or is gone, or until `deadline`.
+    [[nodiscard]] boost::asio::awaitable<void> wait_answered(Clock::time_point deadline);
     /// Waits until the state is no longer kLoading, or until `deadline`.
     [[nodiscard]] boost::asio::awaitable<void> wait_loaded(Clock::time_point deadline);
     /// Waits until the process is gone, or until `deadline`.
@@ -84,14 +93,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void change_state(State state);
 
     Executor executor_;
-    std::string who_;  // "the engine for 'm'"
+    std::string who_ = "the engine";  // "the engine for 'm'"
     std::function<void(LoadProgress)> progress_;
     ChildProcess process_;
     boost::asio::local::stream_protocol::socket socket_;
     boost::asio::posix::stream_descriptor exit_;  // the process's pidfd
     boost::asio::steady_timer socket_end_grace_;
 
-    State state_ = State::kLoading;
+    State state_ = State::kStandby;
+    bool has_answered_ = false;
     ModelInfo info_;
     EngineStats stats_;
     bool draining_ = false;

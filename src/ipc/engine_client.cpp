@@ -54,23 +54,14 @@ class Client : public EngineClient {
     std::string model_;
 };
 
-}  // namespace
-
-asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(EngineOptions options,
-                                                                           std::function<void(LoadProgress)> progress) {
-    const Clock::time_point deadline = Clock::now() + options.load_timeout;
-    auto opened = Connection::open(co_await asio::this_coro::executor, options, std::move(progress));
-    if (!opened) {
-        co_return fail(ErrorCode::kLoadFailed, fmt::format("the engine for '{}' could not be started: {}",
-                                                           options.model_name, opened.error().message));
-    }
-    // From here on whatever ends this coroutine, cancellation too, ends the process.
-    const std::shared_ptr<Connection> connection = std::move(*opened);
-    auto client = std::make_unique<Client>(connection, options.model_name);
-
+/// What becomes of a load that is under way.
+asio::awaitable<Result<std::unique_ptr<EngineClient>>> loaded(std::shared_ptr<Connection> connection,
+                                                              std::unique_ptr<EngineClient> client,
+                                                              EngineOptions options, Clock::time_point deadline) {
     co_await connection->wait_loaded(deadline);
     switch (connection->state()) {
         case Connection::State::kServing: co_return std::move(client);
+        case Connection::State::kStandby:
         case Connection::State::kLoading:
             connection->kill(fmt::format("'{}' was not loaded within {} s", options.model_name,
                                          std::chrono::duration<double>(options.load_timeout).count()));
@@ -81,6 +72,34 @@ asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(Engin
     connection->kill("");
     co_await connection->wait_gone(kEver);
     co_return fail(ErrorCode::kLoadFailed, connection->why());
+}
+
+}  // namespace
+
+asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(EngineOptions options,
+                                                                           std::function<void(LoadProgress)> progress,
+                                                                           std::unique_ptr<StandbyEngine> standby) {
+    const Clock::time_point deadline = Clock::now() + options.load_timeout;
+    if (standby != nullptr && standby->alive()) {
+        const std::shared_ptr<Connection> connection = standby->release();
+        auto client = std::make_unique<Client>(connection, options.model_name);
+        connection->load(options, progress);
+        co_await connection->wait_answered(deadline);
+        // One that ended before it knew of the model ended for a reason of its own.
+        if (connection->has_answered() || connection->state() == Connection::State::kLoading) {
+            co_return co_await loaded(connection, std::move(client), options, deadline);
+        }
+    }
+    auto opened = Connection::open(co_await asio::this_coro::executor, options.executable, options.arguments);
+    if (!opened) {
+        co_return fail(ErrorCode::kLoadFailed, fmt::format("the engine for '{}' could not be started: {}",
+                                                           options.model_name, opened.error().message));
+    }
+    // From here on whatever ends this coroutine, cancellation too, ends the process.
+    const std::shared_ptr<Connection> connection = std::move(*opened);
+    auto client = std::make_unique<Client>(connection, options.model_name);
+    connection->load(options, std::move(progress));
+    co_return co_await loaded(connection, std::move(client), options, deadline);
 }
 
 }  // namespace sutazai::ipc

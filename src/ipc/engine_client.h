@@ -11,15 +11,18 @@
 
 #include "base/error.h"
 #include "base/generation.h"
+#include "ipc/standby_engine.h"
 
 /// The server's end of one engine process. Everything here lives on one I/O thread (the executor's); nothing locks.
 namespace sutazai::ipc {
 
 /// How an engine is started and what it is told to load. Mirrors wire::Load.
 struct EngineOptions {
-    std::string executable;  ///< path of the sutazai binary; run as `sutazai engine --fd N`
-    std::string model_name;  ///< for log lines and error messages
-    std::string path;        ///< GGUF file
+    std::string executable;         ///< path of the sutazai binary; run as `sutazai engine --fd N`
+    std::string model_name;         ///< for log lines and error messages
+    std::string path;               ///< GGUF file
+    std::string architecture = {};  ///< what the file is said to hold, when that is known
+    std::uint32_t vocabulary = 0;   ///< tokens; 0: not known
     std::uint32_t context_tokens = 0;
     std::uint32_t batch_size = 8;
     std::uint32_t batch_size_max = 32;
@@ -51,6 +54,7 @@ struct ModelInfo {
     bool on_gpu = false;
     bool has_chat_template = false;
     std::chrono::microseconds load_time{0};
+    std::uint64_t untouched_bytes = 0;  ///< memory that it has not touched yet and will grow by in use
 };
 
 struct EngineStats {
@@ -113,11 +117,12 @@ class EngineClient {
     /// this object is destroyed.
     using ExitHandler = std::function<void(bool clean, std::string why)>;
 
-    /// Starts the process and loads the model. kLoadFailed with the engine's own reason when that does not work out
-    /// (the process is gone then). Cancelling the awaiting coroutine ends the process. Call it on a thread that lasts:
-    /// the process is killed when the thread that started it ends.
+    /// Starts a process, or takes one that stands by, and loads the model. kLoadFailed with the engine's own reason
+    /// when that does not work out (the process is gone then). Cancelling the awaiting coroutine ends the process. Call
+    /// it on a thread that lasts: the process is killed when the thread that started it ends.
     [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<EngineClient>>> start(
-        EngineOptions options, std::function<void(LoadProgress)> progress);
+        EngineOptions options, std::function<void(LoadProgress)> progress,
+        std::unique_ptr<StandbyEngine> standby = nullptr);
 
     virtual ~EngineClient() = default;
 

@@ -1,6 +1,7 @@
 #include "ipc/engine_host.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -127,7 +128,13 @@ Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outb
     options.batch_tokens = load.batch_tokens();
     options.threads = load.threads();
     options.gpu = load.gpu();
+    options.architecture = load.architecture();
+    options.vocabulary = load.vocabulary();
     int last_percent = -1;
+    const auto since = std::chrono::steady_clock::now();
+    const auto ms = [&] {
+        return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since).count();
+    };
     auto model = engine::Model::load(options, [&](float fraction) {
         if (const int percent = static_cast<int>(fraction * 100); percent != last_percent) {
             last_percent = percent;
@@ -143,7 +150,9 @@ Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outb
         outbox.send(message);
         // On a thread that ends here: OpenMP keeps a team for each thread that has computed, and once there are more of
         // its threads than processors, every barrier sleeps instead of spinning. That halves the decode rate.
+        spdlog::debug("loaded after {:.1f} ms", ms());
         std::jthread([&] { (*model)->warm_up(); }).join();
+        spdlog::debug("warmed up after {:.1f} ms", ms());
     }
     return model;
 }
@@ -159,6 +168,7 @@ wire::FromEngine loaded_message(const engine::Model::Properties& p, std::chrono:
     loaded.set_description(p.description);
     loaded.set_on_gpu(p.on_gpu);
     loaded.set_has_chat_template(p.has_chat_template);
+    loaded.set_untouched_bytes(p.untouched_bytes);
     loaded.set_load_us(static_cast<std::uint64_t>(took.count()));
     return message;
 }
@@ -211,7 +221,9 @@ class ArtifactWorker {
 
 }  // namespace
 
-int run(int fd) {
+int run(int fd, const std::function<void(const std::string&)>& on_name) {
+    ::prctl(PR_SET_NAME, "standby");
+    engine::Model::prepare_process();
     ipc::FrameReader reader(fd);
     Outbox outbox(fd);
 
@@ -226,6 +238,13 @@ int run(int fd) {
     if (!read()) return 0;
     if (message.kind_case() != wire::ToEngine::kLoad) return 2;
     const wire::Load options = message.load();
+    {
+        wire::FromEngine taken;
+        taken.mutable_progress();
+        outbox.send(taken);
+    }
+    ::prctl(PR_SET_NAME, ("engine:" + options.name()).c_str());  // cut to 15 bytes
+    if (on_name) on_name(options.name());
     const auto began = std::chrono::steady_clock::now();
     Result<std::unique_ptr<engine::Model>> model = load(options, outbox);
     if (!model) {

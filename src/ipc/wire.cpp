@@ -188,6 +188,9 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_artifact_folder(options.artifact_folder);
     out.set_artifact_bytes(options.artifact_bytes);
     out.set_artifact_retention_days(options.artifact_retention_days);
+    out.set_name(options.model_name);
+    out.set_architecture(options.architecture);
+    out.set_vocabulary(options.vocabulary);
     return out;
 }
 
@@ -210,6 +213,9 @@ EngineOptions from_wire(const wire::Load& load) {
     out.artifact_folder = load.artifact_folder();
     out.artifact_bytes = load.artifact_bytes();
     out.artifact_retention_days = load.artifact_retention_days();
+    out.model_name = load.name();
+    out.architecture = load.architecture();
+    out.vocabulary = load.vocabulary();
     return out;
 }
 
@@ -224,6 +230,7 @@ wire::Loaded to_wire(const ModelInfo& info) {
     out.set_on_gpu(info.on_gpu);
     out.set_has_chat_template(info.has_chat_template);
     out.set_load_us(to_us(info.load_time));
+    out.set_untouched_bytes(info.untouched_bytes);
     return out;
 }
 
@@ -238,6 +245,7 @@ ModelInfo from_wire(const wire::Loaded& loaded) {
     out.on_gpu = loaded.on_gpu();
     out.has_chat_template = loaded.has_chat_template();
     out.load_time = from_us(loaded.load_us());
+    out.untouched_bytes = loaded.untouched_bytes();
     return out;
 }
 

@@ -21,7 +21,7 @@ namespace sutazai::ipc {
 [[nodiscard]] wire::Failed to_wire(RequestId id, Error error);
 [[nodiscard]] Error from_wire(const wire::Failed& failed);  ///< an unknown code becomes kInternal
 
-[[nodiscard]] wire::Load to_wire(const EngineOptions& options);  ///< all but the executable, the name and the timeout
+[[nodiscard]] wire::Load to_wire(const EngineOptions& options);  ///< all but the executable and the timeout
 [[nodiscard]] EngineOptions from_wire(const wire::Load& load);
 
 [[nodiscard]] wire::Loaded to_wire(const ModelInfo& info);

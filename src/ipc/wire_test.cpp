@@ -147,6 +147,9 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.artifact_folder = "/artifacts";
     options.artifact_bytes = 1ULL << 34;
     options.artifact_retention_days = 11;
+    options.model_name = "m";
+    options.architecture = "qwen2";
+    options.vocabulary = 151936;
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
     EXPECT_EQ(got.context_tokens, 1U);
@@ -159,6 +162,9 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.artifact_folder, "/artifacts");
     EXPECT_EQ(got.artifact_bytes, 1ULL << 34);
     EXPECT_EQ(got.artifact_retention_days, 11U);
+    EXPECT_EQ(got.model_name, "m");
+    EXPECT_EQ(got.architecture, "qwen2");
+    EXPECT_EQ(got.vocabulary, 151936U);
     EXPECT_EQ(got.batch_tokens, 3U);
     EXPECT_EQ(got.threads, 4U);
     EXPECT_FALSE(got.gpu);
@@ -171,7 +177,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
 }
 
 TEST(Wire, LoadedKeepsEveryField) {
-    const ModelInfo info{1, 2, 3, 4, 5, "llama 0.5B Q4_0", true, true, std::chrono::microseconds(6)};
+    const ModelInfo info{1, 2, 3, 4, 5, "llama 0.5B Q4_0", true, true, std::chrono::microseconds(6), 7};
     const ModelInfo got = from_wire(sent(to_wire(info)));
     EXPECT_EQ(got.context_tokens, 1U);
     EXPECT_EQ(got.context_per_sequence, 2U);
@@ -182,6 +188,7 @@ TEST(Wire, LoadedKeepsEveryField) {
     EXPECT_TRUE(got.on_gpu);
     EXPECT_TRUE(got.has_chat_template);
     EXPECT_EQ(got.load_time.count(), 6);
+    EXPECT_EQ(got.untouched_bytes, 7U);
 }
 
 TEST(Wire, StatsKeepEveryField) {

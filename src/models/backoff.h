@@ -37,6 +37,8 @@ class Backoff {
 
     [[nodiscard]] bool refuses(Clock::time_point now) const { return n_failures_ > 0 && now < retry_at_; }
 
+    [[nodiscard]] Clock::time_point retry_at() const { return retry_at_; }
+
     /// Whole seconds, at least 1.
     [[nodiscard]] int retry_after_s(Clock::time_point now) const {
         const auto left = std::chrono::ceil<std::chrono::seconds>(retry_at_ - now).count();

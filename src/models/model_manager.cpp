@@ -37,7 +37,7 @@ const std::string& Lease::model() const {
 
 AdvancedModelManager::AdvancedModelManager(const config::Settings& settings, const catalog::Catalog& catalog,
                                            std::string executable, Tuning tuning)
-    : warm_set_(std::make_shared<WarmSet>(settings, catalog, std::move(executable), std::move(tuning))) {}
+    : warm_set_(WarmSet::make(settings, catalog, std::move(executable), std::move(tuning))) {}
 
 AdvancedModelManager::~AdvancedModelManager() {
     warm_set_->close();
@@ -80,6 +80,12 @@ std::size_t AdvancedModelManager::open_requests() const {
 }
 placement::Room AdvancedModelManager::room() const {
     return warm_set_->room();
+}
+void AdvancedModelManager::keep_standby(const asio::any_io_executor& executor) {
+    warm_set_->standby().open(executor);
+}
+std::vector<StandbyStatus> AdvancedModelManager::standby() const {
+    return warm_set_->standby().status();
 }
 
 }  // namespace sutazai::models

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
@@ -66,6 +67,9 @@ class AdvancedModelManager {
     /// Ends all engines that no lease holds; the others end with their last lease.
     ~AdvancedModelManager();
 
+    /// Engine processes stand by for cold models from now on, as STANDBY_ENGINES says.
+    void keep_standby(const boost::asio::any_io_executor& executor);
+
     /// A hold on `name`, loading it first if need be. `keep_alive` says how long the model stays warm once it is idle
     /// (negative: for ever, 0: not at all), until another request says something else; without it MODEL_KEEP_ALIVE
     /// does. Errors: kNotFound, kLoadFailed (with the engine's reason; refused at once with retry_after_s while a
@@ -101,6 +105,7 @@ class AdvancedModelManager {
     [[nodiscard]] bool any_warm() const;
     [[nodiscard]] std::size_t open_requests() const;
     [[nodiscard]] placement::Room room() const;  ///< for all models together
+    [[nodiscard]] std::vector<StandbyStatus> standby() const;
 
   private:
     std::shared_ptr<class WarmSet> warm_set_;

@@ -44,12 +44,18 @@ struct ModelStatus {
 
     MemoryEstimate estimate;                 ///< from the file; all 0 before it was first looked at
     std::uint64_t expected_bytes = 0;        ///< the same, corrected by what was measured before
-    std::uint64_t measured_bytes = 0;        ///< of the running engine; 0 when there is none
+    std::uint64_t measured_bytes = 0;        ///< of the running engine, KV that it has yet to touch included; 0: none
     std::chrono::milliseconds load_time{0};  ///< of the last load; 0 when there was none
     bool pinned = false;
     std::optional<std::chrono::system_clock::time_point> last_used;
     std::optional<std::chrono::system_clock::time_point> unload_at;  ///< of an idle one with a keep-alive
     ArtifactStatus artifacts;
+};
+
+/// An engine process that stands by for the next cold model.
+struct StandbyStatus {
+    int pid = 0;
+    std::uint64_t bytes = 0;  ///< what it has in memory, the binary's pages included
 };
 
 /// The specification's figures of the whole cache, and what goes with them.

@@ -18,6 +18,7 @@ namespace sutazai::models {
 namespace {
 
 constexpr std::string_view kFormat = "sutazai-usage 1";
+constexpr std::string_view kPinned = "+pinned";
 constexpr std::size_t kMostModels = 10'000;
 constexpr std::size_t kMostBytes = 4 << 20;
 
@@ -44,8 +45,11 @@ void parse_line(std::string_view line, UsageByName& usage) {
     if (!split(line, parts)) return;
     const auto& [name, warm, score, last_used, load_ms, file_bytes, correction] = parts;
     Usage entry;
-    entry.warm = warm == "warm";
-    if (!catalog::is_valid_model_name(name) || (!entry.warm && warm != "cold")) return;
+    const auto state = warm.substr(0, warm.find('+'));
+    entry.warm = state == "warm";
+    entry.pinned = warm.size() > state.size();
+    if (!catalog::is_valid_model_name(name) || (!entry.warm && state != "cold")) return;
+    if (entry.pinned && warm.substr(state.size()) != kPinned) return;
     if (!read_number(score, entry.score) || !std::isfinite(entry.score) || entry.score < 0) return;
     if (!read_number(last_used, entry.last_used_s) || entry.last_used_s < 0) return;
     if (!read_number(load_ms, entry.load_ms) || entry.load_ms < 0) return;
@@ -63,8 +67,8 @@ void parse_line(std::string_view line, UsageByName& usage) {
 std::string usage_text(const UsageByName& usage) {
     std::string out = fmt::format("{}\n", kFormat);
     for (const auto& [name, entry] : usage) {
-        out += fmt::format("{}\t{}\t{:.6g}\t{}\t{}\t{}\t{}\n", name, entry.warm ? "warm" : "cold", entry.score,
-                           entry.last_used_s, entry.load_ms, entry.file_bytes,
+        out += fmt::format("{}\t{}{}\t{:.6g}\t{}\t{}\t{}\t{}\n", name, entry.warm ? "warm" : "cold",
+                           entry.pinned ? kPinned : "", entry.score, entry.last_used_s, entry.load_ms, entry.file_bytes,
                            entry.memory_correction ? fmt::to_string(*entry.memory_correction) : "-");
     }
     return out;

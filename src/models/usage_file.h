@@ -11,6 +11,7 @@ namespace sutazai::models {
 /// What is worth knowing about a model after a restart.
 struct Usage {
     bool warm = false;                              ///< it was, when this was written
+    bool pinned = false;                            ///< by order, until it is unpinned
     double score = 0;                               ///< Popularity
     std::int64_t last_used_s = 0;                   ///< Unix time; 0: never
     std::int64_t load_ms = 0;                       ///< what its last load took; 0: unknown

@@ -13,8 +13,9 @@ namespace {
 namespace fs = std::filesystem;
 
 UsageByName some() {
-    return {{"qwen2.5:3b", {true, 12.5, 1'700'000'000, 420, 1'900'000'000, -5'000'000}},
-            {"b", {false, 0, 0, 0, 10, std::nullopt}}};
+    return {{"qwen2.5:3b", {true, true, 12.5, 1'700'000'000, 420, 1'900'000'000, -5'000'000}},
+            {"b", {false, false, 0, 0, 0, 10, std::nullopt}},
+            {"c", {false, true, 0, 0, 0, 10, std::nullopt}}};
 }
 
 TEST(UsageFile, ReadsWhatItWrote) {
@@ -31,8 +32,10 @@ TEST(UsageFile, LeavesOutWhatItDoesNotUnderstand) {
         "c\twarm\t1\t1\t1\t1\n"
         "d\twarm\t1\t1\t1\t1\t-\textra\n"
         "e\twarm\t1\t1\t1\t1\t7\n"
+        "g\twarm+pinned?\t1\t1\t1\t1\t7\n"
+        "h\twarm+\t1\t1\t1\t1\t7\n"
         "f\twarm\t1";
-    EXPECT_EQ(parse_usage(text), (UsageByName{{"e", {true, 1, 1, 1, 1, 7}}}));
+    EXPECT_EQ(parse_usage(text), (UsageByName{{"e", {true, false, 1, 1, 1, 1, 7}}}));
     EXPECT_EQ(parse_usage("sutazai-usage 2\ne\twarm\t1\t1\t1\t1\t7\n"), UsageByName{});
 }
 

@@ -44,6 +44,18 @@ asio::awaitable<void> stop(std::shared_ptr<Lease::Slot> slot, WarmSet::Clock::ti
 
 }  // namespace
 
+std::shared_ptr<WarmSet> WarmSet::make(const config::Settings& settings, const catalog::Catalog& catalog,
+                                       std::string executable, Tuning tuning) {
+    StandbyPool::Options options{settings.standby_engines, executable, tuning.engine_arguments,
+                                 Backoff(tuning.first_backoff, tuning.longest_backoff, tuning.stable_after)};
+    auto self = std::make_shared<WarmSet>(settings, catalog, std::move(executable), std::move(tuning));
+    // The pool goes with the set.
+    self->standby_ = std::make_shared<StandbyPool>(
+        std::move(options), StandbyPool::Surroundings{[set = self.get()] { return set->free_bytes(); },
+                                                      [set = self.get()] { return set->quiet(); }});
+    return self;
+}
+
 WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catalog, std::string executable,
                  Tuning tuning)
     : catalog_(catalog),
@@ -155,6 +167,8 @@ std::optional<Error> WarmSet::reason_to_refuse(Model& model) {
         model.path = file->path;
         model.file_bytes = file->bytes;
         model.modified_s = file->modified_unix_s;
+        model.architecture = summary->architecture;
+        model.vocabulary = static_cast<std::uint32_t>(std::min<std::uint64_t>(summary->vocabulary, UINT32_MAX));
         model.estimate = estimate_memory(*summary, shape_);
     }
     if (auto error = reason_not_to_fit(model)) {
@@ -278,7 +292,10 @@ void WarmSet::arrange() {
             views.push_back(view(*model));
         }
         const placement::Plan decided = placement::plan(views, ending(), rules_, Clock::now());
-        if (decided.actions.empty()) return look_again(decided.look_again);
+        if (decided.actions.empty()) {
+            standby_->adjust();
+            return look_again(decided.look_again);
+        }
         for (const placement::Action& action : decided.actions) carry_out(action.kind, *models[action.model]);
     }
 }
@@ -313,8 +330,9 @@ placement::Model WarmSet::view(const Model& model) const {
 
 placement::Room WarmSet::ending() const {
     placement::Room out;
+    // The next engine need not wait for the end of one whose process it does not need: one that stands by is there.
+    out.places = ending_.size() - std::min(ending_.size(), standby_->size());
     for (const auto& slot : ending_) {
-        ++out.places;
         out.bytes += std::max<std::uint64_t>(slot->measured_bytes, 1);
     }
     return out;
@@ -437,6 +455,7 @@ Result<void> WarmSet::pin(const std::string& name, bool pinned) {
     const auto found = find(name);
     if (!found) return std::unexpected(found.error());
     (*found)->pinned = pinned;
+    if (!draining_) remember();
     arrange();
     return {};
 }
@@ -446,6 +465,7 @@ Result<void> WarmSet::pin(const std::string& name, bool pinned) {
 asio::awaitable<void> WarmSet::drain(std::shared_ptr<WarmSet> self, Clock::time_point deadline) {
     self->remember();  // while they are warm
     self->draining_ = true;
+    self->standby_->close();
     self->look_again(std::nullopt);
     for (const auto& slot : self->ending_) {
         asio::co_spawn(self->executor_, stop(slot, Clock::now(), deadline), [](const std::exception_ptr&) {});
@@ -460,12 +480,32 @@ asio::awaitable<void> WarmSet::drain(std::shared_ptr<WarmSet> self, Clock::time_
 
 void WarmSet::close() {
     closed_ = true;
+    standby_->close();
     timer_.reset();
     for (const auto& [name, model] : models_) {
         refuse_all(*model, shutting_down());
         if (model->loading) model->cancel_load.emit(asio::cancellation_type::terminal);
         model->slot.reset();
     }
+}
+
+/// Nothing loads, runs or ends.
+bool WarmSet::quiet() const {
+    return ending_.empty() && std::ranges::none_of(models_, [](const auto& entry) {
+               const Model& model = *entry.second;
+               return model.loading || !model.waiting.empty() || (model.slot && model.slot->n_leases > 0);
+           });
+}
+
+/// What the models that are warm, load or end leave of the memory.
+std::uint64_t WarmSet::free_bytes() const {
+    std::uint64_t free = rules_.room.bytes;
+    const auto take = [&](std::uint64_t bytes) { free -= std::min(free, bytes); };
+    take(ending().bytes);
+    for (const auto& [name, model] : models_) {
+        if (model->loading || model->slot) take(view(*model).bytes);
+    }
+    return free;
 }
 
 bool WarmSet::has_engines() const {

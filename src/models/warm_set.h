@@ -19,6 +19,7 @@
 #include "models/model_manager.h"
 #include "models/placement.h"
 #include "models/popularity.h"
+#include "models/standby_pool.h"
 #include "models/usage_file.h"
 
 namespace sutazai::models {
@@ -60,6 +61,9 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
         std::optional<KeepAlive> keep_alive;
     };
 
+    [[nodiscard]] static std::shared_ptr<WarmSet> make(const config::Settings& settings,
+                                                       const catalog::Catalog& catalog, std::string executable,
+                                                       Tuning tuning);
     WarmSet(const config::Settings& settings, const catalog::Catalog& catalog, std::string executable, Tuning tuning);
 
     [[nodiscard]] static boost::asio::awaitable<Result<Lease>> acquire(std::shared_ptr<WarmSet> self, std::string name,
@@ -74,6 +78,7 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     [[nodiscard]] bool any_warm() const;
     [[nodiscard]] std::size_t open_requests() const;
     [[nodiscard]] const placement::Room& room() const { return rules_.room; }
+    [[nodiscard]] StandbyPool& standby() { return *standby_; }
 
     void close();                                            ///< the manager goes away
     void on_idle(const std::shared_ptr<Lease::Slot>& slot);  ///< its last lease ended
@@ -93,7 +98,9 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
         std::string path;  // as of the last check; empty before the first one, and when that went wrong
         std::uint64_t file_bytes = 0;
         std::int64_t modified_s = 0;
-        std::shared_ptr<Slot> slot;  // when warm
+        std::string architecture;      // as the file has it
+        std::uint32_t vocabulary = 0;  // tokens
+        std::shared_ptr<Slot> slot;    // when warm
         bool loading = false;
         ipc::LoadProgress progress;
         Clock::time_point loading_since;
@@ -136,6 +143,8 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     void end_engine(Model& model, Clock::time_point idle_until, Clock::time_point deadline);
     void free_place();
     [[nodiscard]] bool has_engines() const;
+    [[nodiscard]] bool quiet() const;
+    [[nodiscard]] std::uint64_t free_bytes() const;
     [[nodiscard]] std::uint64_t expected_bytes(const Model& model) const;
 
     // What engines report.
@@ -169,6 +178,7 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     std::map<std::string, std::unique_ptr<Model>> models_;
     std::vector<std::shared_ptr<Slot>> ending_;
     std::uint64_t n_requests_ = 0;
+    std::shared_ptr<StandbyPool> standby_;
     bool draining_ = false;
     bool closed_ = false;
     ipc::Signal place_freed_;

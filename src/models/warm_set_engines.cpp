@@ -27,9 +27,10 @@ constexpr std::int64_t kForgottenShare = 8;
 
 /// Starts the engine in a turn of its own, so that its failure does not come back into the middle of what starts it.
 asio::awaitable<Result<std::unique_ptr<EngineClient>>> start_later(ipc::EngineOptions options,
-                                                                   std::function<void(ipc::LoadProgress)> progress) {
+                                                                   std::function<void(ipc::LoadProgress)> progress,
+                                                                   std::unique_ptr<ipc::StandbyEngine> standby) {
     co_await asio::post(asio::use_awaitable);
-    co_return co_await EngineClient::start(std::move(options), std::move(progress));
+    co_return co_await EngineClient::start(std::move(options), std::move(progress), std::move(standby));
 }
 
 }  // namespace
@@ -43,13 +44,17 @@ void WarmSet::start_engine(Model& model) {
     options.arguments = {"--name", model.name};
     options.arguments.insert(options.arguments.end(), tuning_.engine_arguments.begin(), tuning_.engine_arguments.end());
     options.path = model.path;
+    options.architecture = model.architecture;
+    options.vocabulary = model.vocabulary;
     spdlog::info("model {}: loading, about {}", model.name, byte_text(expected_bytes(model)));
     asio::co_spawn(
         executor_,
-        start_later(std::move(options),
-                    [weak = weak_from_this(), &model](ipc::LoadProgress progress) {
-                        if (const auto self = weak.lock()) model.progress = progress;
-                    }),
+        start_later(
+            std::move(options),
+            [weak = weak_from_this(), &model](ipc::LoadProgress progress) {
+                if (const auto self = weak.lock()) model.progress = progress;
+            },
+            standby_->take()),
         asio::bind_cancellation_slot(model.cancel_load.slot(), [self = shared_from_this(), &model](
                                                                    const std::exception_ptr& thrown,
                                                                    Result<std::unique_ptr<EngineClient>> engine) {
@@ -104,8 +109,11 @@ void WarmSet::measure(Model& model, Slot& slot) {
     if (!taken || taken->total() == 0) return;
     slot.measured_at = now;
     slot.measured_bytes = std::max(slot.measured_bytes, taken->total());
+    // KV memory that is there for the engine and that it will touch in time.
+    if (first) slot.measured_bytes += slot.engine->info().untouched_bytes;
     // Prefixes in host memory come and go with use; the next engine begins without.
-    const std::uint64_t own = taken->total() - std::min(taken->total(), slot.engine->stats().host_bytes);
+    std::uint64_t own = taken->total() - std::min(taken->total(), slot.engine->stats().host_bytes);
+    if (first) own += slot.engine->info().untouched_bytes;
     const std::int64_t beyond = static_cast<std::int64_t>(own) - static_cast<std::int64_t>(model.estimate.total());
     if (!model.correction || beyond > *model.correction) {
         model.correction = beyond;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/asio/use_awaitable.hpp>
 #include <ranges>
+#include <tuple>
 #include <utility>
 
 #include "models/warm_set.h"
@@ -69,7 +70,12 @@ ModelStatus WarmSet::status(const Model& model) const {
 
 std::vector<ModelStatus> WarmSet::status() const {
     std::map<std::string, ModelStatus> by_name;
-    for (const auto& file : catalog_.list()) by_name[file.name].name = file.name;
+    for (const auto& file : catalog_.list()) {
+        ModelStatus& cold = by_name[file.name];
+        cold.name = file.name;
+        const auto remembered = usage_.find(file.name);
+        cold.pinned = remembered != usage_.end() && remembered->second.pinned;
+    }
     for (const auto& [name, model] : models_) {
         // A model whose file is gone matters for as long as it is in use.
         if (by_name.contains(name) || state(*model) != ModelState::kCold) by_name[name] = status(*model);
@@ -99,7 +105,10 @@ std::vector<std::string> WarmSet::startup_models() const {
             if (usage.warm && catalog_.find(name)) warm.emplace_back(name, usage);
         }
         std::ranges::stable_sort(warm, [](const auto& a, const auto& b) {
-            return std::pair(a.second.score, a.second.last_used_s) > std::pair(b.second.score, b.second.last_used_s);
+            const auto rank = [](const Usage& usage) {
+                return std::tuple(usage.pinned, usage.score, usage.last_used_s);
+            };
+            return rank(a.second) > rank(b.second);
         });
         for (auto& [name, usage] : warm) names.push_back(std::move(name));
     }
@@ -114,6 +123,7 @@ void WarmSet::recall(Model& model) const {
     if (found == usage_.end()) return;
     const Usage& usage = found->second;
     model.popularity.begin_with(usage.score, n_requests_);
+    model.pinned = usage.pinned;
     if (usage.last_used_s > 0) model.last_used = system_clock::time_point(std::chrono::seconds(usage.last_used_s));
     if (usage.file_bytes != model.file_bytes) return;
     model.load_time = milliseconds(usage.load_ms);
@@ -128,6 +138,7 @@ void WarmSet::remember() {
     for (const auto& [name, model] : models_) {
         Usage usage;
         usage.warm = model->slot != nullptr;
+        usage.pinned = model->pinned;
         usage.score = model->popularity.score(n_requests_);
         if (model->last_used) {
             usage.last_used_s =

@@ -342,6 +342,36 @@ TEST_F(WarmSetTest, RemembersWhatWasWarmAndUsedMost) {
     });
 }
 
+TEST_F(WarmSetTest, PinsSurviveARestart) {
+    tuning_.usage_file = (folder_ / "usage").string();
+    run([](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        co_await visit(manager, "a");
+        co_await visit(manager, "b");
+        co_await visit(manager, "b");
+        EXPECT_TRUE(manager.pin("a", true));
+        EXPECT_TRUE(manager.pin("c", true)) << "a cold one";
+    });
+    io_.restart();
+    settings_.model_cache_size = 1;
+    run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        EXPECT_TRUE(status(manager, "a").pinned);
+        EXPECT_TRUE(status(manager, "c").pinned);
+        EXPECT_FALSE(status(manager, "b").pinned);
+        EXPECT_EQ(manager.startup_models(), std::vector<std::string>{"a"}) << "what is pinned goes first";
+        co_await visit(manager, "a");
+        EXPECT_EQ((co_await manager.evict("a", false)).error().message, "'a' is pinned; unpin it first");
+        EXPECT_FALSE(co_await manager.acquire("b")) << "nobody makes room for it";
+        EXPECT_TRUE(manager.pin("a", false));
+        EXPECT_FALSE(read_usage(tuning_.usage_file).at("a").pinned) << "as soon as it is said";
+    });
+    io_.restart();
+    run([](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        EXPECT_FALSE(status(manager, "a").pinned);
+        EXPECT_TRUE(status(manager, "c").pinned);
+        co_return;
+    });
+}
+
 TEST_F(WarmSetTest, GarbageInTheUsageFileChangesNothing) {
     tuning_.usage_file = (folder_ / "usage").string();
     std::ofstream(tuning_.usage_file) << std::string("sutazai-usage 1\n\0\xff\tb\twarm\n", 27);

@@ -74,6 +74,15 @@ def engines_of(server: int, folder: pathlib.Path) -> list[int]:
     return sorted(found)
 
 
+def stands_by(pid: int) -> bool:
+    """Whether an engine process waits to be told what to load; it takes another name when it is."""
+    try:
+        name = pathlib.Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return False
+    return "--standby" in command_line(pid) and not name.startswith("engine:")
+
+
 @dataclasses.dataclass
 class Answer:
     """One answer, streamed or not."""
@@ -172,7 +181,11 @@ class Server:
         return int(self.url.rsplit(":", 1)[1])
 
     def engines(self) -> list[int]:
-        return engines_of(self.pid, self.folder)
+        """Those that have a model, or load one."""
+        return [pid for pid in engines_of(self.pid, self.folder) if not stands_by(pid)]
+
+    def standby(self) -> list[int]:
+        return [pid for pid in engines_of(self.pid, self.folder) if stands_by(pid)]
 
     def only_engine(self) -> int:
         """The pid of the one engine that runs."""
@@ -211,7 +224,7 @@ class Server:
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGTERM)
             code = self.process.wait(30 * SLOWDOWN)
-            left = self.engines()
+            left = engines_of(self.pid, self.folder)
             log = self.log()
             assert "Sanitizer" not in log, log
             assert code == 0, f"exit code {code}:\n{log}"
@@ -222,7 +235,7 @@ class Server:
     def kill(self) -> None:
         """Frees everything, whatever state it is in."""
         self.client.close()
-        for pid in [self.pid, *self.engines()]:
+        for pid in [self.pid, *engines_of(self.pid, self.folder)]:
             if is_running(pid):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()

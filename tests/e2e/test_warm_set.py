@@ -274,7 +274,7 @@ def test_ps_and_cache(start_server, models, tmp_path):
     assert [line.split()[:2] for line in lines[1:]] == [["m1", "warm"], ["m2", "warm"]]
     assert str(model(server, "m1")["pid"]) in lines[1]
     pinned = sutazai(server, tmp_path, "cache", "pin", "m1")
-    assert pinned.stdout == "m1: is pinned until the server ends\n"
+    assert pinned.stdout == "m1: is pinned until it is unpinned\n"
     refused = sutazai(server, tmp_path, "cache", "evict", "m1", "m2")
     assert refused.returncode == 1
     assert refused.stdout == "m1: failed: 'm1' is pinned; unpin it first\nm2: was evicted\n"
