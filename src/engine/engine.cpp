@@ -39,7 +39,8 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     limits.queue_timeout = config.queue_timeout;
     limits.companion_hold = config.companion_hold;
     limits.queue_limit = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
-    limits.share_prefixes = p.shares_prefixes && config.share_prefixes;
+    limits.share_prefixes = config.share_prefixes;
+    limits.cuttable_tokens = p.cuttable_tokens;
     limits.prefill_stretch = config.token_gap;
     limits.host_bytes = p.state_bytes_per_token > 0 ? config.prefix_cache_bytes : 0;
     limits.host_bytes_per_token = p.state_bytes_per_token;
@@ -369,7 +370,8 @@ bool Engine::run_step(StepReport& report) {
     if (step.empty()) return !step.held;
 
     const auto heaviest = std::ranges::max_element(step.chunks, {}, &sched::Chunk::n_tokens);
-    const bool mostly_one = heaviest->n_tokens >= kWorthAborting && 2 * heaviest->n_tokens >= step.n_tokens;
+    const bool mostly_one = heaviest->n_tokens >= kWorthAborting && 2 * heaviest->n_tokens >= step.n_tokens &&
+                            (begins_nobody_again(step) || step.chunks.size() == 1);
     prefilling_ = mostly_one ? heaviest->request : 0;
     const auto began = Clock::now();
     const Model::Outcome outcome =
@@ -391,6 +393,13 @@ bool Engine::run_step(StepReport& report) {
             break;
     }
     return true;
+}
+
+/// Where memory cannot be cut, an aborted step takes all that its chains have computed with it.
+bool Engine::begins_nobody_again(const sched::Step& step) const {
+    return std::ranges::all_of(step.chunks, [&](const sched::Chunk& chunk) {
+        return chunk.first + chunk.n_tokens <= model_->properties().cuttable_tokens;
+    });
 }
 
 bool Engine::apply_ops(std::span<const sched::KvOp> ops) {

@@ -132,6 +132,7 @@ class Engine {
     void start(Prepared prepared, StepReport& report);
     /// False when the step is held for requests in preparation.
     bool run_step(StepReport& report);
+    [[nodiscard]] bool begins_nobody_again(const sched::Step& step) const;
     /// False when the step must not be computed.
     bool apply_ops(std::span<const sched::KvOp> ops);
     void save(const sched::Save& save);

@@ -62,7 +62,9 @@ class Model {
         int training_context = 0;
         int slots = 0;  ///< chains that the KV memory can hold at once
         int vocabulary = 0;
-        bool shares_prefixes = false;  ///< can the KV memory be cut and forked at any token
+        /// Chains of at most so many tokens can be cut and forked at any token, longer ones only where they end: all
+        /// with attention over everything, those within a sliding window, none with a recurrent state.
+        int cuttable_tokens = 0;
         bool on_gpu = false;
         bool has_chat_template = false;
         bool generates = true;  ///< false: an encoder, which makes embeddings only

@@ -57,7 +57,9 @@ struct Reference {
     std::string text;
     std::vector<std::size_t> ends;  ///< length of the text after each token
     std::vector<float> margins;     ///< best logit less second best
+    std::vector<Token> tokens;      ///< prompt and answer
 };
+[[nodiscard]] Reference reference(const GenerationRequest& request, int n_tokens, const std::string& preset = "toy");
 [[nodiscard]] Reference reference(const std::string& prompt, int n_tokens, const std::string& preset = "toy");
 
 /// The guarantee: the same text, but for choices closer than the rounding of llama.cpp's kernels, which differ with the
