@@ -112,33 +112,76 @@ TEST_F(Artifacts, DamagedFilesAreComputedAgain) {
     EXPECT_EQ(answer_again().cached_tokens, 0U);
 }
 
-TEST_F(Artifacts, AStateThatIsNotTheChainsIsNoticedByItsCanary) {
-    save();
-    artifact::FingerprintParts parts = load_test_model()->properties().fingerprint;
-    parts.weights = artifact::weights_digest(folder_, test_model()).value();
-    auto store = artifact::ArtifactStore::open({.folder = folder_}, artifact::Fingerprint(parts)).value();
-    const artifact::UnixTime now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    store->refresh();
-    const auto entries = store->entries(now);
-    const auto last = std::ranges::max_element(entries, {}, [](const artifact::ArtifactStore::Entry& entry) {
-        return entry.n_tokens == artifact::kBlockTokens ? entry.first : -1;
-    });
-    ASSERT_NE(last, entries.end());
-    // Whole and well signed, and wrong: keys of the first layer are others. (Tokens' positions stand before them.)
-    const artifact::Block block = store->get(last->hash, now).value();
-    ASSERT_TRUE(block.info.canary.has_value());
-    std::vector<std::byte> payload(block.payload.begin(), block.payload.end());
-    for (std::size_t at = 8192; at < 40'960; at += 4) payload[at + 3] ^= std::byte{0x81};
-    std::filesystem::remove(artifact::block_path(folder_ / artifact::Fingerprint(parts).id(), last->hash));
-    store->refresh();
-    ASSERT_TRUE(store->put(block.info, payload, now).has_value());
-    store.reset();
+/// Replaces a block by one that is whole and well signed, and wrong: keys of the first layer are others. (Tokens'
+/// positions stand before them.)
+class Forger {
+  public:
+    explicit Forger(const std::filesystem::path& folder) : folder_(folder) {
+        parts_ = load_test_model()->properties().fingerprint;
+        parts_.weights = artifact::weights_digest(folder, test_model()).value();
+        store_ = artifact::ArtifactStore::open({.folder = folder}, artifact::Fingerprint(parts_)).value();
+        store_->refresh();
+    }
+    /// The deepest block that is whole, or the short one at the end.
+    [[nodiscard]] artifact::ArtifactStore::Entry last(bool whole) const {
+        const auto entries = store_->entries(now_);
+        const auto found = std::ranges::max_element(entries, {}, [&](const artifact::ArtifactStore::Entry& entry) {
+            return (entry.n_tokens == artifact::kBlockTokens) == whole ? entry.first : -1;
+        });
+        EXPECT_EQ(found->n_tokens == artifact::kBlockTokens, whole);
+        return *found;
+    }
+    void forge(const artifact::ChainHash& hash) {
+        const artifact::Block block = store_->get(hash, now_).value();
+        EXPECT_TRUE(block.info.canary.has_value());
+        std::vector<std::byte> payload(block.payload.begin(), block.payload.end());
+        const std::size_t end = std::min<std::size_t>(40'960, payload.size() / 2);
+        EXPECT_GT(end, 12'000U);
+        for (std::size_t at = 8192; at < end; at += 4) payload[at + 3] ^= std::byte{0x81};
+        std::filesystem::remove(artifact::block_path(folder_ / artifact::Fingerprint(parts_).id(), hash));
+        store_->refresh();
+        EXPECT_TRUE(store_->put(block.info, payload, now_).has_value());
+    }
 
-    const Usage usage = answer_again();
-    EXPECT_EQ(usage.cached_tokens, 0U);
-    EXPECT_TRUE(std::ranges::none_of(files(), [&](const auto& file) {
-        return file.filename().string().starts_with(artifact::to_hex(last->hash));
-    })) << "it is still offered";
+  private:
+    std::filesystem::path folder_;
+    artifact::FingerprintParts parts_;
+    std::unique_ptr<artifact::ArtifactStore> store_;
+    artifact::UnixTime now_ = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+};
+
+TEST_F(Artifacts, AStateThatIsNotTheChainsIsNoticedByItsCanary) {
+    for (const bool whole : {true, false}) {
+        SCOPED_TRACE(whole ? "the last whole block" : "the short block at the end");
+        save();
+        artifact::ChainHash forged;
+        {
+            Forger forger(folder_);
+            forged = forger.last(whole).hash;
+            forger.forge(forged);
+        }
+        const Usage usage = answer_again();
+        EXPECT_EQ(usage.cached_tokens, 0U);
+        EXPECT_TRUE(std::ranges::none_of(files(), [&](const auto& file) {
+            return file.filename().string().starts_with(artifact::to_hex(forged));
+        })) << "it is still offered";
+        std::filesystem::remove_all(folder_);
+    }
+}
+
+TEST_F(Artifacts, APartOfAForgedBlockIsNoticedToo) {
+    save();
+    {
+        Forger forger(folder_);
+        forger.forge(forger.last(true).hash);
+    }
+    Harness harness(config());
+    (void)harness.engine().artifacts(ArtifactAction::kPrune);
+    const std::string other = prompt().substr(0, prompt().size() * 3 / 5) + "And now for something else?";
+    const auto end = harness.ask(greedy(other, 16));
+    EXPECT_EQ(end.finished->usage.cached_tokens, 0U);
+    EXPECT_EQ(harness.stats().artifact_tokens > 256U, true) << "it was not loaded: the test shows nothing";
+    expect_same(reference(other, 16), end.text);
 }
 
 }  // namespace

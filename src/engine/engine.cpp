@@ -445,7 +445,8 @@ void Engine::save(const sched::Save& save) {
         return;
     }
     scheduler_.saved(save.block, state->size);
-    host_states_.emplace(save.block, HostState{std::make_shared<const KvState>(std::move(*state)), {}, {}, 0});
+    host_states_.emplace(save.block,
+                         HostState{std::make_shared<const KvState>(std::move(*state)), {}, {}, 0, save.n_tokens});
 }
 
 bool Engine::load(const sched::Load& load) {
@@ -466,9 +467,10 @@ bool Engine::confirm(std::span<const sched::Load> loads) {
     // What the model says after the deepest block depends on all of them.
     for (auto load = loads.rbegin(); load != loads.rend(); ++load) {
         HostState& host = host_states_.at(load->block);
-        const int end = load->first + load->n_tokens;
-        if (!host.canary || end % sched::BlockCache::kBlockTokens != 0) continue;
-        const float* logits = model_->logits_after(load->slot, end, host.last);
+        if (!host.canary) continue;
+        // After the whole block, also where the request goes on from a part of it.
+        const int begin = load->first - load->first % sched::BlockCache::kBlockTokens;
+        const float* logits = model_->logits_after(load->slot, begin, host.n_tokens, *host.state, host.last);
         if (logits == nullptr) return true;  // aborted: another time
         const auto verdict = artifact::compare(
             *host.canary, std::span(logits, static_cast<std::size_t>(model_->properties().vocabulary)));

@@ -111,6 +111,7 @@ class Engine {
         std::optional<artifact::ChainHash> name;  ///< of the artifact that it came from
         std::optional<artifact::Canary> canary;   ///< still to be compared; none: there is none, or it was right
         Token last = 0;                           ///< the block's last token
+        int n_tokens = 0;
     };
     /// A chain of whole blocks that is to become artifacts.
     struct Hot {

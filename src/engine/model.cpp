@@ -366,14 +366,36 @@ bool Model::load(sched::SlotId slot, int begin, int first, int n_tokens, const K
 
 float* Model::logits_after(sched::SlotId slot, int n_tokens, Token last) {
     llama_memory_t memory = llama_get_memory(impl_->context.get());
+    if (n_tokens > 1) llama_memory_seq_cp(memory, slot, properties_.slots, 0, n_tokens - 1);
+    return logits_of_passage(n_tokens - 1, last);
+}
+
+float* Model::logits_after(sched::SlotId slot, int begin, int n_tokens, const KvState& state, Token last) {
+    llama_context* context = impl_->context.get();
+    llama_memory_t memory = llama_get_memory(context);
     const sched::SlotId passage = properties_.slots;
-    if (n_tokens > 1) llama_memory_seq_cp(memory, slot, passage, 0, n_tokens - 1);
+    const int end = begin + n_tokens;
+    const bool read = llama_state_seq_set_data(context, state.data.get(), state.size, passage) == state.size &&
+                      llama_memory_seq_pos_min(memory, passage) == begin &&
+                      llama_memory_seq_pos_max(memory, passage) == end - 1 &&
+                      llama_memory_seq_rm(memory, passage, end - 1, -1);
+    if (!read) {
+        llama_memory_seq_rm(memory, passage, -1, -1);
+        return nullptr;
+    }
+    if (begin > 0) llama_memory_seq_cp(memory, slot, passage, 0, begin);
+    return logits_of_passage(end - 1, last);
+}
+
+/// Computes one token at `position` behind what the passage holds, and empties it.
+float* Model::logits_of_passage(int position, Token token) {
+    const sched::SlotId passage = properties_.slots;
     sched::Step step;
-    step.chunks.push_back({0, passage, n_tokens - 1, 1, true});
+    step.chunks.push_back({0, passage, position, 1, true});
     step.n_tokens = 1;
-    std::vector<Token> chain(static_cast<std::size_t>(n_tokens), last);  // only the last one is looked at
+    const std::vector<Token> chain(static_cast<std::size_t>(position) + 1, token);  // only the last is looked at
     const Outcome outcome = decode(step, [&](sched::RequestId) -> const std::vector<Token>& { return chain; });
-    llama_memory_seq_rm(memory, passage, -1, -1);
+    llama_memory_seq_rm(llama_get_memory(impl_->context.get()), passage, -1, -1);
     return outcome == Outcome::kDone ? logits(0) : nullptr;
 }
 
