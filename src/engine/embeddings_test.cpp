@@ -1,5 +1,6 @@
 // Embeddings: packed batches against one input at a time, pooling, and models that do nothing else.
 #include <gtest/gtest.h>
+#include <llama.h>
 
 #include <algorithm>
 #include <cmath>
@@ -72,6 +73,39 @@ TEST(Embeddings, APackedBatchOfAnEncoderGivesWhatOneAtATimeGives) {
     const auto model = load_test_model("toy-bert", 4096);
     EXPECT_FALSE(model->properties().generates);
     expect_packing_changes_nothing(*model, 300);
+}
+
+/// The mean of the last layer's results, by llama.cpp itself.
+std::vector<float> pooled_by_llama(const Model& model, std::vector<Token> tokens) {
+    llama_context_params params = llama_context_default_params();
+    params.embeddings = true;
+    params.pooling_type = LLAMA_POOLING_TYPE_MEAN;
+    params.n_seq_max = 1;
+    params.n_ctx = params.n_batch = params.n_ubatch = 512;
+    const std::unique_ptr<llama_context, decltype(&llama_free)> context(llama_init_from_model(model.handle(), params),
+                                                                        llama_free);
+    EXPECT_EQ(llama_decode(context.get(), llama_batch_get_one(tokens.data(), static_cast<int>(tokens.size()))), 0);
+    const float* vector = llama_get_embeddings_seq(context.get(), 0);
+    std::vector<float> out(vector, vector + model.properties().embedding_width);
+    const double length = std::sqrt(cosine(out, out));
+    for (float& value : out) value = static_cast<float>(value / length);
+    return out;
+}
+
+TEST(Embeddings, AreLlamasOwnWithoutTheOutputLayer) {
+    for (const char* preset : {"toy", "toy-qwen2", "toy-mamba", "toy-jamba", "toy-gemma3"}) {
+        SCOPED_TRACE(preset);
+        const auto model = load_test_model(preset);
+        SideContext side(*model, SideContext::Kind::kEmbeddings);
+        std::vector<SideContext::Job> jobs;
+        for (int i = 0; i < 3; ++i)
+            jobs.push_back({static_cast<RequestId>(i), tokens_of(*model, i, 90), 0, {}, {}, {}, {}});
+        const auto done = compute(side, std::move(jobs), milliseconds(1000));
+        EXPECT_TRUE(side.skips_output_layer());
+        for (int i = 0; i < 3; ++i) {
+            EXPECT_GT(cosine(done.at(i), pooled_by_llama(*model, tokens_of(*model, i, 90))), 0.9999) << i;
+        }
+    }
 }
 
 TEST(Embeddings, AnInputMayComeInParts) {

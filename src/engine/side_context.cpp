@@ -37,9 +37,17 @@ struct SideContext::Running {
 
 struct SideContext::Context {
     llama_context* context = nullptr;
+    /// Set: a computation ends with the results of the last layer, before a row of logits is made for each token.
+    bool stops_before_logits = false;
     llama_batch batch{};
     int n_cells = 0;
     std::vector<int> free_sequences;
+
+    /// llama.cpp asks which nodes of its graph somebody wants to see, and ends the computation when he then says so.
+    static bool on_node(ggml_tensor* node, bool asks, void* user) {
+        if (!static_cast<const Context*>(user)->stops_before_logits) return !asks;
+        return asks && std::string_view(node->name) == "result_norm";
+    }
 
     ~Context() {
         if (batch.token != nullptr) llama_batch_free(batch);
@@ -81,6 +89,10 @@ std::vector<RequestId> SideContext::expire(Clock::time_point bound) {
     return expired;
 }
 
+bool SideContext::skips_output_layer() const {
+    return context_ != nullptr && context_->stops_before_logits;
+}
+
 int SideContext::most_tokens() const {
     const std::size_t row = static_cast<std::size_t>(model_.properties().vocabulary) * sizeof(float);
     return static_cast<int>(std::clamp<std::size_t>(kLogitsBytesPerTurn / row, 1, kMostTokensPerTurn));
@@ -112,6 +124,10 @@ bool SideContext::make_context(std::size_t longest) {
     params.embeddings = kind_ == Kind::kEmbeddings;
     params.pooling_type = LLAMA_POOLING_TYPE_NONE;  // pooled here, so that an input may come in parts
     params.no_perf = true;
+    if (kind_ == Kind::kEmbeddings && !whole_inputs) {
+        params.cb_eval = &Context::on_node;
+        params.cb_eval_user_data = made.get();
+    }
     context_.reset();  // its memory first
     made->context = llama_init_from_model(model_.handle(), params);
     if (made->context == nullptr) return false;
@@ -119,7 +135,38 @@ bool SideContext::make_context(std::size_t longest) {
     made->n_cells = wanted;
     for (int sequence = kSequences - 1; sequence >= 0; --sequence) made->free_sequences.push_back(sequence);
     context_ = std::move(made);
+    if (params.cb_eval != nullptr) find_where_to_stop();
     return true;
+}
+
+/// The output layer is of no use to an embedding, and is a quarter of a small model. llama.cpp computes it all the same
+/// unless it is stopped; whether the vectors are ready by then is seen from two tokens that are computed both ways.
+void SideContext::find_where_to_stop() {
+    const auto width = static_cast<std::size_t>(model_.properties().embedding_width);
+    const auto vectors = [&](Token first, bool stops) {
+        context_->stops_before_logits = stops;
+        std::vector<float> rows;
+        llama_batch& batch = context_->batch;
+        batch.n_tokens = 2;
+        for (int row = 0; row < batch.n_tokens; ++row) {
+            batch.token[row] = first + row;
+            batch.pos[row] = row;
+            batch.n_seq_id[row] = 1;
+            batch.seq_id[row][0] = 0;
+            batch.logits[row] = 1;
+        }
+        if (llama_decode(context_->context, batch) == 0) {
+            for (int row = 0; row < batch.n_tokens; ++row) {
+                const float* vector = llama_get_embeddings_ith(context_->context, row);
+                rows.insert(rows.end(), vector, vector + width);
+            }
+        }
+        llama_memory_seq_rm(llama_get_memory(context_->context), 0, -1, -1);
+        return rows;
+    };
+    const std::vector<float> whole = vectors(0, false);
+    (void)vectors(1, false);  // so that what stands in the buffers is something else
+    context_->stops_before_logits = !whole.empty() && vectors(0, true) == whole;
 }
 
 /// Fills the batch with at most `budget` tokens: jobs that have begun first, then as many more as there are cells for.
