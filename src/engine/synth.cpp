@@ -76,6 +76,7 @@ void write_shape(const SynthOptions& o, std::uint32_t vocabulary, gguf_context* 
     }
     if (o.architecture == "jamba") {
         std::vector<std::uint32_t> heads;
+        heads.reserve(o.layers);
         for (std::uint32_t layer = 0; layer < o.layers; ++layer)
             heads.push_back(is_recurrent(o, layer) ? 0 : o.kv_heads);
         gguf_set_arr_data(file, "jamba.attention.head_count_kv", GGUF_TYPE_UINT32, heads.data(), heads.size());

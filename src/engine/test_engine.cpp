@@ -57,7 +57,7 @@ std::unique_ptr<Model> load_test_model(const std::string& preset, std::uint32_t 
     return std::move(*model);
 }
 
-Harness::Harness(EngineConfig config, std::uint32_t context_tokens, const std::string& preset) {
+Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const std::string& preset) {
     LoadOptions options;
     options.path = test_model(preset);
     options.context_tokens = context_tokens;

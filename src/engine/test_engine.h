@@ -25,7 +25,8 @@ namespace sutazai::engine {
 /// An engine whose updates are collected by request.
 class Harness {
   public:
-    explicit Harness(EngineConfig config = {}, std::uint32_t context_tokens = 4096, const std::string& preset = "toy");
+    explicit Harness(const EngineConfig& config = {}, std::uint32_t context_tokens = 4096,
+                     const std::string& preset = "toy");
     ~Harness() { engine_.reset(); }
     Harness(const Harness&) = delete;
     Harness& operator=(const Harness&) = delete;
