@@ -16,6 +16,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kSequences = 32;  // jobs that share a batch at most
+/// Of a recurrent model: each takes a state, and llama.cpp computes one after the other where all tokens have results.
+constexpr int kRecurrentSequences = 4;
 constexpr int kMostTokensPerTurn = 512;
 constexpr int kLeastTokensPerTurn = 16;
 constexpr int kUsualContext = 2048;
@@ -39,14 +41,17 @@ struct SideContext::Context {
     llama_context* context = nullptr;
     /// Set: a computation ends with the results of the last layer, before a row of logits is made for each token.
     bool stops_before_logits = false;
+    int n_stopped = 0;  ///< computations that ended so
     llama_batch batch{};
     int n_cells = 0;
     std::vector<int> free_sequences;
 
     /// llama.cpp asks which nodes of its graph somebody wants to see, and ends the computation when he then says so.
     static bool on_node(ggml_tensor* node, bool asks, void* user) {
-        if (!static_cast<const Context*>(user)->stops_before_logits) return !asks;
-        return asks && std::string_view(node->name) == "result_norm";
+        auto* self = static_cast<Context*>(user);
+        if (asks) return self->stops_before_logits && std::string_view(node->name) == "result_embd_pooled";
+        ++self->n_stopped;
+        return false;
     }
 
     ~Context() {
@@ -90,7 +95,7 @@ std::vector<RequestId> SideContext::expire(Clock::time_point bound) {
 }
 
 bool SideContext::skips_output_layer() const {
-    return context_ != nullptr && context_->stops_before_logits;
+    return context_ != nullptr && context_->stops_before_logits && context_->n_stopped > 1;
 }
 
 int SideContext::most_tokens() const {
@@ -118,7 +123,8 @@ bool SideContext::make_context(std::size_t longest) {
     // A model that reads its input at once must have it in one batch.
     params.n_batch = static_cast<std::uint32_t>(whole_inputs ? wanted : most_tokens());
     params.n_ubatch = params.n_batch;
-    params.n_seq_max = kSequences;
+    const int sequences = model_.properties().cuttable_tokens == 0 ? kRecurrentSequences : kSequences;
+    params.n_seq_max = static_cast<std::uint32_t>(sequences);
     params.n_threads = params.n_threads_batch = model_.threads();
     params.kv_unified = true;
     params.embeddings = kind_ == Kind::kEmbeddings;
@@ -133,7 +139,7 @@ bool SideContext::make_context(std::size_t longest) {
     if (made->context == nullptr) return false;
     made->batch = llama_batch_init(static_cast<std::int32_t>(params.n_batch), 0, 1);
     made->n_cells = wanted;
-    for (int sequence = kSequences - 1; sequence >= 0; --sequence) made->free_sequences.push_back(sequence);
+    for (int sequence = sequences - 1; sequence >= 0; --sequence) made->free_sequences.push_back(sequence);
     context_ = std::move(made);
     if (params.cb_eval != nullptr) find_where_to_stop();
     return true;
@@ -166,7 +172,8 @@ void SideContext::find_where_to_stop() {
     };
     const std::vector<float> whole = vectors(0, false);
     (void)vectors(1, false);  // so that what stands in the buffers is something else
-    context_->stops_before_logits = !whole.empty() && vectors(0, true) == whole;
+    const bool same = !whole.empty() && vectors(0, true) == whole;
+    context_->stops_before_logits = same && context_->n_stopped > 0;
 }
 
 /// Fills the batch with at most `budget` tokens: jobs that have begun first, then as many more as there are cells for.

@@ -46,7 +46,7 @@ class SideContext {
     /// Takes out the jobs that were submitted before `bound` and have not begun.
     [[nodiscard]] std::vector<RequestId> expire(std::chrono::steady_clock::time_point bound);
     [[nodiscard]] bool idle() const { return jobs_.empty(); }
-    /// Whether the present context computes no logits that nobody asked for.
+    /// Whether the present context has made vectors without computing logits that nobody asked for.
     [[nodiscard]] bool skips_output_layer() const;
     [[nodiscard]] int open() const { return static_cast<int>(jobs_.size()); }
 
