@@ -236,11 +236,13 @@ def run_memory(bench, options):
             # The first turn touches the server's own code; the base is what it takes after that with nothing warm.
             ask_each_in_turn(server)
             server.manage("evict", models=[name_of(model) for model in range(N_MODELS)])
+            time.sleep(1.5)  # until a process stands by again, as it will when all are evicted
             base = resident_bytes(server.pid)
             ask_each_in_turn(server)
             time.sleep(0.5)  # engines on their way out
             asked = resident_bytes(server.pid)
             server.manage("evict", models=[name_of(model) for model in range(N_MODELS)])
+            time.sleep(1.5)
             figures[kind.room] = {"base": base, "asked": asked, "evicted": resident_bytes(server.pid)}
     ours, everything = figures[ROOM], figures[N_MODELS]
     mib = 1 << 20
