@@ -270,7 +270,8 @@ int run(int fd, const std::function<void(const std::string&)>& on_name) {
     config.artifacts.byte_limit = options.artifact_bytes();
     config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days();
     config.artifacts.model_path = options.path();
-    engine::Engine engine(std::move(*model), config, [&](engine::StepReport report) { outbox.send(to_wire(report)); });
+    engine::Engine engine(std::move(*model), config,
+                          [&](const engine::StepReport& report) { outbox.send(to_wire(report)); });
     ArtifactWorker artifacts(engine, outbox);
     std::jthread drainer;
     bool sane = true;
