@@ -8,7 +8,8 @@ azure     A CSV trace with TIMESTAMP, ContextTokens and GeneratedTokens: arrival
 
 --scale divides all lengths, --speed multiplies the rate of arrival. Reported: prompt tokens that were taken from a cache,
 against what an infinite cache would have given the same requests in the same order; TTFT; token gaps (ITL); goodput, the
-requests a second that met both --slo values.
+requests a second that met both --slo values. Ends with 1 when our hits are below --bar of an infinite cache's, which they
+can only reach while what the trace repeats fits in memory.
 """
 
 import argparse
@@ -45,6 +46,7 @@ def parse_arguments():
     parser.add_argument("--context", type=int, default=65536, help="KV cells in all (default 65536)")
     parser.add_argument("--slo-ttft-ms", type=float, default=2000)
     parser.add_argument("--slo-itl-ms", type=float, default=200, help="bound for a request's mean token gap")
+    parser.add_argument("--bar", type=float, help="least share of an infinite cache's hits, for our side")
     parser.add_argument("--side", choices=["both", "sutazai", "llama-server"], default="both")
     for name in ("sutazai", "loadgen", "peer", "models", "output"):
         parser.add_argument(f"--{name}", help="as in run.py")
@@ -180,7 +182,11 @@ def main():
     print_summary(sides, infinite)
     run.write_results(options.output, {"machine": run.machine(), "options": vars(options),
                                        "infinite_cache_hit_tokens": infinite, "sides": sides})
-    return 0
+    if options.bar is None or "sutazai" not in sides:
+        return 0
+    passes = (sides["sutazai"]["hits_vs_infinite_cache"] or 0) >= options.bar
+    print(f"hits / infinite cache >= {options.bar}: {'pass' if passes else 'FAIL'}")
+    return 0 if passes else 1
 
 
 if __name__ == "__main__":

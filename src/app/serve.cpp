@@ -14,6 +14,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <utility>
@@ -124,12 +125,19 @@ asio::awaitable<void> drain_on_signal(const config::Settings& settings, http::Se
     if (ended.index() == 1) spdlog::warn("second signal: ending at once");
 }
 
+/// Between two steps an engine's threads wait in libgomp, which would keep its processors from other engines for
+/// milliseconds. Within a step they meet at engine/team_barrier.h. libgomp reads this when a process starts.
+void let_idle_threads_sleep() {
+    ::setenv("GOMP_SPINCOUNT", "1000", 0);  // NOLINT(concurrency-mt-unsafe): no other thread runs yet
+}
+
 }  // namespace
 
 int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
     const config::Settings& settings = loaded.settings;
     cli::start_logging(settings, "server");
     raise_file_limit();
+    let_idle_threads_sleep();
     const auto catalog = open_models(settings, executable);
     if (!catalog) return report(catalog.error());
 

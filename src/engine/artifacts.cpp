@@ -17,7 +17,7 @@ constexpr std::size_t kMostHotChains = 64;
 /// While requests run, a hot block is written every so many steps.
 constexpr int kStepsBetweenHotBlocks = 16;
 /// A save asks the model for so many canaries at most; each takes as long as a token.
-constexpr int kMostCanaries = 16;
+constexpr int kMostCanaries = 32;
 constexpr std::chrono::milliseconds kFlushPatience{60'000};
 
 std::span<const Token> first(const std::vector<Token>& tokens, std::size_t n) {
@@ -76,7 +76,8 @@ int Engine::import(std::uint64_t salt, std::span<const Token> before, std::vecto
         const sched::BlockId id = scheduler_.import(salt, chain, block.state.size);
         if (id == sched::kNoBlock) continue;
         host_states_.emplace(id, HostState{std::make_shared<const KvState>(std::move(block.state)), block.info.hash,
-                                           std::move(block.info.canary), block.info.tokens.back()});
+                                           std::move(block.info.canary), block.info.tokens.back(),
+                                           static_cast<int>(block.info.tokens.size())});
         ++taken;
     }
     return taken;
@@ -177,9 +178,8 @@ Result<ArtifactReport> Engine::save_artifacts() {
             if (n_last < static_cast<std::size_t>(kLeastGainTokens)) return;
             if (host->second.name || keeper_->has(name->second, chain)) return;
             Block block{name->second, {chain.begin(), chain.end()}, {}, host->second.state};
-            const sched::SlotId slot = leaf && n_last == kBlockTokens && canaries < kMostCanaries
-                                           ? scheduler_.holder(salt, chain)
-                                           : sched::kNoSlot;
+            const sched::SlotId slot =
+                leaf && canaries < kMostCanaries ? scheduler_.holder(salt, chain) : sched::kNoSlot;
             if (slot != sched::kNoSlot) {
                 block.canary = canary_of(slot, chain);
                 ++canaries;

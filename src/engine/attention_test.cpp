@@ -149,6 +149,28 @@ TEST(Attention, DenseBatchesGoToGgmlAndAgree) {
     expect_close(operation.compute(), operation.expected(), 4e-3);
 }
 
+/// A batch of sequences over one memory whose cells stand in no order, each row a window of 20 of its own.
+TEST(Attention, SlidingWindows) {
+    const auto window = [](int row, int cell) {
+        const int position = cell * 37 % 400;  // of the cell's token in its sequence
+        return cell % 3 == row % 3 && position <= 250 + row && position > 230 + row;
+    };
+    for (const int rows : {1, 9, 70}) {
+        for (const int threads : {1, 2}) {
+            Operation operation({.rows = rows, .cells = 400, .threads = threads}, 6, window);
+            expect_close(operation.compute(), operation.expected(), 2e-6);
+        }
+    }
+}
+
+TEST(Attention, OtherHeadSizesGoToGgmlAndAgree) {
+    for (const int head_size : {40, 72, 512}) {
+        SCOPED_TRACE(head_size);
+        Operation operation({.head_size = head_size}, 7, own_cells);
+        expect_close(operation.compute(), operation.expected(), 4e-3);
+    }
+}
+
 TEST(Attention, CanBeSwitchedOff) {
     Operation operation({}, 5, own_cells);
     const std::vector<float> own = operation.compute();

@@ -1,57 +1,18 @@
 // Embeddings: packed batches against one input at a time, pooling, and models that do nothing else.
 #include <gtest/gtest.h>
+#include <llama.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <map>
 
-#include "engine/engine.h"
 #include "engine/side_context.h"
-#include "engine/synth.h"
+#include "engine/test_engine.h"
 
 namespace sutazai::engine {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-class Files : public testing::Environment {
-  public:
-    static std::string model(const std::string& preset, std::uint32_t pooling) {
-        auto options = synth_preset(preset).value();
-        options.quantisation = "f32";
-        if (pooling > 0) options.pooling = pooling;
-        options.output = std::filesystem::temp_directory_path() /
-                         ("sutazai-embed-" + preset + std::to_string(pooling) + "-" + std::to_string(getpid()));
-        if (!std::filesystem::exists(options.output)) {
-            EXPECT_TRUE(synthesize(options).has_value());
-            paths().push_back(options.output);
-        }
-        return options.output.string();
-    }
-    void TearDown() override {
-        for (const auto& path : paths()) std::filesystem::remove(path);
-    }
-
-  private:
-    static std::vector<std::filesystem::path>& paths() {
-        static std::vector<std::filesystem::path> all;
-        return all;
-    }
-};
-const auto* const kFiles = testing::AddGlobalTestEnvironment(new Files);
-
-std::unique_ptr<Model> load(const std::string& preset, std::uint32_t pooling = 0) {
-    LoadOptions options;
-    options.path = Files::model(preset, pooling);
-    options.context_tokens = 4096;
-    options.threads = 1;
-    options.kv_f32 = true;
-    auto model = Model::load(options, [](float) {});
-    EXPECT_TRUE(model.has_value()) << model.error().message;
-    return std::move(*model);
-}
 
 std::vector<Token> tokens_of(const Model& model, int i, int length) {
     std::vector<Token> tokens(length);
@@ -105,17 +66,50 @@ void expect_packing_changes_nothing(const Model& model, int longest) {
 }
 
 TEST(Embeddings, APackedBatchGivesWhatOneAtATimeGives) {
-    expect_packing_changes_nothing(*load("toy"), 200);
+    expect_packing_changes_nothing(*load_test_model("toy", 4096), 200);
 }
 
 TEST(Embeddings, APackedBatchOfAnEncoderGivesWhatOneAtATimeGives) {
-    const auto model = load("toy-bert");
+    const auto model = load_test_model("toy-bert", 4096);
     EXPECT_FALSE(model->properties().generates);
     expect_packing_changes_nothing(*model, 300);
 }
 
+/// The mean of the last layer's results, by llama.cpp itself.
+std::vector<float> pooled_by_llama(const Model& model, std::vector<Token> tokens) {
+    llama_context_params params = llama_context_default_params();
+    params.embeddings = true;
+    params.pooling_type = LLAMA_POOLING_TYPE_MEAN;
+    params.n_seq_max = 1;
+    params.n_ctx = params.n_batch = params.n_ubatch = 512;
+    const std::unique_ptr<llama_context, decltype(&llama_free)> context(llama_init_from_model(model.handle(), params),
+                                                                        llama_free);
+    EXPECT_EQ(llama_decode(context.get(), llama_batch_get_one(tokens.data(), static_cast<int>(tokens.size()))), 0);
+    const float* vector = llama_get_embeddings_seq(context.get(), 0);
+    std::vector<float> out(vector, vector + model.properties().embedding_width);
+    const double length = std::sqrt(cosine(out, out));
+    for (float& value : out) value = static_cast<float>(value / length);
+    return out;
+}
+
+TEST(Embeddings, AreLlamasOwnWithoutTheOutputLayer) {
+    for (const char* preset : {"toy", "toy-qwen2", "toy-mamba", "toy-jamba", "toy-gemma3"}) {
+        SCOPED_TRACE(preset);
+        const auto model = load_test_model(preset);
+        SideContext side(*model, SideContext::Kind::kEmbeddings);
+        std::vector<SideContext::Job> jobs;
+        for (int i = 0; i < 3; ++i)
+            jobs.push_back({static_cast<RequestId>(i), tokens_of(*model, i, 90), 0, {}, {}, {}, {}});
+        const auto done = compute(side, std::move(jobs), milliseconds(1000));
+        EXPECT_TRUE(side.skips_output_layer());
+        for (int i = 0; i < 3; ++i) {
+            EXPECT_GT(cosine(done.at(i), pooled_by_llama(*model, tokens_of(*model, i, 90))), 0.9999) << i;
+        }
+    }
+}
+
 TEST(Embeddings, AnInputMayComeInParts) {
-    const auto model = load("toy");
+    const auto model = load_test_model("toy", 4096);
     const auto job = [&] { return SideContext::Job{1, tokens_of(*model, 4, 3000), 0, {}, {}, {}, {}}; };
     SideContext side(*model, SideContext::Kind::kEmbeddings);
     std::vector<SideContext::Job> jobs;
@@ -133,7 +127,7 @@ TEST(Embeddings, AnInputMayComeInParts) {
 TEST(Embeddings, PoolingIsTheModelsOwn) {
     std::map<std::uint32_t, std::vector<float>> by_pooling;
     for (const std::uint32_t pooling : {1U, 2U, 3U}) {
-        const auto model = load("toy-bert", pooling);
+        const auto model = load_test_model("toy-bert", 4096, pooling);
         SideContext side(*model, SideContext::Kind::kEmbeddings);
         std::vector<SideContext::Job> jobs;
         jobs.push_back({1, tokens_of(*model, 1, 20), 0, {}, {}, {}, {}});
@@ -143,7 +137,7 @@ TEST(Embeddings, PoolingIsTheModelsOwn) {
     EXPECT_LT(cosine(by_pooling[2], by_pooling[3]), 0.999);
     // Causal: what the first token makes does not depend on the others, what the last makes does.
     for (const auto& [pooling, same] : {std::pair(2U, true), std::pair(3U, false)}) {
-        const auto model = load("toy", pooling);
+        const auto model = load_test_model("toy", 4096, pooling);
         SideContext side(*model, SideContext::Kind::kEmbeddings);
         std::vector<SideContext::Job> jobs;
         jobs.push_back({1, {5, 6, 7, 8}, 0, {}, {}, {}, {}});
@@ -153,43 +147,26 @@ TEST(Embeddings, PoolingIsTheModelsOwn) {
     }
 }
 
-/// One answer of an engine.
-GenerationUpdate ask(std::unique_ptr<Model> model, GenerationRequest request) {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::optional<GenerationUpdate> last;
-    Engine engine(std::move(model), {}, [&](StepReport report) {
-        const std::lock_guard lock(mutex);
-        for (auto& [id, update] : report.updates) {
-            if (update.last()) last = std::move(update);
-        }
-        changed.notify_all();
-    });
-    engine.submit(1, std::move(request));
-    std::unique_lock lock(mutex);
-    EXPECT_TRUE(changed.wait_for(lock, seconds(60), [&] { return last.has_value(); }));
-    return std::move(*last);
-}
-
 TEST(Embeddings, AnEncoderServesNothingElse) {
+    Harness harness({}, 4096, "toy-bert");
     GenerationRequest request;
     request.prompt = "hello world";
-    const auto chat = ask(load("toy-bert"), request);
+    const auto chat = harness.ask(request);
     ASSERT_TRUE(chat.error.has_value());
     EXPECT_EQ(chat.error->code, ErrorCode::kInvalidArgument);
     EXPECT_EQ(chat.error->field, "model");
     request.task = Task::kEmbed;
-    const auto embedding = ask(load("toy-bert"), request);
+    const auto embedding = harness.ask(request);
     ASSERT_TRUE(embedding.finished.has_value());
     EXPECT_EQ(embedding.finished->usage.prompt_tokens, 4U) << "[CLS] hello world [SEP]";
     EXPECT_EQ(embedding.embedding.size(), 64U);
     request.prompt = std::vector<Token>(513, 7);
-    const auto too_long = ask(load("toy-bert"), request);
+    const auto too_long = harness.ask(request);
     ASSERT_TRUE(too_long.error.has_value());
     EXPECT_EQ(too_long.error->code, ErrorCode::kContextOverflow);
     EXPECT_NE(too_long.error->message.find("512"), std::string::npos);
     request.prompt = std::vector<Token>(512, 7);
-    EXPECT_TRUE(ask(load("toy-bert"), request).finished.has_value());
+    EXPECT_TRUE(harness.ask(request).finished.has_value());
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     limits.queue_timeout = config.queue_timeout;
     limits.companion_hold = config.companion_hold;
     limits.queue_limit = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
-    limits.share_prefixes = p.shares_prefixes && config.share_prefixes;
+    limits.share_prefixes = config.share_prefixes;
+    limits.cuttable_tokens = p.cuttable_tokens;
     limits.prefill_stretch = config.token_gap;
     limits.host_bytes = p.state_bytes_per_token > 0 ? config.prefix_cache_bytes : 0;
     limits.host_bytes_per_token = p.state_bytes_per_token;
@@ -369,7 +370,8 @@ bool Engine::run_step(StepReport& report) {
     if (step.empty()) return !step.held;
 
     const auto heaviest = std::ranges::max_element(step.chunks, {}, &sched::Chunk::n_tokens);
-    const bool mostly_one = heaviest->n_tokens >= kWorthAborting && 2 * heaviest->n_tokens >= step.n_tokens;
+    const bool mostly_one = heaviest->n_tokens >= kWorthAborting && 2 * heaviest->n_tokens >= step.n_tokens &&
+                            (begins_nobody_again(step) || step.chunks.size() == 1);
     prefilling_ = mostly_one ? heaviest->request : 0;
     const auto began = Clock::now();
     const Model::Outcome outcome =
@@ -391,6 +393,13 @@ bool Engine::run_step(StepReport& report) {
             break;
     }
     return true;
+}
+
+/// Where memory cannot be cut, an aborted step takes all that its chains have computed with it.
+bool Engine::begins_nobody_again(const sched::Step& step) const {
+    return std::ranges::all_of(step.chunks, [&](const sched::Chunk& chunk) {
+        return chunk.first + chunk.n_tokens <= model_->properties().cuttable_tokens;
+    });
 }
 
 bool Engine::apply_ops(std::span<const sched::KvOp> ops) {
@@ -436,7 +445,8 @@ void Engine::save(const sched::Save& save) {
         return;
     }
     scheduler_.saved(save.block, state->size);
-    host_states_.emplace(save.block, HostState{std::make_shared<const KvState>(std::move(*state)), {}, {}, 0});
+    host_states_.emplace(save.block,
+                         HostState{std::make_shared<const KvState>(std::move(*state)), {}, {}, 0, save.n_tokens});
 }
 
 bool Engine::load(const sched::Load& load) {
@@ -457,9 +467,10 @@ bool Engine::confirm(std::span<const sched::Load> loads) {
     // What the model says after the deepest block depends on all of them.
     for (auto load = loads.rbegin(); load != loads.rend(); ++load) {
         HostState& host = host_states_.at(load->block);
-        const int end = load->first + load->n_tokens;
-        if (!host.canary || end % sched::BlockCache::kBlockTokens != 0) continue;
-        const float* logits = model_->logits_after(load->slot, end, host.last);
+        if (!host.canary) continue;
+        // After the whole block, also where the request goes on from a part of it.
+        const int begin = load->first - load->first % sched::BlockCache::kBlockTokens;
+        const float* logits = model_->logits_after(load->slot, begin, host.n_tokens, *host.state, host.last);
         if (logits == nullptr) return true;  // aborted: another time
         const auto verdict = artifact::compare(
             *host.canary, std::span(logits, static_cast<std::size_t>(model_->properties().vocabulary)));

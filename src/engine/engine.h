@@ -111,6 +111,7 @@ class Engine {
         std::optional<artifact::ChainHash> name;  ///< of the artifact that it came from
         std::optional<artifact::Canary> canary;   ///< still to be compared; none: there is none, or it was right
         Token last = 0;                           ///< the block's last token
+        int n_tokens = 0;
     };
     /// A chain of whole blocks that is to become artifacts.
     struct Hot {
@@ -132,6 +133,7 @@ class Engine {
     void start(Prepared prepared, StepReport& report);
     /// False when the step is held for requests in preparation.
     bool run_step(StepReport& report);
+    [[nodiscard]] bool begins_nobody_again(const sched::Step& step) const;
     /// False when the step must not be computed.
     bool apply_ops(std::span<const sched::KvOp> ops);
     void save(const sched::Save& save);

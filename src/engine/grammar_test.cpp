@@ -5,46 +5,16 @@
 
 #include <array>
 #include <cmath>
-#include <filesystem>
 #include <random>
 #include <regex>
 
-#include "engine/engine.h"
-#include "engine/synth.h"
+#include "engine/test_engine.h"
 
 namespace sutazai::engine {
 namespace {
 
-using std::chrono::seconds;
-
-const std::string& toy_model() {
-    static const std::string path = [] {
-        auto options = synth_preset("toy").value();
-        options.output =
-            std::filesystem::temp_directory_path() / ("sutazai-grammar-test-" + std::to_string(getpid()) + ".gguf");
-        EXPECT_TRUE(synthesize(options).has_value());
-        return options.output.string();
-    }();
-    return path;
-}
-
-class RemoveToyModel : public testing::Environment {
-    void TearDown() override { std::filesystem::remove(toy_model()); }
-};
-const auto* const kRemove = testing::AddGlobalTestEnvironment(new RemoveToyModel);
-
-std::unique_ptr<Model> load() {
-    LoadOptions options;
-    options.path = toy_model();
-    options.context_tokens = 4096;
-    options.threads = 1;
-    auto model = Model::load(options, [](float) {});
-    EXPECT_TRUE(model.has_value());
-    return std::move(*model);
-}
-
 const Model& shared_model() {
-    static const std::unique_ptr<Model> model = load();
+    static const std::unique_ptr<Model> model = load_test_model("toy", 4096);
     return *model;
 }
 
@@ -142,45 +112,8 @@ TEST(Grammar, TheMaskAllowsWhatAllowsSays) {
     }
 }
 
-struct Answer {
-    std::string text;
-    FinishReason reason;
-    std::string error;
-};
-
-class Asker {
-  public:
-    Asker() : engine_(load(), {}, [this](StepReport report) { take(std::move(report)); }) {}
-
-    Answer ask(GenerationRequest request) {
-        std::unique_lock lock(mutex_);
-        all_ = {};
-        engine_.submit(++id_, std::move(request));
-        EXPECT_TRUE(changed_.wait_for(lock, seconds(60), [&] { return all_.last(); }));
-        return {all_.text, all_.finished ? all_.finished->reason : FinishReason::kCancelled,
-                all_.error ? all_.error->message : ""};
-    }
-
-  private:
-    void take(StepReport report) {
-        const std::lock_guard lock(mutex_);
-        for (auto& [id, update] : report.updates) {
-            all_.text += update.text;
-            all_.finished = update.finished;
-            all_.error = update.error;
-        }
-        changed_.notify_all();
-    }
-
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    GenerationUpdate all_;
-    RequestId id_ = 0;
-    Engine engine_;
-};
-
 TEST(Grammar, ATextThatEndsByItselfMatches) {
-    Asker asker;
+    Harness harness;
     const std::regex expected("(yes|no)(, the){1,3}[.]\n[0-9]{4}");
     for (unsigned seed = 0; seed < 20; ++seed) {
         GenerationRequest request;
@@ -191,22 +124,24 @@ TEST(Grammar, ATextThatEndsByItselfMatches) {
         request.top_logprobs = seed % 3 == 0 ? 2 : -1;
         request.ignore_eos = seed % 4 == 0;
         request.grammar = R"(root ::= ("yes" | "no") ", the"{1,3} ".\n" [0-9]{4})";
-        const Answer answer = asker.ask(request);
-        EXPECT_EQ(answer.error, "");
-        EXPECT_EQ(answer.reason, FinishReason::kStop);
+        const auto answer = harness.ask(request);
+        ASSERT_TRUE(answer.finished.has_value()) << answer.error->message;
+        EXPECT_EQ(answer.finished->reason, FinishReason::kStop);
         EXPECT_TRUE(std::regex_match(answer.text, expected)) << answer.text;
     }
 }
 
 TEST(Grammar, AnErrorNamesItsField) {
-    Asker asker;
+    Harness harness;
     GenerationRequest request;
     request.prompt = "Well?";
     request.grammar = "root ::= nothing";
-    EXPECT_NE(asker.ask(request).error, "");
+    EXPECT_TRUE(harness.ask(request).error.has_value());
     request.grammar.clear();
     request.json_schema = R"({"type": "nonsense"})";
-    EXPECT_NE(asker.ask(request).error.find("response_format"), std::string::npos);
+    const auto refused = harness.ask(request);
+    ASSERT_TRUE(refused.error.has_value());
+    EXPECT_NE(refused.error->message.find("response_format"), std::string::npos);
 }
 
 }  // namespace

@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "base/kv_cells.h"
@@ -22,6 +24,11 @@ constexpr std::uint32_t kMicroBatchTokens = 512;
 constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
 constexpr int kSpareCells = 256;
 constexpr int kKeptChains = 64;  // chains of finished requests beside the running ones
+constexpr int kLeastKeptChains = 4;
+/// What the states of a recurrent model's chains may take at most, if that is enough for those that usually run: so
+/// much, or so much of the weights.
+constexpr std::uint64_t kStatesBytes = 256ULL << 20;
+constexpr std::uint64_t kStatesShareOfWeights = 4;
 
 /// llama.cpp says why a load failed only in its log: the last error line is kept for the message.
 class LlamaLog {
@@ -95,6 +102,32 @@ Pooling pooling_of(const llama_context* context) {
     }
 }
 
+/// Bytes of one chain's recurrent state, which do not depend on its length. 0 when it cannot be told.
+std::uint64_t recurrent_state_bytes(llama_model* model) {
+    llama_context_params params = llama_context_default_params();
+    params.n_ctx = params.n_batch = params.n_ubatch = 256;
+    params.n_seq_max = 1;
+    params.no_perf = true;
+    const std::unique_ptr<llama_context, ContextDeleter> context(llama_init_from_model(model, params));
+    if (context == nullptr) return 0;
+    llama_token token = 0;
+    if (llama_decode(context.get(), llama_batch_get_one(&token, 1)) != 0) return 0;
+    return llama_state_seq_get_size_ext(context.get(), 0, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY);
+}
+
+/// How many chains a context can hold at once.
+int chains_of(llama_model* model, const LoadOptions& options, bool recurrent) {
+    const int sequences = std::clamp(static_cast<int>(options.max_sequences), 1, kMaxSequences);
+    const int most = std::min(kMaxSequences, sequences + kKeptChains);
+    if (!recurrent) return most;
+    const std::uint64_t bytes = recurrent_state_bytes(model);
+    if (bytes == 0) return sequences;
+    const std::uint64_t room = std::max(kStatesBytes, llama_model_size(model) / kStatesShareOfWeights);
+    const int usual = std::min(static_cast<int>(options.batch_size), sequences) + kLeastKeptChains;
+    return static_cast<int>(
+        std::clamp<std::uint64_t>(room / bytes, static_cast<std::uint64_t>(std::min(usual, most)), most));
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -146,7 +179,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             return fail(ErrorCode::kLoadFailed, options.path + " holds no vocabulary");
         }
 
-        const int sequences = std::clamp(static_cast<int>(options.max_sequences), 1, kMaxSequences);
+        const bool recurrent = llama_model_is_recurrent(impl.model.get()) || llama_model_is_hybrid(impl.model.get());
+        const int chains = chains_of(impl.model.get(), options, recurrent);
         const int training = llama_model_n_ctx_train(impl.model.get());
         int cells = static_cast<int>(options.context_tokens);
         if (cells == 0) {
@@ -159,9 +193,9 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         // llama.cpp works in steps of 256 cells. Some more than are handed out, for what passes through.
         cells = (cells + kSpareCells - 1) / kSpareCells * kSpareCells;
         context.n_ctx = static_cast<std::uint32_t>(cells + kSpareCells);
-        context.n_batch = std::max(options.batch_tokens, static_cast<std::uint32_t>(sequences));
+        context.n_batch = std::max(options.batch_tokens, static_cast<std::uint32_t>(chains));
         context.n_ubatch = std::min(context.n_batch, kMicroBatchTokens);
-        context.n_seq_max = static_cast<std::uint32_t>(std::min(kMaxSequences, sequences + kKeptChains)) + 1;
+        context.n_seq_max = static_cast<std::uint32_t>(chains) + 1;
         context.n_threads = threads;
         context.n_threads_batch = threads;
         self->threads_ = threads;
@@ -184,18 +218,20 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         p.generates = llama_model_has_decoder(impl.model.get()) && llama_get_memory(impl.context.get()) != nullptr;
         p.pooling = pooling_of(impl.context.get());
         p.embedding_width = llama_model_n_embd_out(impl.model.get());
-        const bool cuttable = !llama_model_is_recurrent(impl.model.get()) && !llama_model_is_hybrid(impl.model.get());
         p.kv_cells = static_cast<int>(llama_n_ctx(impl.context.get())) - kSpareCells;
         p.context_per_sequence = std::min(p.kv_cells, training > 0 ? training : p.kv_cells);
+        // A state takes no more for a longer chain: there is always room.
+        if (llama_model_is_recurrent(impl.model.get())) p.kv_cells = chains * p.context_per_sequence;
         p.training_context = training;
         p.slots = static_cast<int>(llama_n_seq_max(impl.context.get())) - 1;
         p.vocabulary = llama_vocab_n_tokens(impl.vocab);
-        p.shares_prefixes = cuttable && (llama_model_n_swa(impl.model.get()) == 0 || context.swa_full);
+        const int window = llama_model_n_swa(impl.model.get());
+        if (!recurrent) p.cuttable_tokens = window > 0 ? window - 1 : std::numeric_limits<int>::max();
         p.fingerprint = kv_fingerprint_parts(
             impl.model.get(), {ggml_type_name(context.type_k), ggml_type_name(context.type_v),
                                context.flash_attn_type != LLAMA_FLASH_ATTN_TYPE_DISABLED, p.context_per_sequence});
         // A sliding window's state leaves out what it no longer sees, so that it could not be cut later.
-        if (p.shares_prefixes && llama_model_n_swa(impl.model.get()) == 0) {
+        if (p.cuttable_tokens == std::numeric_limits<int>::max()) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
                                                             std::max(1, llama_model_n_head(impl.model.get())));
             const std::uint64_t values = 2 * of_head *
@@ -211,7 +247,6 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         llama_model_desc(impl.model.get(), description, sizeof description);
         p.description = description;
         if (!p.generates) {
-            p.shares_prefixes = false;
             p.state_bytes_per_token = 0;
             impl.context.reset();  // what it makes is made in a SideContext
             return self;
@@ -293,7 +328,8 @@ bool Model::ends_generation(Token token) const {
 void Model::apply(const sched::KvOp& op) {
     llama_memory_t memory = llama_get_memory(impl_->context.get());
     if (const auto* fork = std::get_if<sched::Fork>(&op)) {
-        llama_memory_seq_cp(memory, fork->from, fork->to, 0, fork->n_tokens);
+        const bool whole = llama_memory_seq_pos_max(memory, fork->from) == fork->n_tokens - 1;
+        llama_memory_seq_cp(memory, fork->from, fork->to, whole ? -1 : 0, whole ? -1 : fork->n_tokens);
     } else if (const auto* trim = std::get_if<sched::Trim>(&op)) {
         llama_memory_seq_rm(memory, trim->slot, trim->n_tokens > 0 ? trim->n_tokens : -1, -1);
     }
@@ -330,14 +366,36 @@ bool Model::load(sched::SlotId slot, int begin, int first, int n_tokens, const K
 
 float* Model::logits_after(sched::SlotId slot, int n_tokens, Token last) {
     llama_memory_t memory = llama_get_memory(impl_->context.get());
+    if (n_tokens > 1) llama_memory_seq_cp(memory, slot, properties_.slots, 0, n_tokens - 1);
+    return logits_of_passage(n_tokens - 1, last);
+}
+
+float* Model::logits_after(sched::SlotId slot, int begin, int n_tokens, const KvState& state, Token last) {
+    llama_context* context = impl_->context.get();
+    llama_memory_t memory = llama_get_memory(context);
     const sched::SlotId passage = properties_.slots;
-    if (n_tokens > 1) llama_memory_seq_cp(memory, slot, passage, 0, n_tokens - 1);
+    const int end = begin + n_tokens;
+    const bool read = llama_state_seq_set_data(context, state.data.get(), state.size, passage) == state.size &&
+                      llama_memory_seq_pos_min(memory, passage) == begin &&
+                      llama_memory_seq_pos_max(memory, passage) == end - 1 &&
+                      llama_memory_seq_rm(memory, passage, end - 1, -1);
+    if (!read) {
+        llama_memory_seq_rm(memory, passage, -1, -1);
+        return nullptr;
+    }
+    if (begin > 0) llama_memory_seq_cp(memory, slot, passage, 0, begin);
+    return logits_of_passage(end - 1, last);
+}
+
+/// Computes one token at `position` behind what the passage holds, and empties it.
+float* Model::logits_of_passage(int position, Token token) {
+    const sched::SlotId passage = properties_.slots;
     sched::Step step;
-    step.chunks.push_back({0, passage, n_tokens - 1, 1, true});
+    step.chunks.push_back({0, passage, position, 1, true});
     step.n_tokens = 1;
-    std::vector<Token> chain(static_cast<std::size_t>(n_tokens), last);  // only the last one is looked at
+    const std::vector<Token> chain(static_cast<std::size_t>(position) + 1, token);  // only the last is looked at
     const Outcome outcome = decode(step, [&](sched::RequestId) -> const std::vector<Token>& { return chain; });
-    llama_memory_seq_rm(memory, passage, -1, -1);
+    llama_memory_seq_rm(llama_get_memory(impl_->context.get()), passage, -1, -1);
     return outcome == Outcome::kDone ? logits(0) : nullptr;
 }
 
@@ -345,8 +403,15 @@ Model::Outcome Model::decode(const sched::Step& step,
                              const std::function<const std::vector<Token>&(sched::RequestId)>& chain) {
     llama_batch& batch = impl_->batch;
     batch.n_tokens = 0;
-    impl_->output_rows.clear();
-    for (const sched::Chunk& chunk : step.chunks) {
+    impl_->output_rows.assign(step.chunks.size(), -1);
+    std::vector<std::size_t> order(step.chunks.size());
+    std::iota(order.begin(), order.end(), 0);
+    // llama.cpp computes recurrent states together whose numbers follow one another.
+    if (properties_.cuttable_tokens == 0) {
+        std::ranges::sort(order, {}, [&](std::size_t index) { return step.chunks[index].slot; });
+    }
+    for (const std::size_t index : order) {
+        const sched::Chunk& chunk = step.chunks[index];
         const std::vector<Token>& tokens = chain(chunk.request);
         for (int i = 0; i < chunk.n_tokens; ++i) {
             const int row = batch.n_tokens++;
@@ -356,8 +421,9 @@ Model::Outcome Model::decode(const sched::Step& step,
             batch.seq_id[row][0] = chunk.slot;
             batch.logits[row] = 0;
         }
-        if (chunk.wants_logits) batch.logits[batch.n_tokens - 1] = 1;
-        impl_->output_rows.push_back(chunk.wants_logits ? batch.n_tokens - 1 : -1);
+        if (!chunk.wants_logits) continue;
+        batch.logits[batch.n_tokens - 1] = 1;
+        impl_->output_rows[index] = batch.n_tokens - 1;
     }
     try {
         const int code = llama_decode(impl_->context.get(), batch);

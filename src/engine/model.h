@@ -62,7 +62,9 @@ class Model {
         int training_context = 0;
         int slots = 0;  ///< chains that the KV memory can hold at once
         int vocabulary = 0;
-        bool shares_prefixes = false;  ///< can the KV memory be cut and forked at any token
+        /// Chains of at most so many tokens can be cut and forked at any token, longer ones only where they end: all
+        /// with attention over everything, those within a sliding window, none with a recurrent state.
+        int cuttable_tokens = 0;
         bool on_gpu = false;
         bool has_chat_template = false;
         bool generates = true;  ///< false: an encoder, which makes embeddings only
@@ -98,6 +100,9 @@ class Model {
     /// The logits after the first `n_tokens` of a slot, the last of which is `last`, computed anew from the state of
     /// those before it: [vocabulary], valid until the next decode(). Null when that was aborted or failed.
     [[nodiscard]] float* logits_after(sched::SlotId slot, int n_tokens, Token last);
+    /// The same after a state of `n_tokens` that begins at token `begin`, put behind the first `begin` tokens of a
+    /// slot, which stays as it is. Null also when the state does not fit in.
+    [[nodiscard]] float* logits_after(sched::SlotId slot, int begin, int n_tokens, const KvState& state, Token last);
     /// Puts the tokens [first, first + n_tokens) of a state that begins at token `begin` behind the `first` tokens of a
     /// slot. False when the state does not fit in or is not what it should be: the slot is as before then.
     [[nodiscard]] bool load(sched::SlotId slot, int begin, int first, int n_tokens, const KvState& state);
@@ -118,6 +123,7 @@ class Model {
 
   private:
     Model();
+    [[nodiscard]] float* logits_of_passage(int position, Token token);
     struct Impl;
     std::unique_ptr<Impl> impl_;
     Properties properties_;

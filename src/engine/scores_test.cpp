@@ -3,104 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <map>
 #include <numeric>
 
-#include "engine/engine.h"
-#include "engine/synth.h"
+#include "engine/test_engine.h"
 #include "text/utf8_stream.h"
 
 namespace sutazai::engine {
 namespace {
-
-using std::chrono::seconds;
-
-const std::string& toy_model() {
-    static const std::string path = [] {
-        auto options = synth_preset("toy").value();
-        options.quantisation = "f32";
-        options.output =
-            std::filesystem::temp_directory_path() / ("sutazai-scores-test-" + std::to_string(getpid()) + ".gguf");
-        EXPECT_TRUE(synthesize(options).has_value());
-        return options.output.string();
-    }();
-    return path;
-}
-
-class RemoveToyModel : public testing::Environment {
-    void TearDown() override { std::filesystem::remove(toy_model()); }
-};
-const auto* const kRemove = testing::AddGlobalTestEnvironment(new RemoveToyModel);
-
-std::unique_ptr<Model> load() {
-    LoadOptions options;
-    options.path = toy_model();
-    options.context_tokens = 4096;
-    options.threads = 1;
-    options.kv_f32 = true;
-    auto model = Model::load(options, [](float) {});
-    EXPECT_TRUE(model.has_value());
-    return std::move(*model);
-}
-
-class Harness {
-  public:
-    explicit Harness(EngineConfig config = {})
-        : engine_(load(), config, [this](StepReport report) { take(std::move(report)); }) {}
-
-    RequestId submit(GenerationRequest request) {
-        engine_.submit(++last_id_, std::move(request));
-        return last_id_;
-    }
-    GenerationUpdate wait(RequestId id) {
-        std::unique_lock lock(mutex_);
-        EXPECT_TRUE(changed_.wait_for(lock, seconds(60), [&] { return results_[id].last(); }));
-        return results_[id];
-    }
-    GenerationUpdate ask(GenerationRequest request) { return wait(submit(std::move(request))); }
-    void wait_for_tokens(RequestId id, std::uint32_t n) {
-        std::unique_lock lock(mutex_);
-        EXPECT_TRUE(changed_.wait_for(lock, seconds(60), [&] { return results_[id].n_tokens >= n; }));
-    }
-    std::uint32_t tokens_of(RequestId id) {
-        const std::lock_guard lock(mutex_);
-        return results_[id].n_tokens;
-    }
-    Engine& engine() { return engine_; }
-
-  private:
-    void take(StepReport report) {
-        const std::lock_guard lock(mutex_);
-        for (auto& [id, update] : report.updates) {
-            GenerationUpdate& all = results_[id];
-            EXPECT_FALSE(all.last()) << "an update after the last";
-            all.text += update.text;
-            all.n_tokens += update.n_tokens;
-            std::ranges::move(update.scores, std::back_inserter(all.scores));
-            all.embedding = update.embedding;
-            all.finished = update.finished;
-            all.error = update.error;
-        }
-        changed_.notify_all();
-    }
-
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::map<RequestId, GenerationUpdate> results_;
-    RequestId last_id_ = 0;
-    Engine engine_;
-};
-
-GenerationRequest greedy(std::string prompt, int max_tokens, int top) {
-    GenerationRequest request;
-    request.prompt = std::move(prompt);
-    request.sampling.temperature = 0;
-    request.max_tokens = max_tokens;
-    request.ignore_eos = true;
-    request.top_logprobs = top;
-    return request;
-}
 
 /// The log-probabilities after `tokens`, computed in one go and in double precision.
 std::vector<double> exact_logprobs(Model& model, const std::vector<Token>& tokens) {
@@ -132,7 +41,7 @@ void expect_score(const Model& model, const TokenScore& score, Token token, cons
 }
 
 TEST(Scores, OfGeneratedTokensAreThoseOfTheRawDistribution) {
-    const auto model = load();
+    const auto model = load_test_model("toy", 4096);
     for (const bool penalties : {false, true}) {
         Harness harness;
         GenerationRequest request = greedy("Once upon a time there was", 24, 5);
@@ -187,7 +96,7 @@ TEST(Scores, AreThoseOfTheTextThatComesOut) {
 }
 
 TEST(Scores, OfAPromptAreThoseOfTheRawDistribution) {
-    const auto model = load();
+    const auto model = load_test_model("toy", 4096);
     Harness harness;
     for (const int length : {1, 2, 40, 700}) {
         std::vector<Token> prompt(length);

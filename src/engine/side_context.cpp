@@ -16,6 +16,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kSequences = 32;  // jobs that share a batch at most
+/// Of a recurrent model: each takes a state, and llama.cpp computes one after the other where all tokens have results.
+constexpr int kRecurrentSequences = 4;
 constexpr int kMostTokensPerTurn = 512;
 constexpr int kLeastTokensPerTurn = 16;
 constexpr int kUsualContext = 2048;
@@ -37,9 +39,20 @@ struct SideContext::Running {
 
 struct SideContext::Context {
     llama_context* context = nullptr;
+    /// Set: a computation ends with the results of the last layer, before a row of logits is made for each token.
+    bool stops_before_logits = false;
+    int n_stopped = 0;  ///< computations that ended so
     llama_batch batch{};
     int n_cells = 0;
     std::vector<int> free_sequences;
+
+    /// llama.cpp asks which nodes of its graph somebody wants to see, and ends the computation when he then says so.
+    static bool on_node(ggml_tensor* node, bool asks, void* user) {
+        auto* self = static_cast<Context*>(user);
+        if (asks) return self->stops_before_logits && std::string_view(node->name) == "result_embd_pooled";
+        ++self->n_stopped;
+        return false;
+    }
 
     ~Context() {
         if (batch.token != nullptr) llama_batch_free(batch);
@@ -81,6 +94,10 @@ std::vector<RequestId> SideContext::expire(Clock::time_point bound) {
     return expired;
 }
 
+bool SideContext::skips_output_layer() const {
+    return context_ != nullptr && context_->stops_before_logits && context_->n_stopped > 1;
+}
+
 int SideContext::most_tokens() const {
     const std::size_t row = static_cast<std::size_t>(model_.properties().vocabulary) * sizeof(float);
     return static_cast<int>(std::clamp<std::size_t>(kLogitsBytesPerTurn / row, 1, kMostTokensPerTurn));
@@ -106,20 +123,57 @@ bool SideContext::make_context(std::size_t longest) {
     // A model that reads its input at once must have it in one batch.
     params.n_batch = static_cast<std::uint32_t>(whole_inputs ? wanted : most_tokens());
     params.n_ubatch = params.n_batch;
-    params.n_seq_max = kSequences;
+    const int sequences = model_.properties().cuttable_tokens == 0 ? kRecurrentSequences : kSequences;
+    params.n_seq_max = static_cast<std::uint32_t>(sequences);
     params.n_threads = params.n_threads_batch = model_.threads();
     params.kv_unified = true;
     params.embeddings = kind_ == Kind::kEmbeddings;
     params.pooling_type = LLAMA_POOLING_TYPE_NONE;  // pooled here, so that an input may come in parts
     params.no_perf = true;
+    if (kind_ == Kind::kEmbeddings && !whole_inputs) {
+        params.cb_eval = &Context::on_node;
+        params.cb_eval_user_data = made.get();
+    }
     context_.reset();  // its memory first
     made->context = llama_init_from_model(model_.handle(), params);
     if (made->context == nullptr) return false;
     made->batch = llama_batch_init(static_cast<std::int32_t>(params.n_batch), 0, 1);
     made->n_cells = wanted;
-    for (int sequence = kSequences - 1; sequence >= 0; --sequence) made->free_sequences.push_back(sequence);
+    for (int sequence = sequences - 1; sequence >= 0; --sequence) made->free_sequences.push_back(sequence);
     context_ = std::move(made);
+    if (params.cb_eval != nullptr) find_where_to_stop();
     return true;
+}
+
+/// The output layer is of no use to an embedding, and is a quarter of a small model. llama.cpp computes it all the same
+/// unless it is stopped; whether the vectors are ready by then is seen from two tokens that are computed both ways.
+void SideContext::find_where_to_stop() {
+    const auto width = static_cast<std::size_t>(model_.properties().embedding_width);
+    const auto vectors = [&](Token first, bool stops) {
+        context_->stops_before_logits = stops;
+        std::vector<float> rows;
+        llama_batch& batch = context_->batch;
+        batch.n_tokens = 2;
+        for (int row = 0; row < batch.n_tokens; ++row) {
+            batch.token[row] = first + row;
+            batch.pos[row] = row;
+            batch.n_seq_id[row] = 1;
+            batch.seq_id[row][0] = 0;
+            batch.logits[row] = 1;
+        }
+        if (llama_decode(context_->context, batch) == 0) {
+            for (int row = 0; row < batch.n_tokens; ++row) {
+                const float* vector = llama_get_embeddings_ith(context_->context, row);
+                rows.insert(rows.end(), vector, vector + width);
+            }
+        }
+        llama_memory_seq_rm(llama_get_memory(context_->context), 0, -1, -1);
+        return rows;
+    };
+    const std::vector<float> whole = vectors(0, false);
+    (void)vectors(1, false);  // so that what stands in the buffers is something else
+    const bool same = !whole.empty() && vectors(0, true) == whole;
+    context_->stops_before_logits = same && context_->n_stopped > 0;
 }
 
 /// Fills the batch with at most `budget` tokens: jobs that have begun first, then as many more as there are cells for.

@@ -46,6 +46,8 @@ class SideContext {
     /// Takes out the jobs that were submitted before `bound` and have not begun.
     [[nodiscard]] std::vector<RequestId> expire(std::chrono::steady_clock::time_point bound);
     [[nodiscard]] bool idle() const { return jobs_.empty(); }
+    /// Whether the present context has made vectors without computing logits that nobody asked for.
+    [[nodiscard]] bool skips_output_layer() const;
     [[nodiscard]] int open() const { return static_cast<int>(jobs_.size()); }
 
     /// Computes some tokens, about as many as take `target`, and hands back the jobs that this ended. A model that
@@ -60,6 +62,7 @@ class SideContext {
     [[nodiscard]] int tokens_of_turn(std::chrono::microseconds target) const;
     [[nodiscard]] int usual_context() const;
     bool make_context(std::size_t longest);
+    void find_where_to_stop();
     void plan(int budget);
     void take_rows(Running& job, int first_row);
     void finish_embedding(Running& job) const;

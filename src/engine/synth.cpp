@@ -7,71 +7,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <fstream>
 #include <memory>
 
+#include "engine/synth_plan.h"
 #include "engine/synth_vocabulary.h"
 #include "engine/synth_weights.h"
 
 namespace sutazai::engine {
 namespace {
 
-// Real models' logits differ by about this much (standard deviation). Less, and every answer is noise at temperature 1;
-// more, and sampling has nothing to choose.
-constexpr float kLogitDeviation = 2.5F;
 // The logit of a token of Speech::Kind::kAfter where it belongs: above every free one.
 constexpr float kAfterLogit = 20.0F;
-// Queries and keys a little larger than usual, so that attention picks tokens instead of averaging all of them: a
-// random model that averages soon writes the same few tokens in a circle.
-constexpr float kAttentionGain = 2.0F;
-constexpr float kTiedEmbeddingDeviation = 0.02F;
-
-constexpr float kNorms = 1.0F;
-
-/// How the numbers of one tensor are made.
-enum class Fill : std::uint8_t { kRandom, kConstant, kOutput };
-
-struct TensorPlan {
-    std::string name;
-    std::int64_t columns = 0;
-    std::int64_t rows = 1;
-    ggml_type type = GGML_TYPE_F32;
-    Fill fill = Fill::kRandom;
-    float value = 0.0F;  ///< standard deviation, or the constant
-};
-
-/// The types that llama-quantize gives the matrices of a model, row lengths permitting.
-struct Quantisation {
-    std::string_view name;
-    std::uint32_t file_type;  ///< general.file_type
-    ggml_type matrix;
-    ggml_type output;     ///< output layer, tied or not
-    ggml_type sensitive;  ///< attn_v and ffn_down of every other layer or so
-};
-
-constexpr Quantisation kQuantisations[] = {
-    {"f32", 0, GGML_TYPE_F32, GGML_TYPE_F32, GGML_TYPE_F32},
-    {"f16", 1, GGML_TYPE_F16, GGML_TYPE_F16, GGML_TYPE_F16},
-    {"q8_0", 7, GGML_TYPE_Q8_0, GGML_TYPE_Q8_0, GGML_TYPE_Q8_0},
-    {"q4_0", 2, GGML_TYPE_Q4_0, GGML_TYPE_Q6_K, GGML_TYPE_Q4_0},
-    {"q4_k_m", 15, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K, GGML_TYPE_Q6_K},
-};
-
-const Quantisation* find_quantisation(std::string_view name) {
-    const auto found = std::ranges::find(kQuantisations, name, &Quantisation::name);
-    return found == std::ranges::end(kQuantisations) ? nullptr : &*found;
-}
-
-/// llama-quantize's fall-back where a row is no multiple of a block of the type.
-ggml_type fitting(ggml_type type, std::int64_t columns) {
-    if (columns % ggml_blck_size(type) == 0) return type;
-    return type == GGML_TYPE_Q4_K ? GGML_TYPE_Q5_0 : GGML_TYPE_Q8_0;
-}
-
-bool gets_more_bits(std::uint32_t layer, std::uint32_t layers) {
-    return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
-}
 
 Result<void> check(const SynthOptions& o) {
     const auto refuse = [](std::string_view field, std::string message) {
@@ -98,6 +45,9 @@ Result<void> check(const SynthOptions& o) {
     if (o.architecture == "bert" && o.heads != o.kv_heads) {
         return refuse("kv_heads", "kv_heads must be as many as heads in a bert");
     }
+    if (o.sliding_window > 0 && o.architecture != "gemma3") {
+        return refuse("sliding_window", "only a gemma3 has a sliding_window");
+    }
     if (o.pooling > 4) return refuse("pooling", "pooling must be 0 to 4");
     if (o.context_length < 16) return refuse("context_length", "context_length must be at least 16");
     if (o.output.empty()) return refuse("output", "output must name a file");
@@ -117,9 +67,22 @@ void write_shape(const SynthOptions& o, std::uint32_t vocabulary, gguf_context* 
     number("block_count", o.layers);
     number("context_length", o.context_length);
     number("embedding_length", o.embedding);
-    number("feed_forward_length", o.feed_forward);
-    number("attention.head_count", o.heads);
-    number("attention.head_count_kv", o.kv_heads);
+    if (o.architecture == "mamba") {  // as real ones say it
+        number("feed_forward_length", 0);
+        number("attention.head_count", 0);
+    } else {
+        number("feed_forward_length", o.feed_forward);
+        number("attention.head_count", o.heads);
+    }
+    if (o.architecture == "jamba") {
+        std::vector<std::uint32_t> heads;
+        heads.reserve(o.layers);
+        for (std::uint32_t layer = 0; layer < o.layers; ++layer)
+            heads.push_back(is_recurrent(o, layer) ? 0 : o.kv_heads);
+        gguf_set_arr_data(file, "jamba.attention.head_count_kv", GGUF_TYPE_UINT32, heads.data(), heads.size());
+    } else if (o.architecture != "mamba") {
+        number("attention.head_count_kv", o.kv_heads);
+    }
     number("vocab_size", vocabulary);
     if (o.pooling > 0) number("pooling_type", o.pooling);
     if (o.architecture == "bert") {
@@ -128,94 +91,22 @@ void write_shape(const SynthOptions& o, std::uint32_t vocabulary, gguf_context* 
         gguf_set_val_u32(file, "tokenizer.ggml.token_type_count", 2);
         return;
     }
-    number("rope.dimension_count", o.embedding / o.heads);
-    real("rope.freq_base", o.rope_base);
+    if (o.architecture != "mamba" && o.architecture != "jamba") {
+        number("rope.dimension_count", o.embedding / o.heads);
+        real("rope.freq_base", o.rope_base);
+    }
     real("attention.layer_norm_rms_epsilon", 1e-6F);
-}
-
-/// Norms come after what they norm, and everything has a bias.
-std::vector<TensorPlan> plan_bert_tensors(const SynthOptions& o, std::int64_t vocabulary) {
-    const Quantisation& quantisation = *find_quantisation(o.quantisation);
-    const std::int64_t width = o.embedding;
-    const std::int64_t inner = o.feed_forward;
-    std::vector<TensorPlan> plans;
-    const auto table = [&](std::string name, std::int64_t rows, ggml_type type) {
-        plans.push_back({std::move(name), width, rows, type, Fill::kRandom, 1.0F});
-    };
-    const auto matrix = [&](const std::string& name, std::int64_t in, std::int64_t out, float gain = 1.0F) {
-        plans.push_back({name + ".weight", in, out, fitting(quantisation.matrix, in), Fill::kRandom,
-                         gain / std::sqrt(static_cast<float>(in))});
-        plans.push_back({name + ".bias", out, 1, GGML_TYPE_F32, Fill::kRandom, 0.1F});
-    };
-    const auto norm = [&](const std::string& name) {
-        plans.push_back({name + ".weight", width, 1, GGML_TYPE_F32, Fill::kConstant, kNorms});
-        plans.push_back({name + ".bias", width, 1, GGML_TYPE_F32, Fill::kRandom, 0.1F});
-    };
-    table("token_embd.weight", vocabulary, fitting(quantisation.matrix, width));
-    table("position_embd.weight", o.context_length, GGML_TYPE_F32);
-    table("token_types.weight", 2, GGML_TYPE_F32);
-    norm("token_embd_norm");
-    for (std::uint32_t layer = 0; layer < o.layers; ++layer) {
-        const auto name = [layer](std::string_view tensor) { return fmt::format("blk.{}.{}", layer, tensor); };
-        matrix(name("attn_q"), width, width, kAttentionGain);
-        matrix(name("attn_k"), width, width, kAttentionGain);
-        matrix(name("attn_v"), width, width);
-        matrix(name("attn_output"), width, width);
-        norm(name("attn_output_norm"));
-        matrix(name("ffn_up"), width, inner);
-        matrix(name("ffn_down"), inner, width);
-        norm(name("layer_output_norm"));
+    if (o.sliding_window > 0) {
+        number("attention.sliding_window", o.sliding_window);
+        number("attention.sliding_window_pattern", 2);  // every other layer sees everything
     }
-    return plans;
-}
-
-std::vector<TensorPlan> plan_tensors(const SynthOptions& o, std::int64_t vocabulary) {
-    if (o.architecture == "bert") return plan_bert_tensors(o, vocabulary);
-    const Quantisation& quantisation = *find_quantisation(o.quantisation);
-    const std::int64_t width = o.embedding;
-    const std::int64_t kv_width = width / o.heads * o.kv_heads;
-    const std::int64_t inner = o.feed_forward;
-    std::vector<TensorPlan> plans;
-
-    const auto matrix = [&](std::string name, std::int64_t in, std::int64_t out, ggml_type type, float gain = 1.0F) {
-        plans.push_back(
-            {std::move(name), in, out, fitting(type, in), Fill::kRandom, gain / std::sqrt(static_cast<float>(in))});
-    };
-    const auto vector = [&](std::string name, std::int64_t size, Fill fill, float value) {
-        plans.push_back({std::move(name), size, 1, GGML_TYPE_F32, fill, value});
-    };
-
-    if (o.tied_embeddings) {
-        plans.push_back({"token_embd.weight", width, vocabulary, fitting(quantisation.output, width), Fill::kRandom,
-                         kTiedEmbeddingDeviation});
-        vector("output_norm.weight", width, Fill::kConstant,
-               kLogitDeviation / (kTiedEmbeddingDeviation * std::sqrt(static_cast<float>(width))));
-    } else {
-        plans.push_back(
-            {"token_embd.weight", width, vocabulary, fitting(quantisation.matrix, width), Fill::kRandom, 1.0F});
-        vector("output_norm.weight", width, Fill::kConstant, kNorms);
-        plans.push_back({"output.weight", width, vocabulary, fitting(quantisation.output, width), Fill::kOutput,
-                         kLogitDeviation / std::sqrt(static_cast<float>(width))});
+    if (is_recurrent(o, 0)) {
+        const StateSpaceShape shape = state_space_shape(o);
+        number("ssm.conv_kernel", shape.kernel);
+        number("ssm.inner_size", shape.inner);
+        number("ssm.state_size", shape.state);
+        number("ssm.time_step_rank", shape.time_step_rank);
     }
-    for (std::uint32_t layer = 0; layer < o.layers; ++layer) {
-        const auto name = [layer](std::string_view tensor) { return fmt::format("blk.{}.{}", layer, tensor); };
-        const ggml_type sensitive = gets_more_bits(layer, o.layers) ? quantisation.sensitive : quantisation.matrix;
-        vector(name("attn_norm.weight"), width, Fill::kConstant, kNorms);
-        matrix(name("attn_q.weight"), width, width, quantisation.matrix, kAttentionGain);
-        matrix(name("attn_k.weight"), width, kv_width, quantisation.matrix, kAttentionGain);
-        matrix(name("attn_v.weight"), width, kv_width, sensitive);
-        if (o.architecture == "qwen2") {
-            vector(name("attn_q.bias"), width, Fill::kRandom, 0.1F);
-            vector(name("attn_k.bias"), kv_width, Fill::kRandom, 0.1F);
-            vector(name("attn_v.bias"), kv_width, Fill::kRandom, 0.1F);
-        }
-        matrix(name("attn_output.weight"), width, width, quantisation.matrix);
-        vector(name("ffn_norm.weight"), width, Fill::kConstant, kNorms);
-        matrix(name("ffn_gate.weight"), width, inner, quantisation.matrix);
-        matrix(name("ffn_up.weight"), width, inner, quantisation.matrix);
-        matrix(name("ffn_down.weight"), inner, width, sensitive);
-    }
-    return plans;
 }
 
 /// Makes one tensor's rows a block at a time.
@@ -291,19 +182,20 @@ void write_tensor_list(const std::vector<TensorPlan>& plans, gguf_context* file)
 }  // namespace
 
 const std::vector<std::string_view>& synth_presets() {
-    static const std::vector<std::string_view> names = {"toy", "toy-qwen2", "toy-bert", "qwen2.5-0.5b"};
+    static const std::vector<std::string_view> names = {"toy",       "toy-qwen2",  "toy-bert",    "toy-mamba",
+                                                        "toy-jamba", "toy-gemma3", "qwen2.5-0.5b"};
     return names;
 }
 
 const std::vector<std::string_view>& synth_architectures() {
-    static const std::vector<std::string_view> names = {"llama", "qwen2", "bert"};
+    static const std::vector<std::string_view> names = {"llama", "qwen2", "bert", "mamba", "jamba", "gemma3"};
     return names;
 }
 
 const std::vector<std::string_view>& synth_quantisations() {
     static const std::vector<std::string_view> names = [] {
         std::vector<std::string_view> all;
-        for (const auto& quantisation : kQuantisations) all.push_back(quantisation.name);
+        for (const auto& quantisation : quantisations()) all.push_back(quantisation.name);
         return all;
     }();
     return names;
@@ -332,6 +224,17 @@ Result<SynthOptions> synth_preset(std::string_view name) {
         options.feed_forward = 192;
         options.context_length = 512;
         options.pooling = 1;
+        return options;
+    }
+    if (name == "toy-mamba" || name == "toy-jamba") {
+        options.architecture = name.substr(4);
+        if (name == "toy-jamba") options.layers = 4;
+        return options;
+    }
+    if (name == "toy-gemma3") {
+        options.architecture = "gemma3";
+        options.layers = 4;
+        options.sliding_window = 64;
         return options;
     }
     if (name == "qwen2.5-0.5b") {

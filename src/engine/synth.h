@@ -23,6 +23,7 @@ struct SynthOptions {
     std::uint32_t feed_forward = 384;  ///< a multiple of 32
     std::uint32_t context_length = 8192;
     float rope_base = 10000.0F;
+    std::uint32_t sliding_window = 0;   ///< of every other layer of a gemma3, in tokens; 0: all see everything
     bool tied_embeddings = false;       ///< the output layer is the embedding table
     std::uint32_t pooling = 0;          ///< 0: not said; else llama.cpp's number: 1 mean, 2 cls, 3 last, 4 rank
     std::string quantisation = "q8_0";  ///< one of synth_quantisations()
@@ -36,7 +37,9 @@ struct SynthOptions {
 
 /// Shapes by name: "toy" (2 layers, 128 wide, built-in vocabulary, under 1 MB) for tests; "toy-qwen2" (2 layers, 64
 /// wide, Qwen2's 151,936 tokens) where a model costs next to nothing but sampling costs what it costs in a real one;
-/// "toy-bert" (2 layers, 64 wide, BERT's tokenizer), an encoder that makes embeddings only; and "qwen2.5-0.5b".
+/// "toy-bert" (2 layers, 64 wide, BERT's tokenizer), an encoder that makes embeddings only; "toy-mamba", which is
+/// recurrent, "toy-jamba", every other layer of which is, and "toy-gemma3", every other layer of which looks back 64
+/// tokens only: those whose memory cannot be cut anywhere; and "qwen2.5-0.5b".
 /// `output` stays empty. An unknown name is an error that lists the known ones.
 [[nodiscard]] Result<SynthOptions> synth_preset(std::string_view name);
 

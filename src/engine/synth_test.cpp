@@ -55,8 +55,9 @@ TEST_F(Synth, RefusesImpossibleShapesByName) {
         const auto result = synthesize(options);
         return result ? std::string("accepted") : result.error().field;
     };
-    EXPECT_EQ(field([](SynthOptions& o) { o.architecture = "mamba"; }), "architecture");
+    EXPECT_EQ(field([](SynthOptions& o) { o.architecture = "gpt5"; }), "architecture");
     EXPECT_EQ(field([](SynthOptions& o) { o.quantisation = "q3"; }), "quantisation");
+    EXPECT_EQ(field([](SynthOptions& o) { o.sliding_window = 64; }), "sliding_window");
     EXPECT_EQ(field([](SynthOptions& o) { o.layers = 0; }), "layers");
     EXPECT_EQ(field([](SynthOptions& o) { o.kv_heads = 3; }), "heads");
     EXPECT_EQ(field([](SynthOptions& o) { o.embedding = 100; }), "embedding");

@@ -11,8 +11,7 @@
 #include <future>
 #include <thread>
 
-#include "http/server.h"
-#include "http/test_client.h"
+#include "http/test_server.h"
 
 namespace sutazai::http {
 namespace {
@@ -24,68 +23,18 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kManage = "/api/v1/streaming/cache/manage";
 
-/// The smallest file that passes for a model: one tensor of four floats.
-std::string small_gguf() {
-    std::string out;
-    const auto put = [&](std::uint64_t value, int n_bytes) {
-        for (int i = 0; i < n_bytes; ++i) out += static_cast<char>(value >> 8 * i);
-    };
-    const auto text = [&](std::string_view value) {
-        put(value.size(), 8);
-        out += value;
-    };
-    out += "GGUF";
-    put(3, 4);
-    put(1, 8);
-    put(1, 8);
-    text("general.architecture");
-    put(8, 4);
-    text("llama");
-    text("w");
-    put(1, 4);
-    put(4, 8);
-    put(0, 4);
-    put(0, 8);
-    out.resize((out.size() + 31) / 32 * 32 + 16);
-    return out;
-}
-
-/// The real server over fake engines; two places.
-class CacheManageTest : public testing::Test {
+/// Two places.
+class CacheManageTest : public ServedTest {
   protected:
     void SetUp() override {
-        std::string pattern = (fs::temp_directory_path() / "sutazai-cache-XXXXXX").string();
-        folder_ = mkdtemp(pattern.data());
-        for (const char* name : {"a", "b", "c", "bad.fail_load", "full.no_artifacts"}) {
-            std::ofstream(folder_ / (std::string(name) + ".gguf"), std::ios::binary) << small_gguf();
-        }
-        settings_.port = 0;
+        ServedTest::SetUp();
+        add_models({"a", "b", "c", "bad.fail_load", "full.no_artifacts"});
         settings_.model_cache_size = 2;
-        models::Tuning tuning;
-        tuning.placement.restore_factor = 1e9;
-        catalog_.emplace(std::map<std::string, std::string>{}, folder_.string(), std::map<std::string, std::string>{});
-        models_.emplace(settings_, *catalog_, SUTAZAI_FAKE_ENGINE, tuning);
-        server_.emplace(io_, settings_, *models_, *catalog_);
-        const auto port = server_->listen();
-        ASSERT_TRUE(port) << port.error().message;
-        port_ = *port;
-        thread_ = std::thread([this] { io_.run(); });
+        tuning_.placement.restore_factor = 1e9;
+        start();
     }
 
-    void TearDown() override {
-        std::promise<void> drained;
-        asio::co_spawn(io_, server_->drain(1s), [&](const std::exception_ptr&) { drained.set_value(); });
-        drained.get_future().wait();
-        asio::co_spawn(io_, models_->drain(1s), [this](const std::exception_ptr&) { work_.reset(); });
-        thread_.join();
-        fs::remove_all(folder_);
-    }
-
-    Response manage(std::string_view body) {
-        TestClient client(port_);
-        client.send(request_text("POST", kManage, body));
-        return client.receive();
-    }
+    Response manage(std::string_view body) { return ask("POST", kManage, body); }
     json::object done(std::string_view body) {
         const Response response = manage(body);
         EXPECT_EQ(response.status, 200) << response.body;
@@ -112,16 +61,6 @@ class CacheManageTest : public testing::Test {
         ADD_FAILURE() << "no model " << name;
         return {};
     }
-
-    fs::path folder_;
-    config::Settings settings_;
-    asio::io_context io_{1};
-    asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
-    std::optional<catalog::Catalog> catalog_;
-    std::optional<models::AdvancedModelManager> models_;
-    std::optional<Server> server_;
-    std::uint16_t port_ = 0;
-    std::thread thread_;
 };
 
 TEST_F(CacheManageTest, WarmsWhatItCanAndSaysWhatItCannot) {

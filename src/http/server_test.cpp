@@ -14,7 +14,7 @@
 #include <future>
 #include <thread>
 
-#include "http/test_client.h"
+#include "http/test_server.h"
 
 namespace sutazai::http {
 namespace {
@@ -23,32 +23,6 @@ namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-
-/// The smallest file that passes for a model: one tensor of four floats.
-std::string small_gguf() {
-    std::string out;
-    const auto put = [&](std::uint64_t value, int n_bytes) {
-        for (int i = 0; i < n_bytes; ++i) out += static_cast<char>(value >> 8 * i);
-    };
-    const auto text = [&](std::string_view value) {
-        put(value.size(), 8);
-        out += value;
-    };
-    out += "GGUF";
-    put(3, 4);
-    put(1, 8);
-    put(1, 8);
-    text("general.architecture");
-    put(8, 4);
-    text("llama");
-    text("w");
-    put(1, 4);
-    put(4, 8);
-    put(0, 4);
-    put(0, 8);
-    out.resize((out.size() + 31) / 32 * 32 + 16);
-    return out;
-}
 
 /// The content of the last message is a command to the fake engine: "count 5" gives the text " t0 t1 t2 t3 t4".
 std::string chat(std::string_view command, std::string_view more = "") {
@@ -59,72 +33,12 @@ constexpr std::string_view kStream = "/api/v1/streaming/chat/stream";
 constexpr std::string_view kBatch = "/api/v1/streaming/batch/process";
 constexpr std::string_view kCompletions = "/v1/chat/completions";
 
-/// The real server and model manager with a fake engine, on a thread of their own.
-class ServerTest : public testing::Test {
+class ServerTest : public ServedTest {
   protected:
     void SetUp() override {
-        std::string pattern = (fs::temp_directory_path() / "sutazai-http-XXXXXX").string();
-        folder_ = mkdtemp(pattern.data());
-        std::ofstream(folder_ / "m.gguf", std::ios::binary) << small_gguf();
-        std::ofstream(folder_ / "slow.slow_load.gguf", std::ios::binary) << small_gguf();
-        settings_.port = 0;
+        ServedTest::SetUp();
+        add_models({"m", "slow.slow_load"});
     }
-
-    /// Starts with settings_ as they are by now.
-    void start() {
-        catalog_.emplace(std::map<std::string, std::string>{}, folder_.string(), std::map<std::string, std::string>{});
-        models_.emplace(settings_, *catalog_, SUTAZAI_FAKE_ENGINE);
-        server_.emplace(io_, settings_, *models_, *catalog_);
-        const auto port = server_->listen();
-        ASSERT_TRUE(port) << port.error().message;
-        port_ = *port;
-        thread_ = std::thread([this] { io_.run(); });
-    }
-
-    std::future<void> drain(std::chrono::milliseconds deadline) {
-        auto done = std::make_shared<std::promise<void>>();
-        asio::co_spawn(io_, server_->drain(deadline), [done](const std::exception_ptr&) { done->set_value(); });
-        return done->get_future();
-    }
-
-    void TearDown() override {
-        if (thread_.joinable()) {
-            EXPECT_EQ(drain(1s).wait_for(5s), std::future_status::ready) << "the server does not drain";
-            asio::co_spawn(io_, models_->drain(1s), [this](const std::exception_ptr&) { work_.reset(); });
-            thread_.join();
-        }
-        fs::remove_all(folder_);
-    }
-
-    /// Asked on the server's thread, until it is so or a second has passed.
-    bool becomes_true(std::function<bool()> condition) {
-        for (const auto deadline = Clock::now() + 1s; Clock::now() < deadline; std::this_thread::sleep_for(5ms)) {
-            std::promise<bool> answer;
-            asio::post(io_, [&] { answer.set_value(condition()); });
-            if (answer.get_future().get()) return true;
-        }
-        return false;
-    }
-    bool all_requests_end() {
-        return becomes_true([this] { return models_->open_requests() == 0; });
-    }
-
-    Response ask(std::string_view method, std::string_view path, std::string_view body = {},
-                 std::string_view headers = {}) {
-        TestClient client(port_);
-        client.send(request_text(method, path, body, headers));
-        return client.receive(method == "HEAD");
-    }
-
-    fs::path folder_;
-    config::Settings settings_;
-    asio::io_context io_{1};
-    asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
-    std::optional<catalog::Catalog> catalog_;
-    std::optional<models::AdvancedModelManager> models_;
-    std::optional<Server> server_;
-    std::uint16_t port_ = 0;
-    std::thread thread_;
 };
 
 TEST_F(ServerTest, StreamsTheSpecificationsEvents) {

@@ -64,10 +64,10 @@ void append_performance(std::string& out, const ModelStatus& model, double mean_
     append(
         out,
         R"({}: {{"total_requests": {}, "avg_latency": {:.3f}, "cache_hits": {}, "cache_misses": {}, )"
-        R"("batch_efficiency": {:.2f}, "requests_running": {}, "requests_waiting": {}, "kv_cache_usage_perc": {:.4f}, )"
+        R"("batch_efficiency": {:.2f}, "batch_width": {}, "requests_running": {}, "requests_waiting": {}, "kv_cache_usage_perc": {:.4f}, )"
         R"("prompt_tokens": {}, "generation_tokens": {}, "cached_tokens": {}}})",
         quoted(model.name), model.requests, mean_latency_s, model.found_warm, model.requests - model.found_warm,
-        ratio(stats.generation_tokens, stats.steps), stats.running, stats.waiting,
+        ratio(stats.generation_tokens, stats.steps), stats.width, stats.running, stats.waiting,
         ratio(stats.kv_cells_used, stats.kv_cells), stats.prompt_tokens, stats.generation_tokens, stats.cached_tokens);
 }
 

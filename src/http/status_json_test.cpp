@@ -50,7 +50,8 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
                   .generation_tokens = 52,
                   .cached_tokens = 4,
                   .steps = 10,
-                  .step_us = 1000};
+                  .step_us = 1000,
+                  .width = 16};
     const ModelStatus cold = model("cold", ModelState::kCold);
     LatencyBook latencies;
     latencies.record("qwen2.5:3b", std::chrono::milliseconds(2000));
@@ -60,7 +61,7 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
         R"({"cache_status": {"total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
         R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 36.4}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
         R"("avg_latency": 2.450, "cache_hits": 7, "cache_misses": 1, "batch_efficiency": 5.20, )"
-        R"("requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
+        R"("batch_width": 16, "requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
         R"("generation_tokens": 52, "cached_tokens": 4}}, "system_info": {"gpu_available": false, )"
         R"("device_preference": "cpu", "active_batch_processors": 1, "pending_batch_requests": 3}})");
 }

@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "catalog/small_gguf.h"
 #include "models/model_manager.h"
 
 /// What the tests of the manager share: a folder of models, an I/O context, a fake engine. For tests only.
@@ -28,31 +29,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-/// The smallest file that passes the check of the head: one tensor of four floats.
-inline std::string small_gguf() {
-    std::string out;
-    const auto put = [&](std::uint64_t value, int n_bytes) {
-        for (int i = 0; i < n_bytes; ++i) out += static_cast<char>(value >> 8 * i);
-    };
-    const auto text = [&](const std::string& value) {
-        put(value.size(), 8);
-        out += value;
-    };
-    out += "GGUF";
-    put(3, 4);
-    put(1, 8);
-    put(1, 8);
-    text("general.architecture");
-    put(8, 4);
-    text("llama");
-    text("w");
-    put(1, 4);
-    put(4, 8);
-    put(0, 4);
-    put(0, 8);
-    out.resize((out.size() + 31) / 32 * 32 + 16);
-    return out;
-}
+using catalog::small_gguf;
 
 inline asio::awaitable<void> sleep_for(std::chrono::milliseconds duration) {
     asio::steady_timer timer(co_await asio::this_coro::executor, duration);

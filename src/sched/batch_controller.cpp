@@ -8,12 +8,13 @@ BatchController::BatchController(int start, int most)
     : width_(std::clamp(start, 1, most)), most_(most), rate_(static_cast<std::size_t>(most) + 1, 0.0) {}
 
 int BatchController::wider(int width) const {
-    return std::min(most_, std::max(width + 1, width * 5 / 4));
+    return std::min(most_, std::max(width + 1, rising_ ? width * 3 / 2 : width * 5 / 4));
 }
 
 void BatchController::observe(int n, std::chrono::microseconds took, bool demand) {
-    // Only steps at the full width with somebody left outside say what a place more or less is worth.
-    if (n < width_ || !demand) {
+    // Only steps at about the full width with somebody left outside say what a place more or less is worth. Where answers
+    // are short, some of the places are always held by a newcomer whose prompt is still being read.
+    if (4 * n < 3 * width_ || !demand) {
         steps_ = 0;
         tokens_ = seconds_ = 0;
         return;
@@ -35,6 +36,7 @@ void BatchController::finish_window(double tokens_per_s) {
     if (tried_from_ != 0) {
         if (rate < kTolerance * *best) {
             width_ = tried_from_;
+            rising_ = false;
             wait_windows_ = patience_;
             patience_ = std::min(patience_ * 2, 64 * kPatience);
         } else {

@@ -66,6 +66,17 @@ TEST(BatchController, FollowsAMachineThatGetsWorseAtWidth) {
     EXPECT_LE(controller.width(), 24);
 }
 
+TEST(BatchController, GoesUpWhileNewcomersHoldSomeOfThePlaces) {
+    BatchController controller(4, 64);
+    std::mt19937 random(1);
+    for (int i = 0; i < 120; ++i) {
+        // Up to a fifth of the places belong to requests whose prompts are being read.
+        const int n = controller.width() - std::uniform_int_distribution<int>(0, controller.width() / 5)(random);
+        controller.observe(n, microseconds(30000 + 2000 * n), true);
+    }
+    EXPECT_EQ(controller.width(), 64) << "after 120 steps";
+}
+
 TEST(BatchController, StaysWithoutDemand) {
     BatchController controller(8, 64);
     for (int i = 0; i < 1000; ++i) controller.observe(8, microseconds(1000), false);

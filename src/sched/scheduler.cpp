@@ -5,32 +5,17 @@
 #include <cstdlib>
 #include <utility>
 
+#include "sched/scheduler_request.h"
+
 namespace sutazai::sched {
 namespace {
 
-/// A prefix that somebody is computing is worth waiting for when it saves at least this many tokens.
-constexpr int kLeastFollowTokens = 32;
 /// Fewer tokens than this are not worth a copy to host memory or from there.
 constexpr int kLeastHostTokens = 32;
 /// How many waiting requests are looked at for a start in one plan: bounds the cost of a long queue.
 constexpr int kCandidates = 16;
 
 }  // namespace
-
-struct Scheduler::Request {
-    RequestId id = 0;
-    int priority = 0;
-    std::uint64_t salt = 0;
-    Time arrival{0};
-    std::vector<Token> tokens;  ///< prompt, then what was generated
-    int n_prompt = 0;
-    int n_max = 0;  ///< length at which it ends
-    int n_cached = 0;
-    SlotId slot = kNoSlot;
-    std::optional<Time> begun;
-
-    [[nodiscard]] int length() const { return static_cast<int>(tokens.size()); }
-};
 
 Scheduler::Scheduler(const Limits& limits)
     : limits_(limits),
@@ -100,6 +85,7 @@ void Scheduler::add_chunk(Step& step, Request& request, int n_tokens) {
     cells_.grow(request.slot, n_tokens);
     slot.last_use = ++uses_;
     const bool last = slot.n_computed + n_tokens == request.length();
+    if (!request.stops.empty()) leave_checkpoint(step, request);
     step.chunks.push_back({request.id, request.slot, slot.n_computed, n_tokens, last});
     step.n_tokens += n_tokens;
 }
@@ -139,7 +125,10 @@ Scheduler::Request* Scheduler::choose(Time now, Start& start) {
         if (best != nullptr && level(request) != level(best)) break;
         // The last token is always computed: its logits are what generation starts from.
         const Start its = best_start(request->salt, std::span(request->tokens).first(request->length() - 1));
-        if (its.follows) continue;
+        if (its.follows) {
+            want_checkpoint(*slots_[its.leader].owner, its.n_shared);
+            continue;
+        }
         if (best == nullptr || its.n_tokens > start.n_tokens) {
             best = request;
             start = its;
@@ -155,10 +144,16 @@ Scheduler::Start Scheduler::best_start(std::uint64_t salt, std::span<const Token
     int coming = 0;
     const auto look = [&](int n_common, std::span<const SlotId> holders) {
         for (const SlotId id : holders) {
-            const Slot& slot = slots_[id];
-            const int usable = std::min(n_common, n_certain(id));
-            if (usable > best.n_forked) best = {id, usable, usable, false};
-            if (slot.owner != nullptr && n_certain(id) < n_common) coming = std::max(coming, n_common);
+            const int n = usable(id, n_common);
+            if (n > best.n_forked) {
+                best.from = id;
+                best.n_forked = best.n_tokens = n;
+            }
+            best.n_shared = std::max(best.n_shared, n_common);
+            if (slots_[id].owner != nullptr && n_certain(id) < n_common && n_common > coming) {
+                coming = n_common;
+                best.leader = id;
+            }
         }
     };
     if (const auto found = trees_.find(salt); found != trees_.end()) found->second->walk(chain, look);
@@ -186,10 +181,7 @@ bool Scheduler::can_admit(const Request& request, const Start& start) const {
 }
 
 void Scheduler::admit(Step& step, Request& request, const Start& start, Time now) {
-    SlotId slot = kNoSlot;
-    for (SlotId id = 0; id < limits_.slots && slot == kNoSlot; ++id) {
-        if (!slots_[id].in_use) slot = id;
-    }
+    SlotId slot = free_slot();
     if (slot == kNoSlot) {
         slot = least_recent_kept(start.from);
         if (slot == kNoSlot) slot = start.from;  // the only kept chain is the one to start from: take it over
@@ -211,6 +203,7 @@ void Scheduler::admit(Step& step, Request& request, const Start& start, Time now
     waiting_.remove(&request);
     running_.push_back(&request);
     if (start.n_tokens > start.n_forked) restore(step, request);
+    want_checkpoint(request, start.n_shared);
     if (!request.begun) {
         request.begun = now;
         request.n_cached = slots_[slot].n_computed;
@@ -238,7 +231,7 @@ void Scheduler::add_prefills(Step& step) {
 
     // The oldest gets at least half of the budget, so that a long prompt always gets on; the rest goes to the shortest,
     // so that nobody with a short prompt waits for it.
-    const auto left = [&](const Request* r) { return r->length() - slots_[r->slot].n_computed; };
+    const auto left = [&](const Request* r) { return next_stop(*r) - slots_[r->slot].n_computed; };
     std::ranges::stable_sort(prefilling, {}, [](const Request* r) { return std::pair(r->priority, r->arrival); });
     Request* oldest = prefilling.front();
     int for_oldest = prefilling.size() > 1 ? std::min(left(oldest), (budget + 1) / 2) : budget;
@@ -258,6 +251,13 @@ void Scheduler::add_prefills(Step& step) {
         share = std::min(share, left(request));
         if (share > 0 && make_room(step, share, *request)) add_chunk(step, *request, share);
     }
+}
+
+SlotId Scheduler::free_slot() const {
+    for (SlotId id = 0; id < limits_.slots; ++id) {
+        if (!slots_[id].in_use) return id;
+    }
+    return kNoSlot;
 }
 
 SlotId Scheduler::least_recent_kept(SlotId except) const {
@@ -452,9 +452,12 @@ void Scheduler::commit(const Step& step, Time took) {
 
 void Scheduler::roll_back(const Step& step) {
     for (const Chunk& chunk : step.chunks) {
+        Slot& slot = slots_[chunk.slot];
         // Memory that cannot be cut begins again.
-        const int left = limits_.share_prefixes ? std::min(chunk.first, slots_[chunk.slot].n_computed) : 0;
-        slots_[chunk.slot].n_computed = left;
+        const bool cuttable = chunk.first + chunk.n_tokens <= limits_.cuttable_tokens;
+        const int left = cuttable ? std::min(chunk.first, slot.n_computed) : 0;
+        slot.n_computed = left;
+        if (slot.owner->length() == slot.owner->n_prompt) slot.owner->n_cached = std::min(slot.owner->n_cached, left);
         cells_.trim(chunk.slot, left);
         pending_.emplace_back(Trim{chunk.slot, left});
     }
@@ -485,7 +488,8 @@ void Scheduler::finish(RequestId id) {
     }
 }
 
-/// Of kept chains one of which begins with the other, only the longer is worth a slot. `slot` has just become kept.
+/// Of kept chains one of which begins with the other, only the longer is worth a slot, unless it cannot be cut. `slot`
+/// has just become kept.
 void Scheduler::keep_longest(SlotId slot) {
     const int n = slots_[slot].n_computed;
     bool covered = false;
@@ -494,7 +498,9 @@ void Scheduler::keep_longest(SlotId slot) {
         for (const SlotId id : holders) {
             if (id == slot) continue;
             const Slot& other = slots_[id];
-            covered |= n_common >= n && other.n_computed >= n;
+            const bool reaches = other.n_computed == n || other.n_computed <= limits_.cuttable_tokens;
+            covered |= n_common >= n && other.n_computed >= n && reaches;
+            if (n > limits_.cuttable_tokens) continue;
             if (other.owner == nullptr && other.n_computed <= n_common && other.n_computed < n) shorter.push_back(id);
         }
     });

@@ -26,8 +26,9 @@ namespace sutazai::sched {
 ///   4. the chains of finished requests are kept, and given up least recently used first when cells or slots run out;
 ///      then the youngest request of the lowest priority is preempted: it goes back to the queue;
 ///   5. what is pushed out of the KV memory is copied to host memory while that has room, and comes back from there
-///   when
-///      it is asked for and copying is quicker than computing it again, as measured.
+///      when it is asked for and copying is quicker than computing it again, as measured;
+///   6. where memory cannot be cut at any token, a prefill stops where another chain branches off and leaves a
+///      checkpoint there, which is a kept chain (checkpoints.cpp).
 ///
 /// A step is plan(), then its operations, then commit() or roll_back(), then append() or finish() for each chunk that
 /// wanted logits. The requests of a step must not be cancelled or finished between its plan() and its commit(). One
@@ -131,9 +132,11 @@ class Scheduler {
     /// What a waiting request could start from.
     struct Start {
         SlotId from = kNoSlot;
-        int n_forked = 0;      ///< tokens that `from` has computed and the request shares
-        int n_tokens = 0;      ///< with what host memory adds to them
-        bool follows = false;  ///< somebody is computing more of its prefix: better to wait
+        int n_forked = 0;         ///< tokens that `from` has computed and the request shares
+        int n_tokens = 0;         ///< with what host memory adds to them
+        bool follows = false;     ///< somebody is computing more of its prefix: better to wait
+        SlotId leader = kNoSlot;  ///< who is
+        int n_shared = 0;         ///< tokens that it has in common with some chain, computed or not
     };
 
     void add_decodes(Step& step);
@@ -147,6 +150,13 @@ class Scheduler {
     [[nodiscard]] bool can_admit(const Request& request, const Start& start) const;
     void admit(Step& step, Request& request, const Start& start, Time now);
 
+    // Checkpoints (checkpoints.cpp).
+    [[nodiscard]] int usable(SlotId slot, int n_common) const;
+    void want_checkpoint(Request& request, int n_tokens) const;
+    [[nodiscard]] int next_stop(const Request& request) const;
+    void leave_checkpoint(Step& step, Request& request);
+
+    [[nodiscard]] SlotId free_slot() const;
     [[nodiscard]] SlotId least_recent_kept(SlotId except) const;
     [[nodiscard]] bool make_room(Step& step, int cells, const Request& keeper);
     [[nodiscard]] bool give_up_kept(int cells, std::vector<KvOp>& ops);

@@ -4,6 +4,7 @@
 // nobody starves, and every request ends with exactly the tokens that it would get alone.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
 #include <random>
 #include <set>
@@ -17,15 +18,17 @@ namespace {
 /// of the whole chain: any mistake in forking or trimming changes the answer.
 class FakeEngine {
   public:
-    explicit FakeEngine(int slots) : chains_(slots) {}
+    FakeEngine(int slots, int cuttable_tokens) : chains_(slots), cuttable_(cuttable_tokens) {}
 
     void apply(const KvOp& op) {
         if (const auto* fork = std::get_if<Fork>(&op)) {
             ASSERT_TRUE(chains_[fork->to].empty());
             ASSERT_LE(fork->n_tokens, static_cast<int>(chains_[fork->from].size()));
+            ASSERT_TRUE(may_cut(fork->from, fork->n_tokens)) << "only the whole state can be copied";
             chains_[fork->to].assign(chains_[fork->from].begin(), chains_[fork->from].begin() + fork->n_tokens);
         } else if (const auto* trim = std::get_if<Trim>(&op)) {
             ASSERT_LE(trim->n_tokens, static_cast<int>(chains_[trim->slot].size()));
+            ASSERT_TRUE(trim->n_tokens == 0 || may_cut(trim->slot, trim->n_tokens)) << "such a state cannot be cut";
             chains_[trim->slot].resize(trim->n_tokens);
         } else if (const auto* save = std::get_if<Save>(&op)) {
             const auto& chain = chains_[save->slot];
@@ -66,7 +69,13 @@ class FakeEngine {
     }
 
   private:
+    [[nodiscard]] bool may_cut(SlotId slot, int n_tokens) const {
+        const int n = static_cast<int>(chains_[slot].size());
+        return n == n_tokens || n <= cuttable_;
+    }
+
     std::vector<std::vector<Token>> chains_;
+    int cuttable_;
     std::map<BlockId, std::vector<Token>> host_;
 };
 
@@ -84,8 +93,13 @@ struct Tracked {
     std::uint64_t salt = 0;
 };
 
-/// Adds the tokens that came back from host memory to `restored`.
-void simulate(std::uint32_t seed, std::int64_t& restored) {
+/// Tokens that were not computed.
+struct Saved {
+    std::int64_t restored = 0;      ///< they came back from host memory
+    std::int64_t checkpointed = 0;  ///< of prompts, where memory cannot be cut
+};
+
+void simulate(std::uint32_t seed, Saved& saved) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     const auto below = [&](int n) { return static_cast<int>(random() % static_cast<std::uint32_t>(n)); };
@@ -102,9 +116,11 @@ void simulate(std::uint32_t seed, std::int64_t& restored) {
     limits.queue_limit = 1000;
     limits.share_prefixes = below(5) != 0;
     limits.host_bytes_per_token = 7;
-    if (below(2) == 0) limits.host_bytes = 7ULL * static_cast<std::uint64_t>(below(3 * limits.kv_cells));
+    if (below(3) == 0) limits.cuttable_tokens = below(2) == 0 ? 0 : below(limits.context_per_sequence);
+    const bool cuttable = limits.cuttable_tokens == std::numeric_limits<int>::max();
+    if (cuttable && below(2) == 0) limits.host_bytes = 7ULL * static_cast<std::uint64_t>(below(3 * limits.kv_cells));
     Scheduler scheduler(limits);
-    FakeEngine engine(limits.slots);
+    FakeEngine engine(limits.slots, limits.cuttable_tokens);
 
     std::map<RequestId, Tracked> open;
     const int requests = 5 + below(60);
@@ -165,7 +181,7 @@ void simulate(std::uint32_t seed, std::int64_t& restored) {
             }
             ASSERT_NO_FATAL_FAILURE(engine.apply(op));
             if (load != nullptr) {
-                restored += load->n_tokens;
+                saved.restored += load->n_tokens;
                 scheduler.restored(load->n_tokens, Time(load->n_tokens * (below(20) == 0 ? 1000 : 3)));
             }
             if (const auto* save = std::get_if<Save>(&op)) {
@@ -205,6 +221,7 @@ void simulate(std::uint32_t seed, std::int64_t& restored) {
             ASSERT_EQ(more, static_cast<int>(t.tokens.size()) < t.n_max);
             const bool stops = below(40) == 0;
             if (!more || stops) {
+                if (!cuttable) saved.checkpointed += scheduler.view(chunk.request).cached_tokens;
                 scheduler.finish(chunk.request);
                 open.erase(chunk.request);
                 ++ended;
@@ -224,12 +241,13 @@ void simulate(std::uint32_t seed, std::int64_t& restored) {
 }
 
 TEST(SchedulerSimulation, EveryRequestGetsWhatItWouldGetAlone) {
-    std::int64_t restored = 0;
+    Saved saved;
     for (std::uint32_t seed = 1; seed <= 3000; ++seed) {
-        simulate(seed, restored);
+        simulate(seed, saved);
         if (HasFatalFailure() || HasNonfatalFailure()) return;
     }
-    EXPECT_GT(restored, 10'000) << "the workloads hardly ask for host memory";
+    EXPECT_GT(saved.restored, 10'000) << "the workloads hardly ask for host memory";
+    EXPECT_GT(saved.checkpointed, 100'000) << "hardly anything is shared where memory cannot be cut";
 }
 
 }  // namespace

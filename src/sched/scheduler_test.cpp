@@ -351,17 +351,5 @@ TEST(Scheduler, APreemptedRequestIsSwappedOutAndIn) {
     EXPECT_LE(computed, 60 + 59 + 60 + 59 + static_cast<int>(scheduler.preemptions()));
 }
 
-TEST(Scheduler, MemoryThatCannotBeCutBeginsAgainAfterAnAbort) {
-    Limits whole = limits();
-    whole.share_prefixes = false;
-    Scheduler scheduler(whole);
-    (void)scheduler.submit({1, chain(300), 2, 0}, Time(0));
-    run(scheduler);
-    scheduler.roll_back(scheduler.plan(Time(0)));
-    const Step step = run(scheduler);
-    EXPECT_EQ(step.ops, (std::vector<KvOp>{Trim{0, 0}}));
-    EXPECT_EQ(step.chunks, (std::vector<Chunk>{{1, 0, 0, 256, false}}));
-}
-
 }  // namespace
 }  // namespace sutazai::sched

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <variant>
 #include <vector>
 
@@ -92,9 +93,11 @@ struct Limits {
     Time companion_hold{0};  ///< how long a request is held at most for others that are being prepared
     /// How much longer than a pure decode step a step may take because of prefill, while something generates.
     std::chrono::microseconds prefill_stretch{50'000};
-    /// False for models whose memory cannot be cut at a token (recurrent, hybrid, sliding window): nothing is shared or
-    /// kept then, and every prompt is computed.
-    bool share_prefixes = true;
+    bool share_prefixes = true;  ///< false: nothing is shared or kept, and every prompt is computed
+    /// A chain of at most so many tokens can be cut anywhere; of a longer one another chain can only be started where
+    /// it ends now. Attention over all: no limit. A sliding window: the window less one, because what no next token
+    /// sees is overwritten. A recurrent state: 0.
+    int cuttable_tokens = std::numeric_limits<int>::max();
     /// Host memory for KV states that were pushed out of the KV memory; 0: none is kept.
     std::uint64_t host_bytes = 0;
     std::uint64_t host_bytes_per_token = 1;  ///< what a token is expected to take of it, until saved() tells
