@@ -66,7 +66,8 @@ def test_it_says_what_it_does_not_know(demo, question):
 
 
 @pytest.mark.parametrize("question, words", [
-    ("How do I get JSON output?", ["response_format"]), ("Does SutazAI support grammars?", ["grammar", "GBNF"]),
+    ("How do I use a JSON schema?", ["json_schema"]), ("Can the model answer in JSON?", ["response_format"]),
+    ("How do I use a grammar?", ["grammar", "GBNF"]),
     ("What does PREFIX_SHARING do?", ["PREFIX_SHARING"]), ("What does STANDBY_ENGINES do?", ["STANDBY_ENGINES", "process"]),
     ("What is CACHE_ARTIFACTS_DIR?", ["CACHE_ARTIFACTS_DIR", "folder"]), ("How do I evict a model?", ["evict"])])
 def test_it_knows_what_the_product_does_today(demo, question, words):
