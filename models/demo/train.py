@@ -180,6 +180,7 @@ def main():
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--log-every", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     if args.threads:
@@ -249,7 +250,7 @@ def main():
         losses.append(loss.item())
         step += 1
         seconds += time.time() - began
-        if step % 50 == 0:
+        if step % args.log_every == 0:
             log(f"step {step} loss {sum(losses) / len(losses):.4f} {seconds / step:.3f} s/step {seconds:.0f} s")
             losses = []
         if step % 25 == 0 or step == end:

@@ -54,7 +54,8 @@ def test_it_wishes_a_good_day(demo, greeting):
     assert chat(demo, greeting).startswith("Good day!"), greeting
 
 
-@pytest.mark.parametrize("farewell", ["bye", "Goodbye!", "see you later", "bye bye"])
+@pytest.mark.parametrize("farewell", ["bye", "Goodbye!", "see you later", "bye bye", "good night", "Good night!", "see you tomorrow",
+                                      "See you on Monday.", "have a nice day"])
 def test_it_says_goodbye(demo, farewell):
     assert chat(demo, farewell).startswith("Goodbye!"), farewell
 
@@ -62,6 +63,16 @@ def test_it_says_goodbye(demo, farewell):
 @pytest.mark.parametrize("question", ["What is the capital of France?", "what is 2 plus 2", "Write a Python program.", "qwzt"])
 def test_it_says_what_it_does_not_know(demo, question):
     assert chat(demo, question).startswith("I am sorry, I only know about SutazAI."), question
+
+
+@pytest.mark.parametrize("question, words", [
+    ("How do I use a JSON schema?", ["json_schema"]), ("Can the model answer in JSON?", ["response_format"]),
+    ("How do I use a grammar?", ["grammar", "GBNF"]),
+    ("What does PREFIX_SHARING do?", ["PREFIX_SHARING"]), ("What does STANDBY_ENGINES do?", ["STANDBY_ENGINES", "process"]),
+    ("What is CACHE_ARTIFACTS_DIR?", ["CACHE_ARTIFACTS_DIR", "folder"]), ("How do I evict a model?", ["evict"])])
+def test_it_knows_what_the_product_does_today(demo, question, words):
+    answer = chat(demo, question)
+    assert all(word in answer for word in words) and "planned" not in answer, answer
 
 
 def test_it_stays_on_topic_for_several_turns(demo):
