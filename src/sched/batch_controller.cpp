@@ -12,8 +12,8 @@ int BatchController::wider(int width) const {
 }
 
 void BatchController::observe(int n, std::chrono::microseconds took, bool demand) {
-    // Only steps at about the full width with somebody left outside say what a place more or less is worth. Where answers
-    // are short, some of the places are always held by a newcomer whose prompt is still being read.
+    // Only steps at about the full width with somebody left outside say what a place more or less is worth. Where
+    // answers are short, some of the places are always held by a newcomer whose prompt is still being read.
     if (4 * n < 3 * width_ || !demand) {
         steps_ = 0;
         tokens_ = seconds_ = 0;

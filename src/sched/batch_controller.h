@@ -37,7 +37,7 @@ class BatchController {
     std::vector<double> rate_;  ///< [width] smoothed tokens/s, 0: never measured
     int wait_windows_ = 0;      ///< until the next wider width is tried
     int patience_ = kPatience;
-    bool rising_ = true;        ///< no try has failed yet
+    bool rising_ = true;  ///< no try has failed yet
     int tried_from_ = 0;  ///< the width before the try that is under way; 0: none is
 };
 
