@@ -13,7 +13,6 @@ namespace {
 constexpr auto kBlockTokens = static_cast<std::size_t>(artifact::kBlockTokens);
 /// Fetching less than this beyond what is in memory is not worth the wait.
 constexpr int kLeastGainTokens = 32;
-constexpr std::size_t kMostHotChains = 64;
 /// While requests run, a hot block is written every so many steps.
 constexpr int kStepsBetweenHotBlocks = 16;
 /// A save asks the model for so many canaries at most; each takes as long as a token.
@@ -83,26 +82,31 @@ int Engine::import(std::uint64_t salt, std::span<const Token> before, std::vecto
     return taken;
 }
 
+artifact::TokenCost Engine::token_cost() const {
+    return {static_cast<double>(scheduler_.cost().per_prefill_token().count()),
+            static_cast<double>(model_->properties().state_bytes_per_token)};
+}
+
 /// A prefix that somebody has used again is worth an artifact.
 void Engine::note_reuse(RequestId request, const std::string& salt, int cached_tokens) {
     const std::size_t whole = static_cast<std::size_t>(cached_tokens) / kBlockTokens * kBlockTokens;
-    if (keeper_ == nullptr || whole == 0 || hot_.size() >= kMostHotChains) return;
+    if (keeper_ == nullptr || whole == 0) return;
     const std::vector<Token>& chain = scheduler_.chain(request);
     if (keeper_->has(salt, first(chain, whole))) return;
-    hot_.push_back({salt, {chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(whole)}, 0});
+    hot_.note(salt, first(chain, whole), std::chrono::floor<std::chrono::seconds>(now()).count(), token_cost());
 }
 
-/// Writes one block of the oldest hot chain, with a canary when nobody has to wait for it.
+/// Writes one block of the most valuable hot chain, with a canary when nobody has to wait for it.
 void Engine::keep_one_hot_block() {
     if (hot_.empty()) return;
     const bool idle = scheduler_.idle();
     if (!idle && ++steps_since_hot_ < kStepsBetweenHotBlocks) return;
     steps_since_hot_ = 0;
-    Hot& hot = hot_.front();
+    artifact::HotChain& hot = hot_.best(std::chrono::floor<std::chrono::seconds>(now()).count(), token_cost());
     const std::uint64_t salt = std::hash<std::string>{}(hot.salt);
-    while (hot.done < hot.chain.size()) {
-        const auto chain = first(hot.chain, hot.done + kBlockTokens);
-        hot.done += kBlockTokens;
+    while (!hot.done()) {
+        const auto chain = hot.next();
+        hot.n_done += kBlockTokens;
         if (keeper_->has(hot.salt, chain)) continue;
         std::shared_ptr<const KvState> state;
         const sched::SlotId slot = scheduler_.holder(salt, chain);
@@ -125,7 +129,7 @@ void Engine::keep_one_hot_block() {
             std::move(state));
         return;
     }
-    hot_.pop_front();
+    hot_.drop(hot);
 }
 
 std::optional<artifact::Canary> Engine::canary_of(sched::SlotId slot, std::span<const Token> chain) {

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "artifact/hot_chains.h"
 #include "base/generation.h"
 #include "engine/artifact_keeper.h"
 #include "engine/grammar.h"
@@ -94,6 +95,7 @@ class Engine {
     [[nodiscard]] const Model& model() const { return *model_; }
 
   private:
+    static constexpr std::size_t kMostHotChains = 64;  ///< reused prefixes that wait to become artifacts
     struct Generation;
     struct Prepared {
         RequestId id = 0;
@@ -112,12 +114,6 @@ class Engine {
         std::optional<artifact::Canary> canary;   ///< still to be compared; none: there is none, or it was right
         Token last = 0;                           ///< the block's last token
         int n_tokens = 0;
-    };
-    /// A chain of whole blocks that is to become artifacts.
-    struct Hot {
-        std::string salt;
-        std::vector<Token> chain;
-        std::size_t done = 0;  ///< tokens whose blocks have been looked at
     };
     struct Fetched {
         RequestId request = 0;  ///< that waits for them
@@ -145,6 +141,7 @@ class Engine {
     void take_fetched(Fetched fetched, StepReport& report);
     int import(std::uint64_t salt, std::span<const Token> before, std::vector<ArtifactKeeper::Fetched> blocks);
     void note_reuse(RequestId request, const std::string& salt, int cached_tokens);
+    [[nodiscard]] artifact::TokenCost token_cost() const;
     std::optional<artifact::Canary> canary_of(sched::SlotId slot, std::span<const Token> chain);
     void keep_one_hot_block();
     void run_on_decode_thread(const std::function<void()>& task);
@@ -184,7 +181,7 @@ class Engine {
     std::unordered_map<sched::BlockId, HostState> host_states_;
     std::unordered_map<std::uint64_t, std::string> salts_;
     std::unordered_map<RequestId, Prepared> fetching_;  ///< requests that wait for artifacts
-    std::deque<Hot> hot_;
+    artifact::HotChains hot_{kMostHotChains};
     int steps_since_hot_ = 0;
     sched::LinearCost fetch_cost_;
     EngineStats counters_;

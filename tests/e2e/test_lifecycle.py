@@ -159,6 +159,7 @@ def test_threads_and_files_do_not_pile_up(server):
             httpx.get(server.url + "/health")
 
     burst()
+    harness.wait_until("a process stands by", server.standby)
     files, threads = held()
     for _ in range(3):
         burst()
