@@ -269,7 +269,8 @@ def sutazai(server, tmp_path, *arguments):
 
 
 def test_ps_and_cache(start_server, models, tmp_path):
-    server = start_server(*models, MODEL_CACHE_SIZE="2", CACHE_WARMUP_ON_STARTUP="false")
+    # A process that stands by has a row of its own in `ps`, from when it is up (test_standby.py).
+    server = start_server(*models, MODEL_CACHE_SIZE="2", CACHE_WARMUP_ON_STARTUP="false", STANDBY_ENGINES="0")
     empty = sutazai(server, tmp_path, "ps")
     assert empty.returncode == 0 and empty.stdout.splitlines() == [
         "NAME  STATE  SIZE  PID  REQUESTS  LAST USE  UNTIL"], empty.stderr  # fmt: skip
