@@ -269,7 +269,7 @@ def sutazai(server, tmp_path, *arguments):
 
 
 def test_ps_and_cache(start_server, models, tmp_path):
-    # A process that stands by has a row of its own in `ps`, from when it is up (test_standby.py).
+    # A process that stands by has a row of its own in `ps`, from when it is up (cache_text_test.cpp).
     server = start_server(*models, MODEL_CACHE_SIZE="2", CACHE_WARMUP_ON_STARTUP="false", STANDBY_ENGINES="0")
     empty = sutazai(server, tmp_path, "ps")
     assert empty.returncode == 0 and empty.stdout.splitlines() == [
