@@ -21,6 +21,10 @@ void __real_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, std::uint8_t
 void __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, std::uint8_t value);
 void __real_ggml_backend_tensor_set(ggml_tensor* tensor, const void* data, std::size_t offset, std::size_t size);
 void __wrap_ggml_backend_tensor_set(ggml_tensor* tensor, const void* data, std::size_t offset, std::size_t size);
+void __real_ggml_backend_tensor_get_async(ggml_backend_t backend, const ggml_tensor* tensor, void* data,
+                                          std::size_t offset, std::size_t size);
+void __wrap_ggml_backend_tensor_get_async(ggml_backend_t backend, const ggml_tensor* tensor, void* data,
+                                          std::size_t offset, std::size_t size);
 // NOLINTEND(bugprone-reserved-identifier)
 }
 // A C++ function of llama.cpp's own, hence the mangled name.
@@ -112,6 +116,28 @@ void __wrap_ggml_backend_tensor_set(ggml_tensor* tensor, const void* data, std::
         return;
     }
     set_in_pieces(*tensor, static_cast<const std::uint8_t*>(data), size, n_threads);
+}
+
+void __wrap_ggml_backend_tensor_get_async(ggml_backend_t backend, const ggml_tensor* tensor, void* data,
+                                          std::size_t offset, std::size_t size) {
+    using namespace sutazai::engine;  // NOLINT(google-build-using-namespace)
+    const int n_threads = g_repack_threads.load(std::memory_order_relaxed);
+    // Plain memory: what the CPU backend has computed stands there when its graph has been computed.
+    const ggml_backend_buffer_t buffer = tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
+    if (n_threads < 2 || size < 4 * kPieceBytes || !ggml_backend_is_cpu(backend) || buffer == nullptr ||
+        ggml_backend_buffer_get_type(buffer) != ggml_backend_cpu_buffer_type()) {
+        __real_ggml_backend_tensor_get_async(backend, tensor, data, offset, size);
+        return;
+    }
+    const auto* from = static_cast<const std::uint8_t*>(tensor->data) + offset;
+    auto* to = static_cast<std::uint8_t*>(data);
+    const auto n_pieces = static_cast<std::int64_t>((size + kPieceBytes - 1) / kPieceBytes);
+    // On llama.cpp's own OpenMP team, which is still awake.
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads)
+    for (std::int64_t piece = 0; piece < n_pieces; ++piece) {
+        const std::size_t begin = static_cast<std::size_t>(piece) * kPieceBytes;
+        std::memcpy(to + begin, from + begin, std::min(kPieceBytes, size - begin));
+    }
 }
 
 std::string wrap_kv_to_str(const gguf_context* context, int key) {

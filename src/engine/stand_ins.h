@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Stand-ins for three functions of llama.cpp and ggml that cost a cold start most of its time. The linker puts them in
-/// their place (--wrap); what they leave behind is the same to the byte.
+/// Stand-ins for functions of llama.cpp and ggml: three that cost a cold start most of its time, and one that cost a
+/// step with many rows of logits a quarter of it. The linker puts them in their place (--wrap); what they leave behind
+/// is the same to the byte.
+///  - ggml_backend_tensor_get_async() from plain memory, by which logits come out of a step: copied by several threads.
 ///  - ggml_backend_buffer_clear() on plain memory: zeroes that the kernel gives when a page is first touched, instead
 ///  of
 ///    writing them, so that a large context costs neither time nor memory before it is used.
@@ -12,7 +14,8 @@
 ///  - gguf_kv_to_str() of arrays: how many values there are, instead of the text of a whole vocabulary for a log line.
 namespace sutazai::engine {
 
-/// How many threads repack weights from now on; process-wide. 1, as it is at first, leaves ggml's own way.
+/// How many threads repack weights and copy logits from now on; process-wide. 1, as it is at first, leaves ggml's own
+/// way.
 void set_repack_threads(int n_threads);
 
 /// Bytes that have been cleared without being touched since the start. The process grows by them as they are used.

@@ -1,6 +1,7 @@
 // What the stand-ins leave behind, against ggml's own functions.
 #include "engine/stand_ins.h"
 
+#include <ggml-alloc.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
 #include <ggml.h>
@@ -91,6 +92,32 @@ std::vector<unsigned char> repacked(ggml_type type, std::int64_t width, std::int
     ggml_backend_tensor_set(tensor, data.data(), 0, size);
     const auto* base = static_cast<const unsigned char*>(tensor->data);
     return {base, base + size};
+}
+
+TEST(CopyTest, ThreadsCopyEveryByteOfARange) {
+    const std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> backend(ggml_backend_cpu_init(),
+                                                                              ggml_backend_free);
+    ggml_init_params params{};
+    params.mem_size = 1U << 20;
+    params.no_alloc = true;
+    const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(ggml_init(params), ggml_free);
+    constexpr std::size_t kBytes = (5U << 20) + 12;
+    ggml_tensor* tensor = ggml_new_tensor_1d(context.get(), GGML_TYPE_I8, kBytes);
+    const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
+        ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_cpu_buffer_type()),
+        ggml_backend_buffer_free);
+    std::vector<std::uint8_t> values(kBytes);
+    std::mt19937 random(1);
+    for (auto& value : values) value = static_cast<std::uint8_t>(random());
+    ggml_backend_tensor_set(tensor, values.data(), 0, kBytes);
+    set_repack_threads(3);
+    for (const auto& [offset, size] : {std::pair<std::size_t, std::size_t>{0, kBytes}, {7, kBytes - 8}, {100, 50}}) {
+        std::vector<std::uint8_t> got(size + 1, 0xEE);
+        ggml_backend_tensor_get_async(backend.get(), tensor, got.data(), offset, size);
+        EXPECT_TRUE(std::equal(got.begin(), got.end() - 1, values.begin() + static_cast<std::ptrdiff_t>(offset)));
+        EXPECT_EQ(got.back(), 0xEE) << "nothing is written past the end";
+    }
+    set_repack_threads(1);
 }
 
 TEST(RepackTest, ThreadsMakeTheSameBytes) {
