@@ -104,6 +104,12 @@ struct Model::Impl {
     Vocabulary words;
     const llama_vocab* vocab = nullptr;  ///< of `words`, or of `model`
     llama_batch batch{};
+    /// Puts a state into an empty sequence; false when it does not begin where it should.
+    bool read_state(const KvState& state, sched::SlotId sequence, int begin) const {
+        return llama_state_seq_set_data(context.get(), state.data.get(), state.size, sequence) == state.size &&
+               llama_memory_seq_pos_min(llama_get_memory(context.get()), sequence) == begin;
+    }
+
     std::vector<int> output_rows;  ///< [chunks of the last step] index in the batch, -1 without logits
 
     ~Impl() {
@@ -351,8 +357,7 @@ bool Model::load(sched::SlotId slot, int begin, int first, int n_tokens, const K
     llama_memory_t memory = llama_get_memory(context);
     const sched::SlotId passage = properties_.slots;
     const int end = first + n_tokens;
-    const bool read = llama_state_seq_set_data(context, state.data.get(), state.size, passage) == state.size &&
-                      llama_memory_seq_pos_min(memory, passage) == begin &&
+    const bool read = impl_->read_state(state, passage, begin) &&
                       llama_memory_seq_pos_max(memory, passage) >= end - 1 &&
                       llama_memory_seq_pos_max(memory, slot) == first - 1;
     if (read) llama_memory_seq_cp(memory, passage, slot, first, end);
@@ -371,8 +376,7 @@ float* Model::logits_after(sched::SlotId slot, int begin, int n_tokens, const Kv
     llama_memory_t memory = llama_get_memory(context);
     const sched::SlotId passage = properties_.slots;
     const int end = begin + n_tokens;
-    const bool read = llama_state_seq_set_data(context, state.data.get(), state.size, passage) == state.size &&
-                      llama_memory_seq_pos_min(memory, passage) == begin &&
+    const bool read = impl_->read_state(state, passage, begin) &&
                       llama_memory_seq_pos_max(memory, passage) == end - 1 &&
                       llama_memory_seq_rm(memory, passage, end - 1, -1);
     if (!read) {

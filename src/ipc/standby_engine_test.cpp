@@ -18,22 +18,13 @@
 #include <thread>
 #include <vector>
 
-#include "ipc/engine_client.h"
+#include "ipc/engine_client_fixture.h"
 
 namespace sutazai::ipc {
 namespace {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
-
-EngineOptions options(const std::string& words = "ok") {
-    EngineOptions out;
-    out.executable = SUTAZAI_FAKE_ENGINE;
-    out.model_name = "m";
-    out.path = "/models/" + words + ".gguf";
-    out.load_timeout = 10s;
-    return out;
-}
 
 asio::awaitable<void> sleep_for(std::chrono::milliseconds duration) {
     asio::steady_timer timer(co_await asio::this_coro::executor, duration);
