@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/blocking_pool.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
 #include "cli/model_files.h"
@@ -96,8 +97,26 @@ Result<catalog::Catalog> open_models(const config::Settings& settings, const std
 /// that come meanwhile have a better claim.
 asio::awaitable<void> warm_up(models::AdvancedModelManager& models) {
     for (const auto& name : models.startup_models()) {
-        const auto warmed = co_await models.warm_if_room(name);
-        if (!warmed) spdlog::warn("model {}: not warmed: {}", name, warmed.error().message);
+        try {
+            const auto warmed = co_await models.warm_if_room(name);
+            if (!warmed) spdlog::warn("model {}: not warmed: {}", name, warmed.error().message);
+        } catch (const std::exception& error) {
+            spdlog::error("model {}: not warmed: {}", name, error.what());
+        }
+    }
+}
+
+/// Until the last coroutine has ended, whatever a handler throws: one that fails must not take the others with it.
+void run_to_end(asio::io_context& io) {
+    for (;;) {
+        try {
+            io.run();
+            return;
+        } catch (const std::exception& error) {
+            spdlog::error("the I/O thread goes on after: {}", error.what());
+        } catch (...) {
+            spdlog::error("the I/O thread goes on after an exception of no known kind");
+        }
     }
 }
 
@@ -140,12 +159,14 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
     let_idle_threads_sleep();
     const auto catalog = open_models(settings, executable);
     if (!catalog) return report(catalog.error());
+    if (const auto problem = cli::models_dir_problem(loaded); !problem.empty()) spdlog::warn("{}", problem);
 
     asio::io_context io(1);
+    BlockingPool pool;
     models::Tuning tuning;
     tuning.usage_file = (std::filesystem::path(settings.home) / "usage").string();
     models::AdvancedModelManager models(settings, *catalog, executable.string(), std::move(tuning));
-    http::Server server(io, settings, models, *catalog);
+    http::Server server(io, settings, models, *catalog, pool);
 
     std::exception_ptr failure;
     // Before the first request: a signal from here on is a drain.
@@ -157,7 +178,7 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
 
     const auto port = server.listen();
     if (!port) return report(port.error());
-    if (!is_loopback(settings.host) && settings.api_keys.empty()) {
+    if (!is_loopback(settings.host) && settings.api_keys.empty() && settings.admin_api_keys.empty()) {
         spdlog::warn("HOST={} can be reached from other machines and API_KEYS is empty: whoever reaches it may use it",
                      settings.host);
     }
@@ -166,13 +187,11 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
 
     models.keep_standby(io.get_executor());
     if (settings.cache_warmup_on_startup) {
-        asio::co_spawn(io, warm_up(models), [&](const std::exception_ptr& thrown) {
-            if (!thrown) return;
-            failure = thrown;
-            io.stop();
+        asio::co_spawn(io, warm_up(models), [](const std::exception_ptr& thrown) {
+            if (thrown) spdlog::error("the warm-up of models ended early");
         });
     }
-    io.run();
+    run_to_end(io);
     if (failure) std::rethrow_exception(failure);
     spdlog::info("ended");
     return 0;
