@@ -37,6 +37,8 @@ using std::chrono::milliseconds;
 
 /// Time for cut streams to hand their error on.
 constexpr milliseconds kLastWords{500};
+/// Time for the last lines of the log to be written.
+constexpr milliseconds kLastLines{2000};
 /// Supervisors may signal a process and its group: what comes so soon after the first signal is still that one.
 constexpr milliseconds kOneSignal{100};
 
@@ -50,7 +52,7 @@ void raise_file_limit() {
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files could not be raised");
+    setrlimit(RLIMIT_NOFILE, &limit);  // what it was before is good for most
 }
 
 bool is_loopback(const std::string& host) {
@@ -150,13 +152,8 @@ void let_idle_threads_sleep() {
     ::setenv("GOMP_SPINCOUNT", "1000", 0);  // NOLINT(concurrency-mt-unsafe): no other thread runs yet
 }
 
-}  // namespace
-
-int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
+int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
     const config::Settings& settings = loaded.settings;
-    cli::start_logging(settings, "server");
-    raise_file_limit();
-    let_idle_threads_sleep();
     const auto catalog = open_models(settings, executable);
     if (!catalog) return report(catalog.error());
     if (const auto problem = cli::models_dir_problem(loaded); !problem.empty()) spdlog::warn("{}", problem);
@@ -195,6 +192,23 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
     if (failure) std::rethrow_exception(failure);
     spdlog::info("ended");
     return 0;
+}
+
+}  // namespace
+
+int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
+    raise_file_limit();
+    let_idle_threads_sleep();
+    // The I/O thread must not wait for whoever reads the log.
+    cli::start_logging(loaded.settings, "server", log::Writing::kBeside);
+    int code = 1;
+    try {
+        code = run(loaded, executable);
+    } catch (const std::exception& error) {
+        spdlog::error("ended: {}", error.what());
+    }
+    if (!log::finish(kLastLines)) std::_Exit(code);
+    return code;
 }
 
 }  // namespace sutazai::app

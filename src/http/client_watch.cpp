@@ -28,8 +28,8 @@ constexpr std::chrono::milliseconds kMoment{500};
 ClientWatch::ClientWatch(tcp::socket& socket, boost::beast::flat_buffer& buffer)
     : socket_(socket), buffer_(buffer), timer_(socket.get_executor()) {}
 
-void ClientWatch::start(std::shared_ptr<void> owner, Client client) {
-    owner_ = std::move(owner);
+void ClientWatch::start(const std::shared_ptr<void>& owner, Client client) {
+    owner_ = owner;
     client_ = std::move(client);
     ++watch_;
     if (half_closed_) {
@@ -41,7 +41,6 @@ void ClientWatch::start(std::shared_ptr<void> owner, Client client) {
 
 void ClientWatch::stop() {
     ++watch_;
-    owner_.reset();
     client_ = {};
     timer_.cancel();
     error_code ignored;
@@ -50,7 +49,7 @@ void ClientWatch::stop() {
 
 template <typename Then>
 void ClientWatch::wait_for(tcp::socket::wait_type what, Then then) {
-    socket_.async_wait(what, [this, owner = owner_, mine = watch_, then](error_code failure) {
+    socket_.async_wait(what, [this, owner = owner_.lock(), mine = watch_, then](error_code failure) {
         if (!failure && mine == watch_) then();
     });
 }
@@ -58,7 +57,7 @@ void ClientWatch::wait_for(tcp::socket::wait_type what, Then then) {
 template <typename Then>
 void ClientWatch::wait_a_moment(Then then) {
     timer_.expires_after(kMoment);
-    timer_.async_wait([this, owner = owner_, mine = watch_, then](error_code failure) {
+    timer_.async_wait([this, owner = owner_.lock(), mine = watch_, then](error_code failure) {
         if (!failure && mine == watch_) then();
     });
 }

@@ -24,8 +24,8 @@ class ClientWatch {
     /// `socket` and `buffer` outlive this.
     ClientWatch(boost::asio::ip::tcp::socket& socket, boost::beast::flat_buffer& buffer);
 
-    /// Watches until stop(). `owner` (of this) is held as long as something is waited for.
-    void start(std::shared_ptr<void> owner, Client client);
+    /// Watches until stop(). `owner` (of this) is kept by what waits, not by this.
+    void start(const std::shared_ptr<void>& owner, Client client);
     /// Cancels every operation of the socket.
     void stop();
 
@@ -44,7 +44,7 @@ class ClientWatch {
     boost::asio::ip::tcp::socket& socket_;
     boost::beast::flat_buffer& buffer_;
     boost::asio::steady_timer timer_;
-    std::shared_ptr<void> owner_;
+    std::weak_ptr<void> owner_;
     Client client_;
     std::uint64_t watch_ = 0;   // tells a late handler that its request is over
     bool half_closed_ = false;  // no more requests will come

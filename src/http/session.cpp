@@ -102,6 +102,26 @@ Error client_gone() {
 
 }  // namespace
 
+/// While a request runs, however that ends.
+class Session::Watching {
+  public:
+    Watching(Session& session, const Exchange& exchange) : watch_(&session.watch_) {
+        watch_->start(session.shared_from_this(),
+                      {.gone = [&session] { session.abort(); },
+                       .probe = [&] { return session.writing_ ? std::string_view{} : exchange.probe(); }});
+    }
+    Watching(const Watching&) = delete;
+    Watching& operator=(const Watching&) = delete;
+    ~Watching() { end(); }
+
+    void end() {
+        if (watch_ != nullptr) std::exchange(watch_, nullptr)->stop();
+    }
+
+  private:
+    ClientWatch* watch_;
+};
+
 Session::Session(asio::ip::tcp::socket socket, Services& services)
     : services_(services),
       stream_(std::move(socket)),
@@ -219,11 +239,11 @@ asio::awaitable<Session::Next> Session::serve_one() {
     exchange.request().body = std::move(parser.get().body());
     exchange.keep_alive = parser.keep_alive() && !services_.draining;
 
-    watch(exchange);
+    Watching watching(*this, exchange);
     Result<void> done = co_await handle(**route, exchange);
     if (aborted_) co_return Next::kClose;
     if (!done && !exchange.answered()) done = co_await exchange.send_error(std::move(done.error()));
-    watch_.stop();
+    watching.end();
     if (!done && done.error().code == ErrorCode::kCancelled) co_return Next::kClose;
     co_return exchange.keep_alive && !services_.draining ? Next::kRead : Next::kClose;
 }
@@ -277,12 +297,6 @@ asio::awaitable<void> Session::linger() {
     for (std::size_t total = 0, size = 0; !failure && total < kLingerBytes; total += size) {
         std::tie(failure, size) = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kTuple);
     }
-}
-
-void Session::watch(const Exchange& exchange) {
-    watch_.start(shared_from_this(),
-                 {.gone = [this] { abort(); },
-                  .probe = [this, &exchange] { return writing_ ? std::string_view{} : exchange.probe(); }});
 }
 
 }  // namespace sutazai::http

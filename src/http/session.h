@@ -42,12 +42,13 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
         kLinger  // the client may still be sending: let it read the answer first
     };
 
+    class Watching;
+
     boost::asio::awaitable<bool> wait_for_request();
     boost::asio::awaitable<Next> serve_one();
     boost::asio::awaitable<Next> refuse_unread(boost::system::error_code failure, std::string_view target);
     boost::asio::awaitable<Result<void>> handle(const Route& route, Exchange& exchange);
     boost::asio::awaitable<void> linger();
-    void watch(const Exchange& exchange);
 
     Services& services_;
     boost::beast::tcp_stream stream_;
