@@ -17,7 +17,7 @@ namespace {
 
 struct Shape {
     int head_size = 64;
-    int heads = 14;
+    int heads = 6;
     int kv_heads = 2;
     int rows = 5;
     int cells = 300;
@@ -178,9 +178,13 @@ TEST_P(Attention, EveryNumberOfHeadsRowsCellsAndThreads) {
                 for (const int cells : {1, 31, 65}) {
                     SCOPED_TRACE(testing::Message() << threads << " threads, " << heads << "/" << kv_heads << " heads, "
                                                     << rows << " rows, " << cells << " cells");
-                    Operation operation(
-                        {.heads = heads, .kv_heads = kv_heads, .rows = rows, .cells = cells, .threads = threads}, 2,
-                        own_cells);
+                    Operation operation({.head_size = 32,
+                                         .heads = heads,
+                                         .kv_heads = kv_heads,
+                                         .rows = rows,
+                                         .cells = cells,
+                                         .threads = threads},
+                                        2, own_cells);
                     // Of one row ggml deals the cells out to the threads.
                     expect_right(operation, rows * kv_heads >= threads);
                 }
@@ -196,7 +200,7 @@ TEST_P(Attention, ARowThatSeesNothingIsZero) {
 
 TEST_P(Attention, DenseBatchesGoToGgmlAndAgree) {
     const auto causal = [](int row, int cell) { return cell <= 100 + row; };
-    Operation operation({.rows = 128, .cells = 256, .threads = 2}, 4, causal);
+    Operation operation({.rows = 64, .cells = 192, .threads = 2}, 4, causal);
     expect_right(operation, false);
 }
 
