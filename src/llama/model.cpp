@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/kv_cells.h"
+#include "kernels/cpu_level.h"
 #include "kernels/stand_ins.h"
 #include "llama/kv_fingerprint.h"
 #include "llama/llama_log.h"
@@ -128,6 +129,7 @@ void Model::prepare_process() {
 
 Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress) {
     prepare_process();
+    spdlog::debug("kernels for {} processors", kernels::cpu_level().name);
     if (options.vocabulary > 0 && !options.architecture.empty()) {
         if (auto model = load(options, progress, true)) return model;
         spdlog::debug("{} is not loaded in parts", options.path);
