@@ -103,6 +103,7 @@ struct Model::Impl {
     std::unique_ptr<llama_context, ContextDeleter> context;
     Vocabulary words;
     const llama_vocab* vocab = nullptr;  ///< of `words`, or of `model`
+    std::unique_ptr<Tokenizer> tokenizer;
     llama_batch batch{};
     /// Puts a state into an empty sequence; false when it does not begin where it should.
     bool read_state(const KvState& state, sched::SlotId sequence, int begin) const {
@@ -217,6 +218,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             impl.vocab = llama_model_get_vocab(impl.model.get());
         }
 
+        impl.tokenizer = std::make_unique<Tokenizer>(impl.vocab);
+
         Properties& p = self->properties_;
         // An encoder needs no memory of what it read, and llama.cpp gives it none.
         p.generates = llama_model_has_decoder(impl.model.get()) && llama_get_memory(impl.context.get()) != nullptr;
@@ -264,7 +267,12 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
     return self;
 }
 
-Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) const {
+const Tokenizer& Model::tokenizer() const {
+    return *impl_->tokenizer;
+}
+
+Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std::size_t most_tokens,
+                                           const CancelCheck& cancelled) const {
     const Impl& impl = *impl_;
     if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) {
         const auto wrong = std::ranges::find_if(*ids, [&](Token id) { return id < 0 || id >= properties_.vocabulary; });
@@ -274,6 +282,9 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) con
                         "prompt");
         }
         if (ids->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", "prompt");
+        if (ids->size() > most_tokens) {
+            return fail(ErrorCode::kContextOverflow, fmt::format("the prompt has {} tokens", ids->size()), "prompt");
+        }
         return *ids;
     }
     std::string text;
@@ -293,10 +304,11 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) con
         return fail(ErrorCode::kInvalidArgument,
                     std::string("the model's chat template does not take these messages: ") + e.what(), "messages");
     }
-    std::vector<Token> tokens = common_tokenize(impl.vocab, text, true, true);
-    if (tokens.empty()) {
-        return fail(ErrorCode::kInvalidArgument, "the prompt is empty", messages != nullptr ? "messages" : "prompt");
-    }
+    const char* field = messages != nullptr ? "messages" : "prompt";
+    const TextPart whole{text};
+    Result<std::vector<Token>> tokens = impl.tokenizer->tokenize({&whole, 1}, most_tokens, cancelled);
+    if (!tokens) tokens.error().field = field;
+    if (tokens && tokens->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", field);
     return tokens;
 }
 
