@@ -103,7 +103,6 @@ struct Model::Impl {
     std::unique_ptr<llama_context, ContextDeleter> context;
     Vocabulary words;
     const llama_vocab* vocab = nullptr;  ///< of `words`, or of `model`
-    std::unique_ptr<Tokenizer> tokenizer;
     llama_batch batch{};
     /// Puts a state into an empty sequence; false when it does not begin where it should.
     bool read_state(const KvState& state, sched::SlotId sequence, int begin) const {
@@ -218,7 +217,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             impl.vocab = llama_model_get_vocab(impl.model.get());
         }
 
-        impl.tokenizer = std::make_unique<Tokenizer>(impl.vocab);
+        if (impl.words.tokenizer == nullptr) impl.words.tokenizer = std::make_unique<Tokenizer>(impl.vocab);
 
         Properties& p = self->properties_;
         // An encoder needs no memory of what it read, and llama.cpp gives it none.
@@ -268,7 +267,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
 }
 
 const Tokenizer& Model::tokenizer() const {
-    return *impl_->tokenizer;
+    return *impl_->words.tokenizer;
 }
 
 Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std::size_t most_tokens,
@@ -306,7 +305,7 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std
     }
     const char* field = messages != nullptr ? "messages" : "prompt";
     const TextPart whole{text};
-    Result<std::vector<Token>> tokens = impl.tokenizer->tokenize({&whole, 1}, most_tokens, cancelled);
+    Result<std::vector<Token>> tokens = impl.words.tokenizer->tokenize({&whole, 1}, most_tokens, cancelled);
     if (!tokens) tokens.error().field = field;
     if (tokens && tokens->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", field);
     return tokens;

@@ -33,7 +33,6 @@ Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
     const int n_prompt = static_cast<int>(request.prompt.size());
     if (n_prompt >= limits_.context_per_sequence) return Admission::kTooLong;
     if (waiting() >= limits_.queue_limit) return Admission::kQueueFull;
-    now_ = now;
     const int room = limits_.context_per_sequence - n_prompt;
     auto group = std::make_shared<Forks>();
     group->prompt = std::make_shared<const std::vector<Token>>(std::move(request.prompt));
@@ -45,7 +44,7 @@ Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
         group->left.push_back(id);
         forks_.emplace(id, group);
     }
-    for (int n = 1; n < limits_.forks_at_once && !group->left.empty(); ++n) enqueue_fork_of(*requests_.at(request.id));
+    for (int n = 1; n < limits_.forks_at_once && !group->left.empty(); ++n) enqueue_fork_of(*requests_.at(request.id), now);
     return Admission::kAccepted;
 }
 
@@ -64,13 +63,13 @@ void Scheduler::enqueue(RequestId id, const std::shared_ptr<Forks>& group, Time 
 }
 
 /// The next of the same prompt, if one is left.
-void Scheduler::enqueue_fork_of(const Request& ended) {
-    const std::shared_ptr<Forks> group = ended.forks;
+void Scheduler::enqueue_fork_of(const Request& other, Time now) {
+    const std::shared_ptr<Forks> group = other.forks;
     if (group->left.empty()) return;
     const RequestId id = group->left.front();
     group->left.pop_front();
     forks_.erase(id);
-    enqueue(id, group, now_);
+    enqueue(id, group, now);
 }
 
 PrefixTree& Scheduler::tree(std::uint64_t salt) {
@@ -398,7 +397,7 @@ void Scheduler::finish(RequestId id) {
     const std::unique_ptr<Request> request = std::move(found->second);
     requests_.erase(found);
     std::erase(running_, request.get());
-    enqueue_fork_of(*request);
+    enqueue_fork_of(*request, now_);
     Slot& slot = slots_[request->slot];
     slot.owner = nullptr;
     slot.last_use = ++uses_;
@@ -450,7 +449,7 @@ void Scheduler::cancel(RequestId id) {
     waiting_.remove(found->second.get());
     const std::unique_ptr<Request> request = std::move(found->second);
     requests_.erase(found);
-    enqueue_fork_of(*request);
+    enqueue_fork_of(*request, now_);
 }
 
 Scheduler::RequestView Scheduler::view(RequestId id) const {

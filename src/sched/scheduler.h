@@ -144,7 +144,7 @@ class Scheduler {
     };
 
     void enqueue(RequestId id, const std::shared_ptr<Forks>& group, Time now);
-    void enqueue_fork_of(const Request& ended);
+    void enqueue_fork_of(const Request& other, Time now);
     void add_decodes(Step& step);
     void admit_waiting(Step& step, Time now);
     void add_prefills(Step& step);
