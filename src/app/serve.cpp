@@ -147,9 +147,15 @@ asio::awaitable<void> drain_on_signal(const config::Settings& settings, http::Se
 }
 
 /// Between two steps an engine's threads wait in libgomp, which would keep its processors from other engines for
-/// milliseconds. Within a step they meet at engine/team_barrier.h. libgomp reads this when a process starts.
+/// milliseconds. Within a step they meet at kernels/team_barrier.h. libgomp reads this when a process starts.
 void let_idle_threads_sleep() {
     ::setenv("GOMP_SPINCOUNT", "1000", 0);  // NOLINT(concurrency-mt-unsafe): no other thread runs yet
+}
+
+/// Engines choose their kernels before they are told anything else.
+void cap_cpu_level(const config::Settings& settings) {
+    if (settings.cpu_level.empty()) return;
+    ::setenv("SUTAZAI_CPU_LEVEL", settings.cpu_level.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): as above
 }
 
 int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
@@ -199,6 +205,7 @@ int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
 int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
     raise_file_limit();
     let_idle_threads_sleep();
+    cap_cpu_level(loaded.settings);
     // The I/O thread must not wait for whoever reads the log.
     cli::start_logging(loaded.settings, "server", log::Writing::kBeside);
     int code = 1;

@@ -65,6 +65,7 @@ struct Settings {
     std::vector<std::string> model_order;       ///< names of `models` as given
     std::uint32_t context_tokens = 0;           ///< CONTEXT_TOKENS, KV cells per model; 0: chosen from the model
     std::uint32_t threads = 0;                  ///< THREADS, per engine; 0: one per core
+    std::string cpu_level;                      ///< SUTAZAI_CPU_LEVEL, one of kCpuLevels; empty: the best there is
     std::uint32_t batch_tokens = 2048;          ///< BATCH_TOKENS, tokens in one decode step at most, 16 to 65536
     std::uint32_t token_gap_ms = 50;  ///< TOKEN_GAP_MS, what prefill may add to the gap of running streams, 1 to 10000
     bool prefix_sharing = true;       ///< PREFIX_SHARING; false computes every prompt anew

@@ -131,6 +131,7 @@ TEST(Settings, RefusalsNameSettingValueAndRange) {
         {"PORT", "65536", "0 to 65535"},
         {"LOG_LEVEL", "loud", "trace, debug, info, warn or error"},
         {"LOG_FORMAT", "xml", "text or json"},
+        {"SUTAZAI_CPU_LEVEL", "avx3", "x86-64-v2, avx2, avx2-vnni, avx512, avx512-vnni, avx512-bf16, or empty"},
         {"ALLOWED_ORIGINS", "example.org", "origins"},
         {"ALLOWED_ORIGINS", "https://a.example/", "origins"},
         {"ALLOWED_ORIGINS", "https://a.example,,", "without empty parts"},

@@ -165,7 +165,7 @@ asio::awaitable<Result<void>> run_answer(Services& services, Exchange& exchange,
         co_await lease_model(services, exchange, std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
     const std::shared_ptr<AnswerFormat> format = make_format(lease->model());
-    const std::size_t n = request.generations.size();
+    const std::size_t n = Generations::count(request.generations);
     Generations generations(lease->engine(), std::move(request.generations), generations_at_once(services.settings));
     Result<void> done;
     // Not one conditional expression: g++ 12 destroys the awaitable of the branch that was not taken.

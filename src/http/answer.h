@@ -54,7 +54,7 @@ using FormatMaker = std::move_only_function<std::unique_ptr<AnswerFormat>(std::s
 [[nodiscard]] Result<void> complete_request(const Services& services, const Exchange& exchange,
                                             GenerationRequest& request, std::string_view path = {});
 
-/// How many generations of one request are in an engine at once: a full batch, and another that waits behind it.
+/// How many generations of a list of prompts are in an engine at once: a full batch, and another that waits behind it.
 [[nodiscard]] std::size_t generations_at_once(const config::Settings& settings);
 
 /// Runs an answer from lease to last token. A stream that fails before its first event gets the error as its answer,

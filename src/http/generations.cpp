@@ -21,7 +21,9 @@ namespace asio = boost::asio;
 struct Generations::State : std::enable_shared_from_this<State> {
     ipc::EngineClient* engine = nullptr;
     std::vector<GenerationRequest> requests;
+    std::size_t n_requests_submitted = 0;
     std::size_t width = 1;
+    std::size_t n_generations = 0;  ///< of all requests
     std::size_t n_submitted = 0;
     std::map<std::size_t, ipc::TokenStream> running;
     std::vector<Event> events;
@@ -30,13 +32,14 @@ struct Generations::State : std::enable_shared_from_this<State> {
     bool closed = false;
     bool started = false;
 
-    [[nodiscard]] bool alone() const { return requests.size() == 1; }
-    [[nodiscard]] bool all_ended() const { return n_submitted == requests.size() && running.empty(); }
+    [[nodiscard]] bool alone() const { return n_generations == 1; }
+    [[nodiscard]] bool all_ended() const { return n_submitted == n_generations && running.empty(); }
 
     void submit_more() {
-        while (n_submitted < requests.size() && running.size() < width) {
-            const std::size_t index = n_submitted++;
-            running.emplace(index, engine->submit(std::move(requests[index])));
+        while (n_requests_submitted < requests.size() && running.size() < width) {
+            for (ipc::TokenStream& stream : engine->submit_all(std::move(requests[n_requests_submitted++]))) {
+                running.emplace(n_submitted++, std::move(stream));
+            }
         }
     }
 
@@ -99,11 +102,18 @@ struct Generations::State : std::enable_shared_from_this<State> {
     }
 };
 
+std::size_t Generations::count(std::span<const GenerationRequest> requests) {
+    std::size_t n = 0;
+    for (const GenerationRequest& request : requests) n += static_cast<std::size_t>(request.n);
+    return n;
+}
+
 Generations::Generations(ipc::EngineClient& engine, std::vector<GenerationRequest> requests, std::size_t width)
     : state_(std::make_shared<State>()) {
     state_->engine = &engine;
     state_->requests = std::move(requests);
     state_->width = std::max<std::size_t>(width, 1);
+    state_->n_generations = count(state_->requests);
     state_->submit_more();
 }
 

@@ -95,26 +95,35 @@ void Connection::on_exit(EngineClient::ExitHandler handler) {
     });
 }
 
-TokenStream Connection::submit(GenerationRequest request) {
-    const RequestId id = next_id_++;
-    auto channel = std::make_shared<TokenStream::Channel>([this, id] { cancel(id); });
+std::vector<TokenStream> Connection::submit(GenerationRequest request) {
+    const auto n = static_cast<RequestId>(std::max(request.n, 1));
+    const RequestId first = std::exchange(next_id_, next_id_ + n);
+    std::vector<std::shared_ptr<TokenStream::Channel>> channels;
+    std::vector<TokenStream> streams;
+    for (RequestId id = first; id < first + n; ++id) {
+        channels.push_back(std::make_shared<TokenStream::Channel>([this, id] { cancel(id); }));
+        streams.emplace_back(channels.back());
+    }
+    const auto refuse = [&](const Error& error) {
+        for (const auto& channel : channels) channel->fail(error);
+    };
     if (state_ != State::kServing) {
-        channel->fail({ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_});
-        return TokenStream(std::move(channel));
+        refuse({ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_});
+        return streams;
     }
     if (draining_) {
-        channel->fail({ErrorCode::kUnavailable, who_ + " is being stopped"});
-        return TokenStream(std::move(channel));
+        refuse({ErrorCode::kUnavailable, who_ + " is being stopped"});
+        return streams;
     }
     wire::ToEngine message;
-    *message.mutable_submit() = to_wire(id, std::move(request));
-    if (auto appended = append_frame(outgoing_, message); !appended) {
-        channel->fail(std::move(appended.error()));
-        return TokenStream(std::move(channel));
+    *message.mutable_submit() = to_wire(first, std::move(request));
+    if (const auto appended = append_frame(outgoing_, message); !appended) {
+        refuse(appended.error());
+        return streams;
     }
-    channels_.emplace(id, channel);
+    for (RequestId i = 0; i < n; ++i) channels_.emplace(first + i, channels[i]);
     write_more();
-    return TokenStream(std::move(channel));
+    return streams;
 }
 
 void Connection::cancel(RequestId id) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "artifact/fingerprint.h"
 #include "base/error.h"
 #include "base/generation.h"
+#include "llama/tokenizer.h"
 #include "sched/types.h"
 
 struct llama_model;
@@ -87,8 +89,12 @@ class Model {
     [[nodiscard]] const Properties& properties() const { return properties_; }
 
     /// The prompt as the model reads it. kInvalidArgument when the chat template refuses it (field "messages") or it
-    /// holds what is no token (field "prompt"). At least one token. Any thread; takes about a millisecond for a chat.
-    [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request) const;
+    /// holds what is no token (field "prompt"), and what Tokenizer::tokenize() fails with. At least one token. Any
+    /// thread; takes about a millisecond for a chat.
+    [[nodiscard]] Result<std::vector<Token>> tokenize(
+        const GenerationRequest& request, std::size_t most_tokens = std::numeric_limits<std::size_t>::max(),
+        const CancelCheck& cancelled = {}) const;
+    [[nodiscard]] const Tokenizer& tokenizer() const;
 
     /// Appends the bytes of a generated token (maybe part of a character; nothing for control tokens).
     void append_piece(Token token, std::string& out) const;
