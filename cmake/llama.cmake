@@ -225,7 +225,7 @@ file(WRITE ${llama_build}/build.sh.new
 set -e
 export CCACHE_BASEDIR=${llama_builds} CCACHE_NOHASHDIR=1
 if [ -f ${llama_stamp} ]; then exit 0; fi
-echo 'Building llama.cpp ${SUTAZAI_LLAMA_TAG} (about 6 minutes on 2 cores, once)'
+echo 'Building llama.cpp ${SUTAZAI_LLAMA_TAG} (about 7 minutes on 2 cores, once)'
 ${llama_configure} > ${llama_build}/configure.log 2>&1 || { cat ${llama_build}/configure.log; exit 1; }
 ${CMAKE_COMMAND} --build ${llama_build} --target llama-common
 touch ${llama_stamp}
