@@ -62,6 +62,7 @@ struct EngineStats {
     int prefixes = 0;                                 ///< chains of finished requests that are kept
     std::uint64_t artifacts = 0, artifact_bytes = 0;  ///< of this model on disk
     std::uint64_t artifact_tokens = 0;                ///< read back from artifacts instead of being computed
+    std::uint64_t broken_results = 0;                 ///< that were no numbers: rows of logits, embeddings
 };
 
 enum class ArtifactAction : std::uint8_t { kSave, kRestore, kPrune };

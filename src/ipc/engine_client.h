@@ -64,6 +64,7 @@ struct EngineStats {
     std::uint32_t width = 0;
     std::uint32_t prefixes = 0;  ///< kept in memory
     std::uint64_t artifacts = 0, artifact_bytes = 0, artifact_tokens = 0;
+    std::uint64_t broken_results = 0;  ///< that were no numbers
 };
 
 /// How far a load has come.

@@ -115,6 +115,7 @@ wire::FromEngine to_wire(const engine::StepReport& report) {
         stats.set_artifacts(report.stats->artifacts);
         stats.set_artifact_bytes(report.stats->artifact_bytes);
         stats.set_artifact_tokens(report.stats->artifact_tokens);
+        stats.set_broken_results(report.stats->broken_results);
     }
     return message;
 }
