@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <exception>
 #include <limits>
 
 #include "engine/engine_generation.h"
@@ -46,10 +48,12 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
 
 }  // namespace
 
-Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report)
+Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report,
+               std::function<void(const std::string&)> on_death)
     : model_(std::move(model)),
       config_(config),
       report_(std::move(report)),
+      on_death_(std::move(on_death)),
       scheduler_(limits_of(*model_, config)),
       embeddings_(*model_, SideContext::Kind::kEmbeddings),
       scores_(*model_, SideContext::Kind::kScores) {
@@ -59,9 +63,14 @@ Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::fu
         const std::uint64_t most = p.state_bytes_per_token * artifact::kBlockTokens * 2 + (1U << 20);
         keeper_ = std::make_unique<ArtifactKeeper>(config_.artifacts, p.fingerprint, most);
     }
-    model_->set_abort_check([this] { return abort_.load(std::memory_order_relaxed); });
-    prepare_thread_ = std::jthread([this] { prepare_loop(); });
-    decode_thread_ = std::jthread([this] { decode_loop(); });
+    // Asked after each operation of a step: a step may take minutes on a slow machine, an operation does not.
+    model_->set_abort_check([this] {
+        decoding_.advance();
+        return abort_.load(std::memory_order_relaxed);
+    });
+    for (SideContext* side : {&embeddings_, &scores_}) side->on_progress([this] { decoding_.advance(); });
+    prepare_thread_ = guarded("the preparation thread", &Engine::prepare_loop);
+    decode_thread_ = guarded("the decode thread", &Engine::decode_loop);
 }
 
 Engine::~Engine() {
@@ -77,6 +86,38 @@ void Engine::stop() {
     to_prepare_ready_.notify_all();
     inbox_ready_.notify_all();
     idle_.notify_all();
+}
+
+void Engine::end_process(const std::string& why) {
+    spdlog::critical("the engine ends: {}", why);
+    std::_Exit(1);
+}
+
+std::jthread Engine::guarded(const char* name, void (Engine::*loop)()) {
+    return std::jthread([this, name, loop] {
+        try {
+            (this->*loop)();
+        } catch (const std::exception& e) {
+            on_death_(fmt::format("{} died: {}", name, e.what()));
+        } catch (...) {
+            on_death_(fmt::format("{} died", name));
+        }
+    });
+}
+
+std::vector<Work> Engine::works() const {
+    std::vector<Work> works;
+    const auto add = [&](const char* what, const Progress& progress) {
+        if (progress.at_work()) works.push_back({what, progress.count()});
+    };
+    add("a step", decoding_);
+    add("the preparation of a request", preparing_one_);
+    if (keeper_ != nullptr) {
+        // Else nobody waits for it.
+        const std::lock_guard lock(mutex_);
+        if (fetches_ || ordered_) add("cache artifacts", keeper_->progress());
+    }
+    return works;
 }
 
 void Engine::submit(RequestId id, GenerationRequest request) {
@@ -149,7 +190,7 @@ void Engine::prepare_loop() {
             continue;
         }
         lock.unlock();
-        const Result<void> done = prepare(prepared);
+        const Result<void> done = prepare_guarded(prepared);
         if (!done) refuse(prepared.id, done.error());
         lock.lock();
         const bool cancelled = preparing_.at(prepared.id);
@@ -160,6 +201,16 @@ void Engine::prepare_loop() {
         }
         inbox_.push_back(std::move(prepared));
         inbox_ready_.notify_one();
+    }
+}
+
+/// What one request is too much for must not cost the others.
+Result<void> Engine::prepare_guarded(Prepared& prepared) {
+    const Progress::Turn turn(preparing_one_);
+    try {
+        return prepare(prepared);
+    } catch (const std::exception& e) {
+        return fail(ErrorCode::kInternal, fmt::format("the request could not be prepared: {}", e.what()));
     }
 }
 
@@ -175,6 +226,7 @@ Result<void> Engine::prepare(Prepared& prepared) const {
         return fail(ErrorCode::kInvalidArgument, "this model ranks texts; it makes no embeddings", "model");
     }
     const bool chat = std::holds_alternative<std::vector<ChatMessage>>(request.prompt);
+    if (chat) prepared.input_field = "messages";
     Result<std::vector<Token>> tokens = model_->tokenize(request);
     if (!tokens) return std::unexpected(std::move(tokens.error()));
     const int n = static_cast<int>(tokens->size());
@@ -183,7 +235,7 @@ Result<void> Engine::prepare(Prepared& prepared) const {
         std::string message =
             fmt::format("the prompt has {} tokens; this model's context holds {}", n, p.context_per_sequence);
         if (answer > 0) message += ", of which at least one must be left for the answer";
-        return fail(ErrorCode::kContextOverflow, std::move(message), chat ? "messages" : "prompt");
+        return fail(ErrorCode::kContextOverflow, std::move(message), prepared.input_field);
     }
     prepared.prompt = std::move(*tokens);
     if (!embeds && !(request.grammar.empty() && request.json_schema.empty())) {
@@ -219,11 +271,13 @@ void Engine::decode_loop() {
         {
             std::unique_lock lock(mutex_);
             busy_ = !scheduler_.idle() || open_beside() > 0;
-            open_ = busy_ || !fetching_.empty();
+            fetches_ = !fetching_.empty();
+            open_ = busy_ || fetches_;
             waiting_ = scheduler_.waiting() + open_beside();
             running_ = scheduler_.running();
             width_ = scheduler_.width();
             if (!open_) idle_.notify_all();
+            if (!busy_) decoding_.end();
             const auto something = [&] {
                 return stopping_ || (busy_ && !held) || !inbox_.empty() || !cancels_.empty() || !fetched_.empty() ||
                        !tasks_.empty() || !hot_.empty();
@@ -236,6 +290,8 @@ void Engine::decode_loop() {
             if (stopping_) return;
             busy_ = open_ = true;  // what is taken from the inbox now is not yet in the scheduler
         }
+        decoding_.begin();
+        const std::uint64_t steps = counters_.steps;
         StepReport report;
         take_inbox(report);
         expire(report);
@@ -245,6 +301,8 @@ void Engine::decode_loop() {
             held = false;
         }
         keep_one_hot_block();
+        // A loop that computes nothing and ends nothing, again and again, does not get on.
+        if (held || counters_.steps != steps || open_beside() > 0 || !report.updates.empty()) decoding_.advance();
         for (const auto& [id, update] : report.updates) ended += update.last() ? 1 : 0;
         report.stats = stats();
         report_(std::move(report));

@@ -18,6 +18,7 @@ struct Engine::Generation {
     text::Utf8Stream characters;
     text::StopMatcher stops;
     bool ignore_eos;
+    const char* input_field;
     std::string salt;
     std::chrono::steady_clock::time_point submitted;
     std::optional<std::chrono::steady_clock::time_point> first_token;
@@ -30,6 +31,7 @@ struct Engine::Generation {
           stops(prepared.request.stop),
           // Where the grammar lets the text end, it may leave nothing else.
           ignore_eos(prepared.request.ignore_eos && !source.has_grammar()),
+          input_field(prepared.input_field),
           salt(prepared.request.cache_salt),
           submitted(prepared.submitted) {}
 };

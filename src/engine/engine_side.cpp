@@ -67,6 +67,7 @@ void Engine::run_beside(StepReport& report) {
         }
         for (SideContext::Job& job : side->turn(streams ? kTurnBesideStreams : kTurnAlone)) {
             counters_.prompt_tokens += job.tokens.size();
+            if (job.no_numbers) job.error = no_numbers("prompt");
             if (side == &scores_ && !job.error) {
                 auto prepared = scored_.extract(job.id);
                 begin_echo(std::move(prepared.mapped()), std::move(job.scores), report);

@@ -14,7 +14,7 @@ TEST(Structured, ATextThatEndsByItselfMatches) {
     const std::regex expected("(yes|no)(, the){1,3}[.]\n[0-9]{4}");
     for (unsigned seed = 0; seed < 20; ++seed) {
         GenerationRequest request;
-        request.prompt = "Well?";
+        request.prompt = std::string("Well?");  // g++ 12 warns of the conversion in a loop, without reason
         request.sampling.temperature = seed == 0 ? 0.0F : 1.5F;
         request.sampling.repeat_penalty = seed % 2 == 0 ? 1.0F : 1.3F;
         request.sampling.seed = seed;

@@ -112,7 +112,10 @@ TokenStream Connection::submit(GenerationRequest request) {
     wire::ToEngine message;
     *message.mutable_submit() = to_wire(id, std::move(request));
     if (auto appended = append_frame(outgoing_, message); !appended) {
-        channel->fail(std::move(appended.error()));
+        Error error = std::move(appended.error());
+        error.message = fmt::format("This request takes {} bytes on its way to the engine, which takes {} at once.",
+                                    message.ByteSizeLong(), kMaxFrameBytes);
+        channel->fail(std::move(error));
         return TokenStream(std::move(channel));
     }
     channels_.emplace(id, channel);

@@ -11,7 +11,7 @@
 //   oversized N · close N · hang N (after N tokens) · strangers N (tokens for a request that nobody sent) ·
 //   burst N (N tokens in one write) · fail N (Failed after N tokens) · spin N (after N tokens it computes for ever, and
 //   answers pings) · toil N (computes for N ms without a token, and gets on) · break N (after N tokens a thread of it
-//   dies)
+//   dies) · rot N (after N tokens it computes what is no number)
 // --log appends a line "load PATH PID" for each process that gets its Load.
 #include <poll.h>
 #include <sys/socket.h>
@@ -205,19 +205,24 @@ class FakeEngine {
         for (const auto& failed : step.failed()) running_.erase(failed.request_id());
         step.mutable_stats()->set_running(static_cast<std::uint32_t>(running_.size()));
         step.mutable_stats()->set_steps(++n_steps_);
+        step.mutable_stats()->set_broken_results(n_broken_results_);
         if (step.deltas_size() + step.finished_size() + step.failed_size() > 0) send(message);
         if (misbehaves) misbehave();
         if (paced) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
 
     static bool ends_well(const Running& request) {
-        static const std::set<std::string> kCommands{"count", "pace", "burst", "strangers", "fail", "toil", "spin"};
+        static const std::set<std::string> kCommands{"count", "pace", "burst", "strangers",
+                                                     "fail",  "toil", "spin",  "rot"};
         return kCommands.contains(request.command);
     }
 
     /// False when the request's end is to be a disaster.
-    static bool ends(RequestId id, const Running& request, wire::StepOutput& step) {
-        if (request.command == "fail") {
+    bool ends(RequestId id, const Running& request, wire::StepOutput& step) {
+        if (request.command == "rot") {
+            ++n_broken_results_;
+            *step.add_failed() = ipc::to_wire(id, Error{ErrorCode::kInternal, "no numbers", "prompt"});
+        } else if (request.command == "fail") {
             *step.add_failed() = ipc::to_wire(id, Error{ErrorCode::kContextOverflow, "too long", "messages", 2});
         } else if (ends_well(request)) {
             const Finished finished{FinishReason::kLength, {3, request.done, 1}, {}};
@@ -253,6 +258,7 @@ class FakeEngine {
     std::set<std::string> words_;
     std::map<RequestId, Running> running_;
     std::uint64_t n_steps_ = 0;
+    std::uint64_t n_broken_results_ = 0;
     bool draining_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cmath>
 
+#include "llama/numbers.h"
 #include "llama/token_source.h"
 
 namespace sutazai::llama {
@@ -130,6 +131,12 @@ bool SideContext::make_context(std::size_t longest) {
     params.embeddings = kind_ == Kind::kEmbeddings;
     params.pooling_type = LLAMA_POOLING_TYPE_NONE;  // pooled here, so that an input may come in parts
     params.no_perf = true;
+    params.abort_callback = [](void* user) {
+        const auto& listener = static_cast<const SideContext*>(user)->on_progress_;
+        if (listener) listener();
+        return false;
+    };
+    params.abort_callback_data = this;
     if (kind_ == Kind::kEmbeddings && !whole_inputs) {
         params.cb_eval = &Context::on_node;
         params.cb_eval_user_data = made.get();
@@ -268,6 +275,8 @@ void SideContext::take_rows(Running& running, int first_row) {
         for (int i = 0; i < running.n_rows && running.n_done + i + 1 < length; ++i) {
             const std::span logits(llama_get_logits_ith(context_->context, first_row + i), vocabulary);
             const Token token = job.tokens[static_cast<std::size_t>(running.n_done) + static_cast<std::size_t>(i) + 1];
+            job.no_numbers = job.no_numbers || !are_logits(logits);
+            if (job.no_numbers) return;
             job.scores.push_back(score_of(model_, logits, token, logits[static_cast<std::size_t>(token)], job.n_top));
         }
         return;
@@ -287,6 +296,9 @@ void SideContext::take_rows(Running& running, int first_row) {
 void SideContext::finish_embedding(Running& running) const {
     double square = 0;
     for (const double value : running.sum) square += value * value;
+    // One value that is not finite makes the sum so.
+    running.job.no_numbers = !std::isfinite(square);
+    if (running.job.no_numbers) return;
     const double scale = square > 0 ? 1 / std::sqrt(square) : 0;
     running.job.embedding.reserve(running.sum.size());
     for (const double value : running.sum) running.job.embedding.push_back(static_cast<float>(value * scale));

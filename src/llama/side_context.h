@@ -3,8 +3,10 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -30,6 +32,7 @@ class SideContext {
         std::vector<float> embedding;    ///< kEmbeddings: of length 1
         std::vector<TokenScore> scores;  ///< kScores: one for each token
         std::optional<Error> error;
+        bool no_numbers = false;  ///< the model computed NaN or infinities for it: there is no result
 
         int priority = 0;  ///< lower begins first
     };
@@ -53,6 +56,8 @@ class SideContext {
     /// Computes some tokens, about as many as take `target`, and hands back the jobs that this ended. A model that
     /// reads its whole input at once takes as long as one input takes.
     [[nodiscard]] std::vector<Job> turn(std::chrono::microseconds target);
+    /// Called often during a turn, on any thread. Set it before the first job.
+    void on_progress(std::function<void()> listener) { on_progress_ = std::move(listener); }
 
   private:
     struct Running;
@@ -69,6 +74,7 @@ class SideContext {
 
     const Model& model_;
     Kind kind_;
+    std::function<void()> on_progress_;
     std::unique_ptr<Context> context_;
     std::deque<std::unique_ptr<Running>> jobs_;  ///< those with a sequence first, then by priority and arrival
     double us_per_token_ = 1000;                 ///< smoothed; the first guess is careful
