@@ -18,7 +18,7 @@
 #include "artifact/store.h"
 #include "base/error.h"
 #include "engine/progress.h"
-#include "llama/model.h"
+#include "llama/language_model.h"
 
 namespace sutazai::engine {
 

@@ -55,8 +55,8 @@ Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::fu
       report_(std::move(report)),
       on_death_(std::move(on_death)),
       scheduler_(limits_of(*model_, config)),
-      embeddings_(*model_, SideContext::Kind::kEmbeddings),
-      scores_(*model_, SideContext::Kind::kScores) {
+      embeddings_(model_->beside(SideContext::Kind::kEmbeddings)),
+      scores_(model_->beside(SideContext::Kind::kScores)) {
     width_ = scheduler_.width();
     const Model::Properties& p = model_->properties();
     if (!config_.artifacts.folder.empty() && scheduler_.host().budget() > 0) {
@@ -68,7 +68,7 @@ Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::fu
         decoding_.advance();
         return abort_.load(std::memory_order_relaxed);
     });
-    for (SideContext* side : {&embeddings_, &scores_}) side->on_progress([this] { decoding_.advance(); });
+    for (SideContext* side : {embeddings_.get(), scores_.get()}) side->on_progress([this] { decoding_.advance(); });
     prepare_thread_ = guarded("the preparation thread", &Engine::prepare_loop);
     decode_thread_ = guarded("the decode thread", &Engine::decode_loop);
 }
@@ -238,9 +238,8 @@ Result<void> Engine::prepare(Prepared& prepared) const {
         return fail(ErrorCode::kContextOverflow, std::move(message), prepared.input_field);
     }
     prepared.prompt = std::move(*tokens);
-    if (!embeds && !(request.grammar.empty() && request.json_schema.empty())) {
-        auto grammar = request.grammar.empty() ? Grammar::from_json_schema(*model_, request.json_schema)
-                                               : Grammar::from_gbnf(*model_, request.grammar);
+    if (!embeds) {
+        auto grammar = model_->grammar_of(request);
         if (!grammar) return std::unexpected(std::move(grammar.error()));
         prepared.grammar = std::move(*grammar);
     }

@@ -19,7 +19,7 @@
 #include "engine/artifact_keeper.h"
 #include "engine/progress.h"
 #include "llama/grammar.h"
-#include "llama/model.h"
+#include "llama/language_model.h"
 #include "llama/side_context.h"
 #include "sched/linear_cost.h"
 #include "sched/scheduler.h"
@@ -28,7 +28,7 @@ namespace sutazai::engine {
 
 using llama::Grammar;
 using llama::KvState;
-using llama::Model;
+using Model = llama::LanguageModel;
 using llama::Pooling;
 using llama::SideContext;
 using sched::Token;
@@ -185,7 +185,7 @@ class Engine {
     void begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepReport& report);
     void schedule(Prepared prepared, StepReport& report);
     void cancel_beside(RequestId id);
-    [[nodiscard]] int open_beside() const { return embeddings_.open() + scores_.open(); }
+    [[nodiscard]] int open_beside() const { return embeddings_->open() + scores_->open(); }
     void fail_step(const sched::Step& step, StepReport& report);
     void fail_request(RequestId id, Error error, StepReport& report);
     [[nodiscard]] Error no_numbers(const char* input_field);
@@ -202,7 +202,7 @@ class Engine {
     // Decode thread only.
     sched::Scheduler scheduler_;
     std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
-    SideContext embeddings_, scores_;
+    std::unique_ptr<SideContext> embeddings_, scores_;
     std::unordered_map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
     std::unordered_map<sched::BlockId, HostState> host_states_;
     std::unordered_map<std::uint64_t, std::string> salts_;

@@ -21,7 +21,7 @@ Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const
     options.batch_tokens = config.batch_tokens;
     options.threads = 1;
     options.kv_f32 = true;
-    auto model = Model::load(options, [](float) {});
+    auto model = llama::Model::load(options, [](float) {});
     EXPECT_TRUE(model.has_value()) << model.error().message;
     engine_ =
         std::make_unique<Engine>(std::move(*model), config, [this](StepReport report) { take(std::move(report)); });
