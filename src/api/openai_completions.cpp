@@ -96,15 +96,15 @@ std::vector<PromptItem> read_prompts(FieldReader& fields, std::string_view name,
     return prompts;
 }
 
-std::vector<GenerationRequest> CompletionRequest::generations() const {
+std::vector<GenerationRequest> CompletionRequest::take_generations() {
     std::vector<GenerationRequest> all;
-    all.reserve(prompts.size() * static_cast<std::size_t>(best_of));
-    for (const PromptItem& prompt : prompts) {
-        GenerationRequest request = generation;
-        std::visit([&](const auto& item) { request.prompt = item; }, prompt);
-        for (GenerationRequest& one : repeated(request, static_cast<std::size_t>(best_of)))
-            all.push_back(std::move(one));
+    all.reserve(prompts.size());
+    for (PromptItem& prompt : prompts) {
+        GenerationRequest& request = all.emplace_back(generation);
+        request.n = best_of;
+        std::visit([&](auto& item) { request.prompt = std::move(item); }, prompt);
     }
+    prompts.clear();
     return all;
 }
 
@@ -116,6 +116,7 @@ Result<CompletionRequest> parse_completion(std::string_view body, std::size_t ma
     CompletionRequest request;
     GenerationRequest& generation = request.generation;
     request.prompts = read_prompts(fields, "prompt", max_generations);
+    request.n_prompts = request.prompts.size();
     generation.max_tokens = kDefaultCompletionTokens;
     fields.boolean("echo", generation.echo);
     read_generation_fields(fields, request, generation.echo ? 0 : 1);

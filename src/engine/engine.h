@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -80,11 +83,11 @@ struct Work {
     std::uint64_t progress;
 };
 
-/// Serves one model. Two threads of its own: one prepares requests (template, tokens), one plans, decodes and samples;
-/// nothing on the latter ever waits for a reader.
+/// Serves one model. Threads of its own: two prepare requests (template, tokens, grammar), one of them only short ones,
+/// so that they do not wait for long ones; one plans, decodes and samples, and nothing on it ever waits for a reader.
 class Engine {
   public:
-    /// `report` is called on either thread and must not block. `on_death` is called on a thread that dies of an
+    /// `report` is called on any of them and must not block. `on_death` is called on a thread that dies of an
     /// exception, and ends the process: what the thread left behind cannot be relied on.
     Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report,
            std::function<void(const std::string& why)> on_death = end_process);
@@ -94,7 +97,7 @@ class Engine {
 
     // Any thread; none of these waits for a step.
 
-    /// Errors come as updates. Ids must not repeat.
+    /// Its `n` answers are the requests `id` to `id` + n - 1. Errors come as updates. Ids must not repeat.
     void submit(RequestId id, GenerationRequest request);
     /// Unknown and ended ids are ignored. The sequence is freed by the next step; a step that mostly computes this
     /// request's prompt is cut short. No update follows.
@@ -108,7 +111,7 @@ class Engine {
     [[nodiscard]] std::vector<Work> works() const;
     /// Returns when nothing is open, or after stop(). New requests should have stopped.
     void wait_until_idle();
-    /// Ends both threads soon; open requests get nothing more.
+    /// Ends the threads soon; open requests get nothing more.
     void stop();
 
     [[nodiscard]] const Model& model() const { return *model_; }
@@ -117,14 +120,16 @@ class Engine {
     static constexpr std::size_t kMostHotChains = 64;  ///< reused prefixes that wait to become artifacts
     struct Generation;
     struct Prepared {
-        RequestId id = 0;
+        RequestId id = 0;  ///< of the first of its `request.n` answers
         GenerationRequest request;
         std::vector<Token> prompt;
         std::chrono::steady_clock::time_point submitted;
-        std::vector<ArtifactKeeper::Find> on_disk;  ///< blocks of the prompt, as of its preparation
-        std::unique_ptr<Grammar> grammar = {};
-        std::string echo = {};               ///< the prompt's text, for requests that want it back
-        const char* input_field = "prompt";  ///< where the request holds what the model reads
+        std::vector<ArtifactKeeper::Find> on_disk;            ///< blocks of the prompt, as of its preparation
+        std::vector<std::unique_ptr<Grammar>> grammars = {};  ///< one for each answer, or none
+        std::string echo = {};                                ///< the prompt's text, for requests that want it back
+        std::set<RequestId> cancelled = {};                   ///< of its answers
+        const char* input_field = "prompt";                   ///< where the request holds what the model reads
+        [[nodiscard]] std::vector<RequestId> wanted() const;  ///< the answers that are not cancelled
         [[nodiscard]] std::uint64_t salt() const { return std::hash<std::string>{}(request.cache_salt); }
     };
     /// A state outside the KV memory.
@@ -144,11 +149,31 @@ class Engine {
 
     [[noreturn]] static void end_process(const std::string& why);
     [[nodiscard]] std::jthread guarded(const char* name, void (Engine::*loop)());
-    void prepare_loop();
+    /// A request on its way to the inbox.
+    struct Preparing {
+        int n = 1;
+        bool is_long = false;
+        std::set<RequestId> cancelled;
+        std::atomic<bool> unwanted{false};  ///< all of it is cancelled, or the engine stops
+    };
+    static int n_of(const Prepared& prepared) { return prepared.request.n; }
+    static int n_of(const std::shared_ptr<Preparing>& preparing) { return preparing->n; }
+    /// Of requests by the id of their first answer, the one that `answer` belongs to; end() when there is none.
+    template <typename Requests>
+    static auto request_of(Requests& requests, RequestId answer) {
+        const auto next = requests.upper_bound(answer);
+        if (next == requests.begin()) return requests.end();
+        const auto found = std::prev(next);
+        return answer - found->first < static_cast<RequestId>(n_of(found->second)) ? found : requests.end();
+    }
+    void prepare_short() { prepare_loop(false); }
+    void prepare_all() { prepare_loop(true); }
+    void prepare_loop(bool takes_long);
+    [[nodiscard]] bool is_late(const Prepared& prepared) const;
     void decode_loop();
     void take_inbox(StepReport& report);
-    [[nodiscard]] Result<void> prepare_guarded(Prepared& prepared);
-    [[nodiscard]] Result<void> prepare(Prepared& prepared) const;
+    [[nodiscard]] Result<void> prepare_guarded(Prepared& prepared, const std::atomic<bool>& unwanted) const;
+    [[nodiscard]] Result<void> prepare(Prepared& prepared, const std::atomic<bool>& unwanted) const;
     void start(Prepared prepared, StepReport& report);
     /// False when the step is held for requests in preparation.
     bool run_step(StepReport& report);
@@ -172,18 +197,21 @@ class Engine {
     Result<ArtifactReport> save_artifacts();
     Result<ArtifactReport> restore_artifacts();
     void expire(StepReport& report);
-    [[nodiscard]] GenerationUpdate timed_out() const;
+    [[nodiscard]] Error timed_out() const;
+    void fail_all(const Prepared& prepared, const Error& error, StepReport& report) const;
+    [[nodiscard]] int fetching() const;
     void sample(const sched::Step& step, StepReport& report);
     /// False when the request ended with this token.
     void deliver(Generation& generation, Token token, StepReport& report);
     void end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report);
-    void refuse(RequestId id, Error error);
+    void refuse(const std::vector<RequestId>& ids, const Error& error);
     // engine_side.cpp: embeddings, and prompts that are given back with their scores.
     /// False when the request is none of these, and so is left to the scheduler.
     bool start_beside(Prepared& prepared, StepReport& report);
     void run_beside(StepReport& report);
     void begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepReport& report);
     void schedule(Prepared prepared, StepReport& report);
+    void fail_beside(RequestId id, const Error& error, StepReport& report);
     void cancel_beside(RequestId id);
     [[nodiscard]] int open_beside() const { return embeddings_->open() + scores_->open(); }
     void fail_step(const sched::Step& step, StepReport& report);
@@ -203,10 +231,10 @@ class Engine {
     sched::Scheduler scheduler_;
     std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
     std::unique_ptr<SideContext> embeddings_, scores_;
-    std::unordered_map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
+    std::map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
     std::unordered_map<sched::BlockId, HostState> host_states_;
     std::unordered_map<std::uint64_t, std::string> salts_;
-    std::unordered_map<RequestId, Prepared> fetching_;  ///< requests that wait for artifacts
+    std::map<RequestId, Prepared> fetching_;  ///< requests that wait for artifacts
     artifact::HotChains hot_{kMostHotChains};
     int steps_since_hot_ = 0;
     sched::LinearCost fetch_cost_;
@@ -215,9 +243,11 @@ class Engine {
     // Between threads, under mutex_.
     mutable std::mutex mutex_;
     std::condition_variable to_prepare_ready_, inbox_ready_, idle_;
-    std::deque<Prepared> to_prepare_;
-    std::unordered_map<RequestId, bool> preparing_;  ///< id -> cancelled meanwhile; from submit() until in the inbox
+    std::deque<Prepared> short_, long_;                          ///< to be prepared
+    std::map<RequestId, std::shared_ptr<Preparing>> preparing_;  ///< from submit() until in the inbox
+    int n_preparing_ = 0;                                        ///< answers that they will be
     std::deque<Prepared> inbox_;
+    int n_inbox_ = 0;  ///< answers that it will be
     std::deque<RequestId> cancels_;
     std::deque<Fetched> fetched_;
     std::deque<std::function<void()>> tasks_;  ///< for the decode thread
@@ -233,11 +263,11 @@ class Engine {
     std::atomic<RequestId> prefilling_{0};  ///< whose prompt is most of the running step; 0: nobody's
     std::atomic<bool> abort_{false};
 
-    Progress decoding_, preparing_one_;
+    Progress decoding_, preparing_progress_, preparing_short_progress_;
     std::atomic<bool> ordered_{false};  ///< artifacts() runs
 
     std::unique_ptr<ArtifactKeeper> keeper_;  ///< null: no artifacts
-    std::jthread prepare_thread_, decode_thread_;
+    std::jthread prepare_short_thread_, prepare_thread_, decode_thread_;
 };
 
 }  // namespace sutazai::engine

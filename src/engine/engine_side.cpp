@@ -42,17 +42,20 @@ bool Engine::start_beside(Prepared& prepared, StepReport& report) {
 }
 
 void Engine::begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepReport& report) {
-    GenerationUpdate update;
-    update.text = std::move(prepared.echo);
-    update.scores = std::move(scores);
-    if (prepared.request.max_tokens == 0) {
-        Finished finished;
-        finished.reason = FinishReason::kLength;
-        finished.usage.prompt_tokens = static_cast<std::uint32_t>(prepared.prompt.size());
-        finished.timings.prefill = duration_cast<microseconds>(Clock::now() - prepared.submitted);
-        update.finished = finished;
+    for (const RequestId id : prepared.wanted()) {
+        GenerationUpdate update;
+        update.text = prepared.echo;
+        update.scores = scores;
+        if (prepared.request.max_tokens == 0) {
+            Finished finished;
+            finished.reason = FinishReason::kLength;
+            finished.usage.prompt_tokens = static_cast<std::uint32_t>(prepared.prompt.size());
+            finished.timings.prefill = duration_cast<microseconds>(Clock::now() - prepared.submitted);
+            update.finished = finished;
+        }
+        report.updates.emplace_back(id, std::move(update));
     }
-    report.updates.emplace_back(prepared.id, std::move(update));
+    prepared.echo = {};
     if (prepared.request.max_tokens != 0) schedule(std::move(prepared), report);
 }
 
@@ -61,8 +64,7 @@ void Engine::run_beside(StepReport& report) {
     for (SideContext* side : {embeddings_.get(), scores_.get()}) {
         if (config_.queue_timeout > microseconds(0)) {
             for (const RequestId id : side->expire(Clock::now() - config_.queue_timeout)) {
-                scored_.erase(id);
-                report.updates.emplace_back(id, timed_out());
+                fail_beside(id, timed_out(), report);
             }
         }
         for (SideContext::Job& job : side->turn(streams ? kTurnBesideStreams : kTurnAlone)) {
@@ -73,25 +75,41 @@ void Engine::run_beside(StepReport& report) {
                 begin_echo(std::move(prepared.mapped()), std::move(job.scores), report);
                 continue;
             }
-            scored_.erase(job.id);
-            GenerationUpdate update;
             if (job.error) {
-                update.error = std::move(job.error);
-            } else {
-                Finished finished;
-                finished.usage.prompt_tokens = static_cast<std::uint32_t>(job.tokens.size());
-                finished.timings.prefill = duration_cast<microseconds>(Clock::now() - job.submitted);
-                update.embedding = std::move(job.embedding);
-                update.finished = finished;
+                fail_beside(job.id, *job.error, report);
+                continue;
             }
+            GenerationUpdate update;
+            Finished finished;
+            finished.usage.prompt_tokens = static_cast<std::uint32_t>(job.tokens.size());
+            finished.timings.prefill = duration_cast<microseconds>(Clock::now() - job.submitted);
+            update.embedding = std::move(job.embedding);
+            update.finished = finished;
             report.updates.emplace_back(job.id, std::move(update));
         }
     }
 }
 
+/// Of an embedding, or of all answers to a prompt whose scores were wanted.
+void Engine::fail_beside(RequestId id, const Error& error, StepReport& report) {
+    if (const auto scored = scored_.extract(id)) {
+        fail_all(scored.mapped(), error, report);
+        return;
+    }
+    GenerationUpdate update;
+    update.error = error;
+    report.updates.emplace_back(id, std::move(update));
+}
+
 void Engine::cancel_beside(RequestId id) {
-    scored_.erase(id);
-    if (!embeddings_->cancel(id)) scores_->cancel(id);
+    if (const auto found = request_of(scored_, id); found != scored_.end()) {
+        found->second.cancelled.insert(id);
+        if (!found->second.wanted().empty()) return;
+        scores_->cancel(found->first);
+        scored_.erase(found);
+        return;
+    }
+    embeddings_->cancel(id);
 }
 
 }  // namespace sutazai::engine

@@ -24,7 +24,9 @@ bool Engine::run_step(StepReport& report) {
     int preparing = 0;
     {
         const std::lock_guard lock(mutex_);
-        preparing = static_cast<int>(preparing_.size() + inbox_.size());
+        // Long ones are not worth the wait.
+        preparing = n_inbox_ + static_cast<int>(std::ranges::count_if(
+                                   preparing_, [](const auto& one) { return !one.second->is_long; }));
     }
     const sched::Step step = scheduler_.plan(now(), preparing);
     if (!apply_ops(step.ops)) {
@@ -217,12 +219,16 @@ void Engine::deliver(Generation& generation, Token token, StepReport& report) {
     GenerationUpdate update;
     update.n_tokens = 1;
     const bool more = scheduler_.append(generation.id, token);
+    std::string piece;
+    model_->append_piece(token, piece);
+    if (piece.empty() && generation.stops.push_hidden(model_->piece(token), update.text)) {
+        end(generation, FinishReason::kStop, std::move(update), report);
+        return;
+    }
     if (!generation.ignore_eos && model_->ends_generation(token)) {
         end(generation, FinishReason::kStop, std::move(update), report);
         return;
     }
-    std::string piece;
-    model_->append_piece(token, piece);
     std::string text;
     generation.characters.append(piece, text);
     generation.source.made_text(text.size());
@@ -278,7 +284,7 @@ void Engine::fail_request(RequestId id, Error error, StepReport& report) {
 EngineStats Engine::stats() const {
     EngineStats stats = counters_;
     stats.running = scheduler_.running();
-    stats.waiting = scheduler_.waiting();
+    stats.waiting = scheduler_.waiting() + fetching();
     stats.width = scheduler_.width();
     stats.preemptions = scheduler_.preemptions();
     stats.restored_tokens = scheduler_.restored_tokens();

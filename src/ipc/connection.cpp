@@ -98,30 +98,39 @@ void Connection::on_exit(EngineClient::ExitHandler handler) {
     });
 }
 
-TokenStream Connection::submit(GenerationRequest request) {
-    const RequestId id = next_id_++;
-    auto channel = std::make_shared<TokenStream::Channel>([this, id] { cancel(id); });
+std::vector<TokenStream> Connection::submit(GenerationRequest request) {
+    const auto n = static_cast<RequestId>(std::max(request.n, 1));
+    const RequestId first = std::exchange(next_id_, next_id_ + n);
+    std::vector<std::shared_ptr<TokenStream::Channel>> channels;
+    std::vector<TokenStream> streams;
+    for (RequestId id = first; id < first + n; ++id) {
+        channels.push_back(std::make_shared<TokenStream::Channel>([this, id] { cancel(id); }));
+        streams.emplace_back(channels.back());
+    }
+    const auto refuse = [&](const Error& error) {
+        for (const auto& channel : channels) channel->fail(error);
+    };
     if (state_ != State::kServing) {
-        channel->fail({ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_});
-        return TokenStream(std::move(channel));
+        refuse({ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_});
+        return streams;
     }
     if (draining_) {
-        channel->fail({ErrorCode::kUnavailable, who_ + " is being stopped"});
-        return TokenStream(std::move(channel));
+        refuse({ErrorCode::kUnavailable, who_ + " is being stopped"});
+        return streams;
     }
     wire::ToEngine message;
-    *message.mutable_submit() = to_wire(id, std::move(request));
+    *message.mutable_submit() = to_wire(first, std::move(request));
     if (auto appended = append_frame(outgoing_, message); !appended) {
-        Error error = std::move(appended.error());
-        error.message = fmt::format("This request takes {} bytes on its way to the engine, which takes {} at once.",
-                                    message.ByteSizeLong(), kMaxFrameBytes);
-        channel->fail(std::move(error));
-        return TokenStream(std::move(channel));
+        appended.error().message =
+            fmt::format("This request takes {} bytes on its way to the engine, which takes {} at once.",
+                        message.ByteSizeLong(), kMaxFrameBytes);
+        refuse(appended.error());
+        return streams;
     }
-    channels_.emplace(id, channel);
+    for (RequestId i = 0; i < n; ++i) channels_.emplace(first + i, channels[i]);
     write_more();
     keep_watch();
-    return TokenStream(std::move(channel));
+    return streams;
 }
 
 void Connection::cancel(RequestId id) {

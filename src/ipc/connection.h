@@ -57,7 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     [[nodiscard]] const std::string& why() const { return why_; }
 
     void on_exit(EngineClient::ExitHandler handler);
-    [[nodiscard]] TokenStream submit(GenerationRequest request);
+    [[nodiscard]] std::vector<TokenStream> submit(GenerationRequest request);
     [[nodiscard]] boost::asio::awaitable<Result<CacheReport>> manage_cache(CacheAction action);
     void drain();
     /// Ends the process. `why` is what streams and the exit handler are told instead of the signal.

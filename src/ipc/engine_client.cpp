@@ -33,7 +33,7 @@ class Client : public EngineClient {
     [[nodiscard]] bool alive() const override { return connection_->state() == Connection::State::kServing; }
     [[nodiscard]] std::size_t open_requests() const override { return connection_->open_requests(); }
     void on_exit(ExitHandler handler) override { connection_->on_exit(std::move(handler)); }
-    [[nodiscard]] TokenStream submit(GenerationRequest request) override {
+    [[nodiscard]] std::vector<TokenStream> submit_all(GenerationRequest request) override {
         return connection_->submit(std::move(request));
     }
 
@@ -102,6 +102,11 @@ asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(Engin
     auto client = std::make_unique<Client>(connection, options.model_name);
     connection->load(options, std::move(progress));
     co_return co_await loaded(connection, std::move(client), options, deadline);
+}
+
+TokenStream EngineClient::submit(GenerationRequest request) {
+    request.n = 1;
+    return std::move(submit_all(std::move(request)).front());
 }
 
 }  // namespace sutazai::ipc

@@ -136,8 +136,10 @@ class EngineClient {
 
     virtual void on_exit(ExitHandler handler) = 0;
 
-    /// Never blocks and never fails: what goes wrong arrives through the stream.
-    [[nodiscard]] virtual TokenStream submit(GenerationRequest request) = 0;
+    /// A stream for each of the `n` answers. Never blocks and never fails: what goes wrong arrives through the streams.
+    [[nodiscard]] virtual std::vector<TokenStream> submit_all(GenerationRequest request) = 0;
+    /// The same for a request of one answer.
+    [[nodiscard]] TokenStream submit(GenerationRequest request);
 
     /// Saves kept prefixes as artifacts, restores them or removes old ones, beside running requests. The engine's own
     /// reason when it could not; kEngineDied when it ended meanwhile. A cancelled wait does not stop the engine's work.

@@ -138,7 +138,7 @@ class FakeEngine {
             std::istringstream prompt(chat ? submit.chat().messages().rbegin()->content() : submit.text());
             Running request;
             prompt >> request.command >> request.wanted;
-            running_[message.submit().request_id()] = request;
+            for (RequestId i = 0; i < std::max(submit.n(), 1U); ++i) running_[submit.request_id() + i] = request;
         } else if (message.has_cancel()) {
             running_.erase(message.cancel().request_id());
         } else if (message.has_save_state()) {

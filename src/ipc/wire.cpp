@@ -55,6 +55,7 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     out.set_echo(request.echo);
     out.set_grammar(std::move(request.grammar));
     out.set_json_schema(std::move(request.json_schema));
+    out.set_n(static_cast<std::uint32_t>(request.n));
     return out;
 }
 
@@ -92,6 +93,7 @@ GenerationRequest from_wire(wire::Submit submit) {
     out.echo = submit.echo();
     out.grammar = std::move(*submit.mutable_grammar());
     out.json_schema = std::move(*submit.mutable_json_schema());
+    out.n = static_cast<int>(std::clamp<std::uint32_t>(submit.n(), 1, kMaxChoices));
     return out;
 }
 

@@ -34,6 +34,7 @@ GenerationRequest every_field() {
     request.echo = true;
     request.grammar = "root ::= \"a\"";
     request.json_schema = "{}";
+    request.n = 5;
     return request;
 }
 
@@ -62,6 +63,9 @@ TEST(Wire, ATrustingPeerGetsNoMoreAlternativesThanThereMayBe) {
     wire::Submit submit;
     submit.set_top_logprobs(4'000'000'000U);
     EXPECT_EQ(from_wire(submit).top_logprobs, kMaxTopLogprobs);
+    EXPECT_EQ(from_wire(submit).n, 1);
+    submit.set_n(4'000'000'000U);
+    EXPECT_EQ(from_wire(submit).n, kMaxChoices);
 }
 
 TEST(Wire, DeltaKeepsEveryField) {

@@ -89,6 +89,10 @@ Result<std::unique_ptr<Grammar>> Grammar::from_json_schema(const Model& model, c
     }
 }
 
+std::unique_ptr<Grammar> Grammar::clone() const {
+    return std::unique_ptr<Grammar>(new Grammar(vocabulary_, llama_sampler_clone(sampler_)));
+}
+
 Grammar::~Grammar() {
     llama_sampler_free(sampler_);
 }

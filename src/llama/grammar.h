@@ -25,6 +25,8 @@ class Grammar {
     /// A JSON Schema as text (field "response_format").
     [[nodiscard]] static Result<std::unique_ptr<Grammar>> from_json_schema(const Model& model,
                                                                            const std::string& schema);
+    /// Another one of the same, as far as this has come.
+    [[nodiscard]] std::unique_ptr<Grammar> clone() const;
     ~Grammar();
     Grammar(const Grammar&) = delete;
     Grammar& operator=(const Grammar&) = delete;

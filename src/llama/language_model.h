@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -11,6 +14,7 @@
 #include "base/error.h"
 #include "base/generation.h"
 #include "llama/side_context.h"
+#include "llama/tokenizer.h"
 #include "sched/types.h"
 
 namespace sutazai::llama {
@@ -66,8 +70,13 @@ class LanguageModel {
     [[nodiscard]] const Properties& properties() const { return properties_; }
 
     /// The prompt as the model reads it. kInvalidArgument when the chat template refuses it (field "messages") or it
-    /// holds what is no token (field "prompt"). At least one token. Any thread; takes about a millisecond for a chat.
-    [[nodiscard]] virtual Result<std::vector<Token>> tokenize(const GenerationRequest& request) const = 0;
+    /// holds what is no token (field "prompt"), and what Tokenizer::tokenize() fails with. At least one token. Any
+    /// thread; takes about a millisecond for a chat.
+    [[nodiscard]] virtual Result<std::vector<Token>> tokenize(
+        const GenerationRequest& request, std::size_t most_tokens = std::numeric_limits<std::size_t>::max(),
+        const CancelCheck& cancelled = {}) const = 0;
+    /// Does the text hold the name of a token that is not shown in output?
+    [[nodiscard]] virtual bool names_hidden_token(std::string_view text) const = 0;
 
     /// What the request's text must follow; null when it may be anything. kInvalidArgument when that cannot be read.
     [[nodiscard]] virtual Result<std::unique_ptr<Grammar>> grammar_of(const GenerationRequest& request) const = 0;

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/kv_cells.h"
+#include "kernels/cpu_level.h"
 #include "kernels/stand_ins.h"
 #include "llama/grammar.h"
 #include "llama/kv_fingerprint.h"
@@ -129,6 +130,7 @@ void Model::prepare_process() {
 
 Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress) {
     prepare_process();
+    spdlog::debug("kernels for {} processors", kernels::cpu_level().name);
     if (options.vocabulary > 0 && !options.architecture.empty()) {
         if (auto model = load(options, progress, true)) return model;
         spdlog::debug("{} is not loaded in parts", options.path);
@@ -218,6 +220,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             impl.vocab = llama_model_get_vocab(impl.model.get());
         }
 
+        if (impl.words.tokenizer == nullptr) impl.words.tokenizer = std::make_unique<Tokenizer>(impl.vocab);
+
         Properties& p = self->properties_;
         // An encoder needs no memory of what it read, and llama.cpp gives it none.
         p.generates = llama_model_has_decoder(impl.model.get()) && llama_get_memory(impl.context.get()) != nullptr;
@@ -271,7 +275,16 @@ Result<std::unique_ptr<Grammar>> Model::grammar_of(const GenerationRequest& requ
     return nullptr;
 }
 
-Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) const {
+bool Model::names_hidden_token(std::string_view text) const {
+    return tokenizer().names_hidden_token(text);
+}
+
+const Tokenizer& Model::tokenizer() const {
+    return *impl_->words.tokenizer;
+}
+
+Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std::size_t most_tokens,
+                                           const CancelCheck& cancelled) const {
     const Impl& impl = *impl_;
     if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) {
         const auto wrong = std::ranges::find_if(*ids, [&](Token id) { return id < 0 || id >= properties_.vocabulary; });
@@ -281,6 +294,9 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) con
                         "prompt");
         }
         if (ids->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", "prompt");
+        if (ids->size() > most_tokens) {
+            return fail(ErrorCode::kContextOverflow, fmt::format("the prompt has {} tokens", ids->size()), "prompt");
+        }
         return *ids;
     }
     std::string text;
@@ -300,10 +316,11 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) con
         return fail(ErrorCode::kInvalidArgument,
                     std::string("the model's chat template does not take these messages: ") + e.what(), "messages");
     }
-    std::vector<Token> tokens = common_tokenize(impl.vocab, text, true, true);
-    if (tokens.empty()) {
-        return fail(ErrorCode::kInvalidArgument, "the prompt is empty", messages != nullptr ? "messages" : "prompt");
-    }
+    const char* field = messages != nullptr ? "messages" : "prompt";
+    const TextPart whole{text};
+    Result<std::vector<Token>> tokens = impl.words.tokenizer->tokenize({&whole, 1}, most_tokens, cancelled);
+    if (!tokens) tokens.error().field = field;
+    if (tokens && tokens->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", field);
     return tokens;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "base/generation.h"
 #include "llama/language_model.h"
+#include "llama/tokenizer.h"
 #include "sched/types.h"
 
 struct llama_model;
@@ -43,7 +45,11 @@ class Model final : public LanguageModel {
                                                              const std::function<void(float)>& progress);
     ~Model() override;
 
-    [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request) const override;
+    [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request,
+                                                      std::size_t most_tokens = std::numeric_limits<std::size_t>::max(),
+                                                      const CancelCheck& cancelled = {}) const override;
+    [[nodiscard]] const Tokenizer& tokenizer() const;
+    [[nodiscard]] bool names_hidden_token(std::string_view text) const override;
     [[nodiscard]] Result<std::unique_ptr<Grammar>> grammar_of(const GenerationRequest& request) const override;
     void append_piece(Token token, std::string& out) const override;
     [[nodiscard]] bool ends_generation(Token token) const override;

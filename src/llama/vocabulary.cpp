@@ -24,6 +24,7 @@ Vocabulary load_vocabulary(const std::string& path) {
         llama_model_params params = llama_model_default_params();
         params.vocab_only = true;
         out.model.reset(llama_model_load_from_file(path.c_str(), params));
+        if (out.model != nullptr) out.tokenizer = std::make_unique<Tokenizer>(llama_model_get_vocab(out.model.get()));
         if (out.model != nullptr) out.chat_template = make_chat_template(out.model.get());
     } catch (const std::exception& e) {
         spdlog::debug("the vocabulary of {} by itself: {}", path, e.what());

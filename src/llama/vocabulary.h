@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "llama/tokenizer.h"
+
 namespace sutazai::llama {
 
 struct LlamaModelDeleter {
@@ -19,6 +21,7 @@ using LlamaModel = std::unique_ptr<llama_model, LlamaModelDeleter>;
 struct Vocabulary {
     LlamaModel model;  ///< holds nothing but the vocabulary; null: the model with the weights has it
     std::unique_ptr<common_chat_template> chat_template;
+    std::unique_ptr<Tokenizer> tokenizer;
 };
 
 /// Loads the vocabulary of a file. Without a model when that fails, and without a template when only that does: loading

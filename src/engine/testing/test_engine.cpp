@@ -28,7 +28,8 @@ Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const
 }
 
 RequestId Harness::submit(GenerationRequest request) {
-    const RequestId id = ++last_id_;
+    const RequestId id = last_id_ + 1;
+    last_id_ += static_cast<RequestId>(request.n);
     engine_->submit(id, std::move(request));
     return id;
 }
@@ -47,6 +48,11 @@ void Harness::wait_for_tokens(RequestId id, std::uint32_t n) {
 std::uint32_t Harness::tokens_of(RequestId id) {
     const std::lock_guard lock(mutex_);
     return results_[id].n_tokens;
+}
+
+bool Harness::has_ended(RequestId id) {
+    const std::lock_guard lock(mutex_);
+    return results_[id].last();
 }
 
 EngineStats Harness::stats() {

@@ -34,6 +34,7 @@ class Harness {
     GenerationUpdate ask(GenerationRequest request) { return wait(submit(std::move(request))); }
     void wait_for_tokens(RequestId id, std::uint32_t n);
     [[nodiscard]] std::uint32_t tokens_of(RequestId id);
+    [[nodiscard]] bool has_ended(RequestId id);
     [[nodiscard]] EngineStats stats();
     [[nodiscard]] Engine& engine() { return *engine_; }
 

@@ -109,7 +109,8 @@ void FakeModel::expect(bool right, const char* what) const {
     if (!right) wrongs().emplace_back(what);  // by the decode thread alone
 }
 
-Result<std::vector<Token>> FakeModel::tokenize(const GenerationRequest& request) const {
+Result<std::vector<Token>> FakeModel::tokenize(const GenerationRequest& request, std::size_t most_tokens,
+                                               const llama::CancelCheck& /*cancelled*/) const {
     const auto& text = std::get<std::string>(request.prompt);
     if (faults_ != nullptr && faults_->unreadable != '\0' && text.find(faults_->unreadable) != std::string::npos) {
         throw std::runtime_error("it cannot be read");
@@ -117,6 +118,7 @@ Result<std::vector<Token>> FakeModel::tokenize(const GenerationRequest& request)
     std::vector<Token> tokens;
     for (const char byte : text) tokens.push_back(static_cast<unsigned char>(byte));
     if (tokens.empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", "prompt");
+    if (tokens.size() > most_tokens) return fail(ErrorCode::kContextOverflow, "the prompt is too long", "prompt");
     return tokens;
 }
 

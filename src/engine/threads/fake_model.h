@@ -42,7 +42,9 @@ class FakeModel final : public llama::LanguageModel {
     /// What the engine did wrong; empty: nothing. Once the engine has ended.
     [[nodiscard]] static std::vector<std::string>& wrongs();
 
-    [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request) const override;
+    [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request, std::size_t most_tokens,
+                                                      const llama::CancelCheck& cancelled) const override;
+    [[nodiscard]] bool names_hidden_token(std::string_view) const override { return false; }
     [[nodiscard]] Result<std::unique_ptr<llama::Grammar>> grammar_of(const GenerationRequest&) const override {
         return nullptr;
     }
