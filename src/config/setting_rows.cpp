@@ -255,6 +255,8 @@ std::vector<SettingRow> make_rows() {
                "seconds a client may take nothing of its answer"),
         number("DRAIN_TIMEOUT_S", &Settings::drain_timeout_s, 0, 3600, "seconds that running streams get at SIGTERM"),
         number("LOAD_TIMEOUT_S", &Settings::load_timeout_s, 1, 86400, "seconds for a model to load"),
+        number("ENGINE_STALL_TIMEOUT_S", &Settings::engine_stall_timeout_s, 0, 86400,
+               "seconds after which an engine that gets no further is ended and started anew, 0 never"),
         number("MAX_TOKENS_LIMIT", &Settings::max_tokens_limit, 0, UINT32_MAX,
                "cap on a request's max_tokens; 0: no cap"),
 

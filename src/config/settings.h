@@ -56,6 +56,7 @@ struct Settings {
     std::uint32_t idle_timeout_s = 75;          ///< IDLE_TIMEOUT_S, between requests of one connection, 1 to 3600
     std::uint32_t write_timeout_s = 60;         ///< WRITE_TIMEOUT_S, for a reader that takes nothing, 1 to 3600
     std::uint32_t drain_timeout_s = 30;         ///< DRAIN_TIMEOUT_S, for running streams at SIGTERM, 0 to 3600
+    std::uint32_t engine_stall_timeout_s = 60;  ///< ENGINE_STALL_TIMEOUT_S, 0 (never) to 86400
     std::uint32_t load_timeout_s = 300;         ///< LOAD_TIMEOUT_S, for a model to load, 1 to 86400
     std::uint32_t max_tokens_limit = 0;         ///< MAX_TOKENS_LIMIT, caps max_tokens of a request; 0: no cap
 

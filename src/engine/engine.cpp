@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <exception>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -61,23 +63,30 @@ bool is_long(const GenerationRequest& request) {
 
 }  // namespace
 
-Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report)
+Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report,
+               std::function<void(const std::string&)> on_death)
     : model_(std::move(model)),
       config_(config),
       report_(std::move(report)),
+      on_death_(std::move(on_death)),
       scheduler_(limits_of(*model_, config)),
-      embeddings_(*model_, SideContext::Kind::kEmbeddings),
-      scores_(*model_, SideContext::Kind::kScores) {
+      embeddings_(model_->beside(SideContext::Kind::kEmbeddings)),
+      scores_(model_->beside(SideContext::Kind::kScores)) {
     width_ = scheduler_.width();
     const Model::Properties& p = model_->properties();
     if (!config_.artifacts.folder.empty() && scheduler_.host().budget() > 0) {
         const std::uint64_t most = p.state_bytes_per_token * artifact::kBlockTokens * 2 + (1U << 20);
         keeper_ = std::make_unique<ArtifactKeeper>(config_.artifacts, p.fingerprint, most);
     }
-    model_->set_abort_check([this] { return abort_.load(std::memory_order_relaxed); });
-    prepare_short_thread_ = std::jthread([this] { prepare_short(); });
-    prepare_thread_ = std::jthread([this] { prepare_all(); });
-    decode_thread_ = std::jthread([this] { decode_loop(); });
+    // Asked after each operation of a step: a step may take minutes on a slow machine, an operation does not.
+    model_->set_abort_check([this] {
+        decoding_.advance();
+        return abort_.load(std::memory_order_relaxed);
+    });
+    for (SideContext* side : {embeddings_.get(), scores_.get()}) side->on_progress([this] { decoding_.advance(); });
+    prepare_short_thread_ = guarded("the preparation thread of short requests", &Engine::prepare_short);
+    prepare_thread_ = guarded("the preparation thread", &Engine::prepare_all);
+    decode_thread_ = guarded("the decode thread", &Engine::decode_loop);
 }
 
 Engine::~Engine() {
@@ -94,6 +103,39 @@ void Engine::stop() {
     to_prepare_ready_.notify_all();
     inbox_ready_.notify_all();
     idle_.notify_all();
+}
+
+void Engine::end_process(const std::string& why) {
+    spdlog::critical("the engine ends: {}", why);
+    std::_Exit(1);
+}
+
+std::jthread Engine::guarded(const char* name, void (Engine::*loop)()) {
+    return std::jthread([this, name, loop] {
+        try {
+            (this->*loop)();
+        } catch (const std::exception& e) {
+            on_death_(fmt::format("{} died: {}", name, e.what()));
+        } catch (...) {
+            on_death_(fmt::format("{} died", name));
+        }
+    });
+}
+
+std::vector<Work> Engine::works() const {
+    std::vector<Work> works;
+    const auto add = [&](const char* what, const Progress& progress) {
+        if (progress.at_work()) works.push_back({what, progress.count()});
+    };
+    add("a step", decoding_);
+    add("the preparation of a request", preparing_progress_);
+    add("the preparation of a short request", preparing_short_progress_);
+    if (keeper_ != nullptr) {
+        // Else nobody waits for it.
+        const std::lock_guard lock(mutex_);
+        if (fetches_ || ordered_) add("cache artifacts", keeper_->progress());
+    }
+    return works;
 }
 
 void Engine::submit(RequestId id, GenerationRequest request) {
@@ -188,8 +230,12 @@ void Engine::prepare_loop(bool takes_long) {
         const std::shared_ptr<Preparing> state = preparing_.at(prepared.id);
         lock.unlock();
         Result<void> done = fail(ErrorCode::kCancelled, "the request was cancelled");
-        if (!state->unwanted) done = prepare(prepared, state->unwanted);
-        if (!done && done.error().code == ErrorCode::kCancelled && is_late(prepared)) done = std::unexpected(timed_out());
+        if (!state->unwanted) {
+            const Progress::Turn turn(takes_long ? preparing_progress_ : preparing_short_progress_);
+            done = prepare_guarded(prepared, state->unwanted);
+        }
+        if (!done && done.error().code == ErrorCode::kCancelled && is_late(prepared))
+            done = std::unexpected(timed_out());
         lock.lock();
         prepared.cancelled = state->cancelled;
         const std::vector<RequestId> wanted = prepared.wanted();
@@ -210,6 +256,15 @@ void Engine::prepare_loop(bool takes_long) {
     }
 }
 
+/// What one request is too much for must not cost the others.
+Result<void> Engine::prepare_guarded(Prepared& prepared, const std::atomic<bool>& unwanted) const {
+    try {
+        return prepare(prepared, unwanted);
+    } catch (const std::exception& e) {
+        return fail(ErrorCode::kInternal, fmt::format("the request could not be prepared: {}", e.what()));
+    }
+}
+
 Result<void> Engine::prepare(Prepared& prepared, const std::atomic<bool>& unwanted) const {
     GenerationRequest& request = prepared.request;
     const Model::Properties& p = model_->properties();
@@ -221,22 +276,24 @@ Result<void> Engine::prepare(Prepared& prepared, const std::atomic<bool>& unwant
     if (embeds && p.pooling == Pooling::kRank) {
         return fail(ErrorCode::kInvalidArgument, "this model ranks texts; it makes no embeddings", "model");
     }
+    if (std::holds_alternative<std::vector<ChatMessage>>(request.prompt)) prepared.input_field = "messages";
     const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
-    Result<std::vector<Token>> tokens = model_->tokenize(
-        request, static_cast<std::size_t>(p.context_per_sequence - answer),
-        [&] { return unwanted.load(std::memory_order_relaxed) || is_late(prepared); });
+    Result<std::vector<Token>> tokens =
+        model_->tokenize(request, static_cast<std::size_t>(p.context_per_sequence - answer),
+                         [&] { return unwanted.load(std::memory_order_relaxed) || is_late(prepared); });
     if (!tokens && tokens.error().code == ErrorCode::kContextOverflow) {
         tokens.error().message += fmt::format("; this model's context holds {}", p.context_per_sequence);
         if (answer > 0) tokens.error().message += ", of which at least one must be left for the answer";
     }
     if (!tokens) return std::unexpected(std::move(tokens.error()));
     prepared.prompt = std::move(*tokens);
-    if (!embeds && !(request.grammar.empty() && request.json_schema.empty())) {
-        auto grammar = request.grammar.empty() ? Grammar::from_json_schema(*model_, request.json_schema)
-                                               : Grammar::from_gbnf(*model_, request.grammar);
+    if (!embeds) {
+        auto grammar = model_->grammar_of(request);
         if (!grammar) return std::unexpected(std::move(grammar.error()));
-        for (int i = 1; i < request.n; ++i) prepared.grammars.push_back((*grammar)->clone());
-        prepared.grammars.push_back(std::move(*grammar));
+        if (*grammar != nullptr) {
+            for (int i = 1; i < request.n; ++i) prepared.grammars.push_back((*grammar)->clone());
+            prepared.grammars.push_back(std::move(*grammar));
+        }
     }
     const bool scored = request.echo && request.top_logprobs >= 0;
     if (keeper_ != nullptr && answer > 0 && !scored) {
@@ -265,11 +322,13 @@ void Engine::decode_loop() {
         {
             std::unique_lock lock(mutex_);
             busy_ = !scheduler_.idle() || open_beside() > 0;
-            open_ = busy_ || !fetching_.empty();
+            fetches_ = !fetching_.empty();
+            open_ = busy_ || fetches_;
             waiting_ = scheduler_.waiting() + open_beside() + fetching();
             running_ = scheduler_.running();
             width_ = scheduler_.width();
             if (!open_) idle_.notify_all();
+            if (!busy_) decoding_.end();
             const auto something = [&] {
                 return stopping_ || (busy_ && !held) || !inbox_.empty() || !cancels_.empty() || !fetched_.empty() ||
                        !tasks_.empty() || !hot_.empty();
@@ -284,6 +343,8 @@ void Engine::decode_loop() {
             if (stopping_) return;
             busy_ = open_ = true;  // what is taken from the inbox now is not yet in the scheduler
         }
+        decoding_.begin();
+        const std::uint64_t steps = counters_.steps;
         StepReport report;
         take_inbox(report);
         expire(report);
@@ -293,6 +354,8 @@ void Engine::decode_loop() {
             held = false;
         }
         keep_one_hot_block();
+        // A loop that computes nothing and ends nothing, again and again, does not get on.
+        if (held || counters_.steps != steps || open_beside() > 0 || !report.updates.empty()) decoding_.advance();
         for (const auto& [id, update] : report.updates) ended += update.last() ? 1 : 0;
         report.stats = stats();
         report_(std::move(report));

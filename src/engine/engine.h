@@ -20,8 +20,9 @@
 #include "artifact/hot_chains.h"
 #include "base/generation.h"
 #include "engine/artifact_keeper.h"
+#include "engine/progress.h"
 #include "llama/grammar.h"
-#include "llama/model.h"
+#include "llama/language_model.h"
 #include "llama/side_context.h"
 #include "sched/linear_cost.h"
 #include "sched/scheduler.h"
@@ -30,7 +31,7 @@ namespace sutazai::engine {
 
 using llama::Grammar;
 using llama::KvState;
-using llama::Model;
+using Model = llama::LanguageModel;
 using llama::Pooling;
 using llama::SideContext;
 using sched::Token;
@@ -65,6 +66,7 @@ struct EngineStats {
     int prefixes = 0;                                 ///< chains of finished requests that are kept
     std::uint64_t artifacts = 0, artifact_bytes = 0;  ///< of this model on disk
     std::uint64_t artifact_tokens = 0;                ///< read back from artifacts instead of being computed
+    std::uint64_t broken_results = 0;                 ///< that were no numbers: rows of logits, embeddings
 };
 
 enum class ArtifactAction : std::uint8_t { kSave, kRestore, kPrune };
@@ -75,12 +77,20 @@ struct StepReport {
     std::optional<EngineStats> stats;  ///< after the step; none for a refused request
 };
 
+/// What a thread is at, and a number that is another one as soon as it has got on.
+struct Work {
+    const char* what;
+    std::uint64_t progress;
+};
+
 /// Serves one model. Threads of its own: two prepare requests (template, tokens, grammar), one of them only short ones,
 /// so that they do not wait for long ones; one plans, decodes and samples, and nothing on it ever waits for a reader.
 class Engine {
   public:
-    /// `report` is called on any of them and must neither block nor throw.
-    Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report);
+    /// `report` is called on any of them and must not block. `on_death` is called on a thread that dies of an
+    /// exception, and ends the process: what the thread left behind cannot be relied on.
+    Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report,
+           std::function<void(const std::string& why)> on_death = end_process);
     ~Engine();  ///< stop(), and waits for the threads
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
@@ -97,6 +107,8 @@ class Engine {
     /// Waits up to `patience` for the folder, which is not ready before the weights have been hashed once.
     [[nodiscard]] Result<ArtifactReport> artifacts(ArtifactAction action,
                                                    std::chrono::milliseconds patience = std::chrono::seconds(10));
+    /// What the threads that do not wait for work are at, to see from one call to the next that they get on.
+    [[nodiscard]] std::vector<Work> works() const;
     /// Returns when nothing is open, or after stop(). New requests should have stopped.
     void wait_until_idle();
     /// Ends the threads soon; open requests get nothing more.
@@ -112,10 +124,11 @@ class Engine {
         GenerationRequest request;
         std::vector<Token> prompt;
         std::chrono::steady_clock::time_point submitted;
-        std::vector<ArtifactKeeper::Find> on_disk;  ///< blocks of the prompt, as of its preparation
+        std::vector<ArtifactKeeper::Find> on_disk;            ///< blocks of the prompt, as of its preparation
         std::vector<std::unique_ptr<Grammar>> grammars = {};  ///< one for each answer, or none
         std::string echo = {};                                ///< the prompt's text, for requests that want it back
         std::set<RequestId> cancelled = {};                   ///< of its answers
+        const char* input_field = "prompt";                   ///< where the request holds what the model reads
         [[nodiscard]] std::vector<RequestId> wanted() const;  ///< the answers that are not cancelled
         [[nodiscard]] std::uint64_t salt() const { return std::hash<std::string>{}(request.cache_salt); }
     };
@@ -134,6 +147,8 @@ class Engine {
         sched::Time took{0};
     };
 
+    [[noreturn]] static void end_process(const std::string& why);
+    [[nodiscard]] std::jthread guarded(const char* name, void (Engine::*loop)());
     /// A request on its way to the inbox.
     struct Preparing {
         int n = 1;
@@ -157,6 +172,7 @@ class Engine {
     [[nodiscard]] bool is_late(const Prepared& prepared) const;
     void decode_loop();
     void take_inbox(StepReport& report);
+    [[nodiscard]] Result<void> prepare_guarded(Prepared& prepared, const std::atomic<bool>& unwanted) const;
     [[nodiscard]] Result<void> prepare(Prepared& prepared, const std::atomic<bool>& unwanted) const;
     void start(Prepared prepared, StepReport& report);
     /// False when the step is held for requests in preparation.
@@ -176,7 +192,8 @@ class Engine {
     [[nodiscard]] artifact::TokenCost token_cost() const;
     std::optional<artifact::Canary> canary_of(sched::SlotId slot, std::span<const Token> chain);
     void keep_one_hot_block();
-    void run_on_decode_thread(const std::function<void()>& task);
+    /// False when the engine is being stopped and the task was not run.
+    [[nodiscard]] bool run_on_decode_thread(const std::function<void()>& task);
     Result<ArtifactReport> save_artifacts();
     Result<ArtifactReport> restore_artifacts();
     void expire(StepReport& report);
@@ -196,9 +213,10 @@ class Engine {
     void schedule(Prepared prepared, StepReport& report);
     void fail_beside(RequestId id, const Error& error, StepReport& report);
     void cancel_beside(RequestId id);
-    [[nodiscard]] int open_beside() const { return embeddings_.open() + scores_.open(); }
+    [[nodiscard]] int open_beside() const { return embeddings_->open() + scores_->open(); }
     void fail_step(const sched::Step& step, StepReport& report);
-    void fail_request(RequestId id, const char* why, StepReport& report);
+    void fail_request(RequestId id, Error error, StepReport& report);
+    [[nodiscard]] Error no_numbers(const char* input_field);
     [[nodiscard]] sched::Time now() const;
     [[nodiscard]] int retry_after_s() const;
     [[nodiscard]] EngineStats stats() const;
@@ -206,12 +224,13 @@ class Engine {
     std::unique_ptr<Model> model_;
     EngineConfig config_;
     std::function<void(StepReport)> report_;
+    std::function<void(const std::string&)> on_death_;
     std::chrono::steady_clock::time_point origin_ = std::chrono::steady_clock::now();
 
     // Decode thread only.
     sched::Scheduler scheduler_;
     std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
-    SideContext embeddings_, scores_;
+    std::unique_ptr<SideContext> embeddings_, scores_;
     std::map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
     std::unordered_map<sched::BlockId, HostState> host_states_;
     std::unordered_map<std::uint64_t, std::string> salts_;
@@ -222,9 +241,9 @@ class Engine {
     EngineStats counters_;
 
     // Between threads, under mutex_.
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::condition_variable to_prepare_ready_, inbox_ready_, idle_;
-    std::deque<Prepared> short_, long_;                         ///< to be prepared
+    std::deque<Prepared> short_, long_;                          ///< to be prepared
     std::map<RequestId, std::shared_ptr<Preparing>> preparing_;  ///< from submit() until in the inbox
     int n_preparing_ = 0;                                        ///< answers that they will be
     std::deque<Prepared> inbox_;
@@ -233,15 +252,19 @@ class Engine {
     std::deque<Fetched> fetched_;
     std::deque<std::function<void()>> tasks_;  ///< for the decode thread
     bool stopping_ = false;
-    bool busy_ = false;  ///< the decode thread has something to compute
-    bool open_ = false;  ///< the decode thread has open requests
-    int waiting_ = 0;    ///< as of the last step
+    bool busy_ = false;     ///< the decode thread has something to compute
+    bool open_ = false;     ///< the decode thread has open requests
+    bool fetches_ = false;  ///< some of them wait for artifacts
+    int waiting_ = 0;       ///< as of the last step
     int running_ = 0;
     int width_ = 0;          ///< chains decoded together, as the controller has it
     double ends_per_s_ = 0;  ///< smoothed rate at which requests end
 
     std::atomic<RequestId> prefilling_{0};  ///< whose prompt is most of the running step; 0: nobody's
     std::atomic<bool> abort_{false};
+
+    Progress decoding_, preparing_progress_, preparing_short_progress_;
+    std::atomic<bool> ordered_{false};  ///< artifacts() runs
 
     std::unique_ptr<ArtifactKeeper> keeper_;  ///< null: no artifacts
     std::jthread prepare_short_thread_, prepare_thread_, decode_thread_;

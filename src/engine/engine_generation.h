@@ -18,6 +18,7 @@ struct Engine::Generation {
     text::Utf8Stream characters;
     text::StopMatcher stops;
     bool ignore_eos;
+    const char* input_field;
     std::string salt;
     std::chrono::steady_clock::time_point submitted;
     std::optional<std::chrono::steady_clock::time_point> first_token;
@@ -30,14 +31,17 @@ struct Engine::Generation {
           stops(prepared.request.stop, stops_with_hidden_tokens(model, prepared.request.stop)),
           // Where the grammar lets the text end, it may leave nothing else.
           ignore_eos(prepared.request.ignore_eos && !source.has_grammar()),
+          input_field(prepared.input_field),
           salt(prepared.request.cache_salt),
           submitted(prepared.submitted) {}
 
-    /// Control tokens have no text in the answer; a stop string with the name of one is looked for among what was drawn.
-    static std::vector<std::string> stops_with_hidden_tokens(const Model& model, const std::vector<std::string>& stops) {
+    /// Control tokens have no text in the answer; a stop string with the name of one is looked for among what was
+    /// drawn.
+    static std::vector<std::string> stops_with_hidden_tokens(const Model& model,
+                                                             const std::vector<std::string>& stops) {
         std::vector<std::string> with;
         for (const std::string& stop : stops) {
-            if (model.tokenizer().names_hidden_token(stop)) with.push_back(stop);
+            if (model.names_hidden_token(stop)) with.push_back(stop);
         }
         return with;
     }

@@ -22,16 +22,16 @@ constexpr milliseconds kTurnAlone{250};
 bool Engine::start_beside(Prepared& prepared, StepReport& report) {
     const GenerationRequest& request = prepared.request;
     if (request.task == Task::kEmbed) {
-        embeddings_.add({.id = prepared.id,
-                         .tokens = std::move(prepared.prompt),
-                         .submitted = prepared.submitted,
-                         .priority = request.priority});
+        embeddings_->add({.id = prepared.id,
+                          .tokens = std::move(prepared.prompt),
+                          .submitted = prepared.submitted,
+                          .priority = request.priority});
     } else if (request.echo && request.top_logprobs >= 0) {
-        scores_.add({.id = prepared.id,
-                     .tokens = prepared.prompt,
-                     .n_top = request.top_logprobs,
-                     .submitted = prepared.submitted,
-                     .priority = request.priority});
+        scores_->add({.id = prepared.id,
+                      .tokens = prepared.prompt,
+                      .n_top = request.top_logprobs,
+                      .submitted = prepared.submitted,
+                      .priority = request.priority});
         scored_.emplace(prepared.id, std::move(prepared));
     } else if (request.echo) {
         begin_echo(std::move(prepared), {}, report);
@@ -61,7 +61,7 @@ void Engine::begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepR
 
 void Engine::run_beside(StepReport& report) {
     const bool streams = scheduler_.running() > 0;
-    for (SideContext* side : {&embeddings_, &scores_}) {
+    for (SideContext* side : {embeddings_.get(), scores_.get()}) {
         if (config_.queue_timeout > microseconds(0)) {
             for (const RequestId id : side->expire(Clock::now() - config_.queue_timeout)) {
                 fail_beside(id, timed_out(), report);
@@ -69,7 +69,8 @@ void Engine::run_beside(StepReport& report) {
         }
         for (SideContext::Job& job : side->turn(streams ? kTurnBesideStreams : kTurnAlone)) {
             counters_.prompt_tokens += job.tokens.size();
-            if (side == &scores_ && !job.error) {
+            if (job.no_numbers) job.error = no_numbers("prompt");
+            if (side == scores_.get() && !job.error) {
                 auto prepared = scored_.extract(job.id);
                 begin_echo(std::move(prepared.mapped()), std::move(job.scores), report);
                 continue;
@@ -104,11 +105,11 @@ void Engine::cancel_beside(RequestId id) {
     if (const auto found = request_of(scored_, id); found != scored_.end()) {
         found->second.cancelled.insert(id);
         if (!found->second.wanted().empty()) return;
-        scores_.cancel(found->first);
+        scores_->cancel(found->first);
         scored_.erase(found);
         return;
     }
-    embeddings_.cancel(id);
+    embeddings_->cancel(id);
 }
 
 }  // namespace sutazai::engine

@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/engine_generation.h"
+#include "llama/numbers.h"
 
 namespace sutazai::engine {
 namespace {
@@ -79,6 +80,7 @@ bool Engine::apply_ops(std::span<const sched::KvOp> ops) {
         loads.clear();
     };
     for (const sched::KvOp& op : ops) {
+        decoding_.advance();
         const auto* load_op = std::get_if<sched::Load>(&op);
         if (load_op == nullptr || (!loads.empty() && loads.back().slot != load_op->slot)) confirm_loads();
         if (load_op != nullptr) {
@@ -157,12 +159,14 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
     struct Drawn {
         Generation* generation;
         float* logits;
-        Token token;
+        Token token = 0;
+        bool is_number = true;
+        std::string failure = {};
     };
     std::vector<Drawn> drawn;
     for (std::size_t i = 0; i < step.chunks.size(); ++i) {
         if (!step.chunks[i].wants_logits) continue;
-        drawn.push_back({generations_.at(step.chunks[i].request).get(), model_->logits(i), 0});
+        drawn.push_back({generations_.at(step.chunks[i].request).get(), model_->logits(i)});
     }
     const auto vocabulary = static_cast<std::size_t>(model_->properties().vocabulary);
     const auto n = static_cast<int>(drawn.size());
@@ -170,14 +174,38 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
 #pragma omp parallel for schedule(dynamic) if (n > 1 && vocabulary * static_cast <std::size_t>(n) > 100'000)
     for (int i = 0; i < n; ++i) {
         Drawn& d = drawn[static_cast<std::size_t>(i)];
-        d.token = d.generation->source.draw({d.logits, vocabulary});
+        const std::span row(d.logits, vocabulary);
+        // No exception may leave a parallel loop.
+        try {
+            d.is_number = llama::are_logits(row);
+            if (d.is_number) d.token = d.generation->source.draw(row);
+        } catch (const std::exception& e) {
+            d.failure = fmt::format("no token could be drawn: {}", e.what());
+        }
     }
-    for (const Drawn& d : drawn) deliver(*d.generation, d.token, report);
+    for (Drawn& d : drawn) {
+        if (!d.failure.empty()) {
+            fail_request(d.generation->id, {ErrorCode::kInternal, std::move(d.failure)}, report);
+        } else if (!d.is_number) {
+            fail_request(d.generation->id, no_numbers(d.generation->input_field), report);
+        } else {
+            deliver(*d.generation, d.token, report);
+        }
+    }
+}
+
+Error Engine::no_numbers(const char* input_field) {
+    if (counters_.broken_results++ == 0) spdlog::error("the model computes what is no number (NaN or infinite)");
+    return {ErrorCode::kInternal,
+            "the model computed no numbers (NaN or infinite ones) for this input: its file is damaged, or quantised to "
+            "fewer bits than it bears",
+            input_field};
 }
 
 void Engine::deliver(Generation& generation, Token token, StepReport& report) {
     if (token == llama::TokenSource::kNoToken || !generation.source.accept(token)) {
-        fail_request(generation.id, "the grammar lets no token come next, or takes too long to tell", report);
+        fail_request(generation.id,
+                     {ErrorCode::kInternal, "the grammar lets no token come next, or takes too long to tell"}, report);
         return;
     }
     ++generation.n_generated;
@@ -241,13 +269,13 @@ void Engine::end(Generation& generation, FinishReason reason, GenerationUpdate u
 
 void Engine::fail_step(const sched::Step& step, StepReport& report) {
     for (const sched::Chunk& chunk : step.chunks) {
-        fail_request(chunk.request, "the model could not compute this step", report);
+        fail_request(chunk.request, {ErrorCode::kInternal, "the model could not compute this step"}, report);
     }
 }
 
-void Engine::fail_request(RequestId id, const char* why, StepReport& report) {
+void Engine::fail_request(RequestId id, Error error, StepReport& report) {
     GenerationUpdate update;
-    update.error = Error{ErrorCode::kInternal, why};
+    update.error = std::move(error);
     report.updates.emplace_back(id, std::move(update));
     scheduler_.cancel(id);
     generations_.erase(id);

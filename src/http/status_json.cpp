@@ -54,6 +54,8 @@ void append_states(std::string& out, std::span<const ModelStatus> models) {
         if (model.state == ModelState::kLoading || model.state == ModelState::kWarming)
             append(out, R"(, "load_progress": {:.2f})", model.load_progress);
         if (!model.last_error.empty()) append(out, R"(, "last_error": {})", quoted(model.last_error));
+        if (model.crashes > 0)
+            append(out, R"(, "crashes": {}, "last_crash": {})", model.crashes, quoted(model.last_crash));
         out += '}';
     }
     out += ']';

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
@@ -84,11 +85,12 @@ asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(Engin
         const std::shared_ptr<Connection> connection = standby->release();
         auto client = std::make_unique<Client>(connection, options.model_name);
         connection->load(options, progress);
-        co_await connection->wait_answered(deadline);
-        // One that ended before it knew of the model ended for a reason of its own.
-        if (connection->has_answered() || connection->state() == Connection::State::kLoading) {
-            co_return co_await loaded(connection, std::move(client), options, deadline);
-        }
+        // A live one answers at once. One that does not, or that ended before it knew of the model, has a reason of its
+        // own.
+        const bool waits_long = options.stall_timeout.count() == 0;
+        co_await connection->wait_answered(waits_long ? deadline
+                                                      : std::min(deadline, Clock::now() + options.stall_timeout));
+        if (connection->has_answered()) co_return co_await loaded(connection, std::move(client), options, deadline);
     }
     auto opened = Connection::open(co_await asio::this_coro::executor, options.executable, options.arguments);
     if (!opened) {

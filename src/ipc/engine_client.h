@@ -40,7 +40,8 @@ struct EngineOptions {
     std::uint64_t artifact_bytes = 0;
     std::uint32_t artifact_retention_days = 7;
     std::chrono::milliseconds load_timeout{300'000};
-    std::vector<std::string> arguments = {};  ///< of the command line, after --fd N
+    std::chrono::milliseconds stall_timeout{60'000};  ///< an engine that gets no further for so long is ended; 0: never
+    std::vector<std::string> arguments = {};          ///< of the command line, after --fd N
 };
 
 /// What the engine said of the loaded model.
@@ -64,6 +65,7 @@ struct EngineStats {
     std::uint32_t width = 0;
     std::uint32_t prefixes = 0;  ///< kept in memory
     std::uint64_t artifacts = 0, artifact_bytes = 0, artifact_tokens = 0;
+    std::uint64_t broken_results = 0;  ///< that were no numbers
 };
 
 /// How far a load has come.

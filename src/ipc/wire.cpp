@@ -270,6 +270,7 @@ wire::Stats to_wire(const EngineStats& stats) {
     out.set_artifacts(stats.artifacts);
     out.set_artifact_bytes(stats.artifact_bytes);
     out.set_artifact_tokens(stats.artifact_tokens);
+    out.set_broken_results(stats.broken_results);
     return out;
 }
 
@@ -292,6 +293,7 @@ EngineStats from_wire(const wire::Stats& stats) {
     out.artifacts = stats.artifacts();
     out.artifact_bytes = stats.artifact_bytes();
     out.artifact_tokens = stats.artifact_tokens();
+    out.broken_results = stats.broken_results();
     return out;
 }
 

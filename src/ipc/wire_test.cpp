@@ -197,7 +197,7 @@ TEST(Wire, LoadedKeepsEveryField) {
 
 TEST(Wire, StatsKeepEveryField) {
     const EngineStats got =
-        from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})));
+        from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18})));
     EXPECT_EQ(got.running, 1U);
     EXPECT_EQ(got.waiting, 2U);
     EXPECT_EQ(got.kv_cells_used, 3U);
@@ -215,6 +215,7 @@ TEST(Wire, StatsKeepEveryField) {
     EXPECT_EQ(got.artifacts, 15U);
     EXPECT_EQ(got.artifact_bytes, 16U);
     EXPECT_EQ(got.artifact_tokens, 17U);
+    EXPECT_EQ(got.broken_results, 18U);
 }
 
 TEST(Wire, CacheReportsKeepEveryField) {

@@ -18,6 +18,7 @@
 #include "base/kv_cells.h"
 #include "kernels/cpu_level.h"
 #include "kernels/stand_ins.h"
+#include "llama/grammar.h"
 #include "llama/kv_fingerprint.h"
 #include "llama/llama_log.h"
 #include "llama/vocabulary.h"
@@ -266,6 +267,16 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         return fail(ErrorCode::kLoadFailed, fmt::format("{} could not be loaded: {}", options.path, e.what()));
     }
     return self;
+}
+
+Result<std::unique_ptr<Grammar>> Model::grammar_of(const GenerationRequest& request) const {
+    if (!request.grammar.empty()) return Grammar::from_gbnf(*this, request.grammar);
+    if (!request.json_schema.empty()) return Grammar::from_json_schema(*this, request.json_schema);
+    return nullptr;
+}
+
+bool Model::names_hidden_token(std::string_view text) const {
+    return tokenizer().names_hidden_token(text);
 }
 
 const Tokenizer& Model::tokenizer() const {

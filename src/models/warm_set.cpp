@@ -84,6 +84,7 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
     options_.artifact_bytes = settings.cache_artifact_bytes;
     options_.artifact_retention_days = settings.cache_artifact_retention_days;
     options_.load_timeout = tuning_.load_timeout.value_or(std::chrono::seconds(settings.load_timeout_s));
+    options_.stall_timeout = tuning_.stall_timeout.value_or(std::chrono::seconds(settings.engine_stall_timeout_s));
     if (!usage_path_.empty()) usage_ = read_usage(usage_path_);
 }
 

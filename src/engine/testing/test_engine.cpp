@@ -13,15 +13,15 @@ constexpr std::chrono::seconds kPatience{60};
 
 }  // namespace
 
-Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const std::string& preset) {
+Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const std::string& model_name) {
     llama::LoadOptions options;
-    options.path = test_model(preset);
+    options.path = model_name.ends_with(".gguf") ? model_name : test_model(model_name);
     options.context_tokens = context_tokens;
     options.max_sequences = std::max(config.batch_size, config.batch_size_max);
     options.batch_tokens = config.batch_tokens;
     options.threads = 1;
     options.kv_f32 = true;
-    auto model = Model::load(options, [](float) {});
+    auto model = llama::Model::load(options, [](float) {});
     EXPECT_TRUE(model.has_value()) << model.error().message;
     engine_ =
         std::make_unique<Engine>(std::move(*model), config, [this](StepReport report) { take(std::move(report)); });

@@ -21,8 +21,9 @@ using llama::test_model;
 /// An engine whose updates are collected by request.
 class Harness {
   public:
+    /// `model` is a preset or the path of a file.
     explicit Harness(const EngineConfig& config = {}, std::uint32_t context_tokens = 4096,
-                     const std::string& preset = "toy");
+                     const std::string& model = "toy");
     ~Harness() { engine_.reset(); }
     Harness(const Harness&) = delete;
     Harness& operator=(const Harness&) = delete;
