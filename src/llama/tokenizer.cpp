@@ -135,9 +135,10 @@ std::size_t Tokenizer::least_tokens(std::span<const TextPart> parts) const {
     if (longest_ == 0) return 0;
     std::size_t n_bytes = 0;
     for (const TextPart& part : parts) {
-        n_bytes += counts_spaces_ ? part.text.size()
-                                  : static_cast<std::size_t>(std::ranges::count_if(
-                                        part.text, [](char c) { return !is_space(c); }));
+        n_bytes +=
+            counts_spaces_
+                ? part.text.size()
+                : static_cast<std::size_t>(std::ranges::count_if(part.text, [](char c) { return !is_space(c); }));
     }
     return (n_bytes + longest_ - 1) / longest_;
 }
@@ -381,7 +382,8 @@ Result<std::vector<Token>> Tokenizer::tokenize(std::span<const TextPart> parts, 
         tokens.insert(tokens.end(), back_.begin(), back_.end());
     }
     if (work.too_many()) {
-        return fail(ErrorCode::kContextOverflow, fmt::format("the prompt has {}{} tokens", work.is_whole ? "" : "at least ", tokens.size()));
+        return fail(ErrorCode::kContextOverflow,
+                    fmt::format("the prompt has {}{} tokens", work.is_whole ? "" : "at least ", tokens.size()));
     }
     return std::move(tokens);
 }

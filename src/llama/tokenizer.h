@@ -90,10 +90,10 @@ class Tokenizer {
     std::vector<OfLength> specials_;       ///< longest first
     std::vector<std::uint32_t> bytes_of_;  ///< by token: of the text that it stands for
     std::size_t longest_ = 0;
-    bool counts_spaces_ = true;   ///< every space of a text is in some token
-    bool prefixes_space_ = false;  ///< llama.cpp puts a space in front of each text
-    std::size_t n_before_newline_ = 0;  ///< tokens that it makes where the text begins with the end of a line
-    bool cuts_at_gaps_ = false;    ///< nothing is merged across a single space or the end of a line
+    bool counts_spaces_ = true;               ///< every space of a text is in some token
+    bool prefixes_space_ = false;             ///< llama.cpp puts a space in front of each text
+    std::size_t n_before_newline_ = 0;        ///< tokens that it makes where the text begins with the end of a line
+    bool cuts_at_gaps_ = false;               ///< nothing is merged across a single space or the end of a line
     std::vector<sched::Token> front_, back_;  ///< what the model wants around a text
     std::unique_ptr<std::once_flag> told_ = std::make_unique<std::once_flag>();
 };

@@ -86,11 +86,43 @@ std::string repeated(std::string_view unit, std::size_t n_bytes) {
 
 std::vector<std::string> hostile_texts(std::size_t n_bytes) {
     std::vector<std::string> texts;
-    for (const char* unit :
-         {"a", "Z", "aB", " ", "\n", "\r\n", "\t", "7", "123,", "\U0001F642", "e\u0301", "\u0301", "漢", "漢字。", "한국어", "ж", ".",
-          "...!?", "=-", "'s", " a", "a ", "  b", "\n\n", "\n a", "x\n", "{\"k\": [1, 2.5]}, ", "the quick brown fox. ",
-          "for (int i = 0; i < n; ++i) {\n        x[i] = 0;\n    }\n", "ÿ", "\u2581", "\u00a0", "<", "<s>", "</s>",
-          "<|endoftext|>", "<|im_end|>\n"}) {
+    for (const char* unit : {"a",
+                             "Z",
+                             "aB",
+                             " ",
+                             "\n",
+                             "\r\n",
+                             "\t",
+                             "7",
+                             "123,",
+                             "\U0001F642",
+                             "e\u0301",
+                             "\u0301",
+                             "漢",
+                             "漢字。",
+                             "한국어",
+                             "ж",
+                             ".",
+                             "...!?",
+                             "=-",
+                             "'s",
+                             " a",
+                             "a ",
+                             "  b",
+                             "\n\n",
+                             "\n a",
+                             "x\n",
+                             "{\"k\": [1, 2.5]}, ",
+                             "the quick brown fox. ",
+                             "for (int i = 0; i < n; ++i) {\n        x[i] = 0;\n    }\n",
+                             "ÿ",
+                             "\u2581",
+                             "\u00a0",
+                             "<",
+                             "<s>",
+                             "</s>",
+                             "<|endoftext|>",
+                             "<|im_end|>\n"}) {
         texts.push_back(repeated(unit, n_bytes));
     }
     texts.push_back(std::string(n_bytes, ' ') + "1x");
@@ -98,8 +130,9 @@ std::vector<std::string> hostile_texts(std::size_t n_bytes) {
     texts.push_back(repeated(std::string(300, ' ') + "1", n_bytes));
     texts.push_back(std::string(n_bytes / 2, 'a') + std::string(n_bytes / 2, '1') + std::string(n_bytes / 2 + 1, 'B'));
     std::mt19937 random(7);
-    const std::vector<std::string> units = {"a",  "Be", " ",     "\n", "7",   "42", ".",  ", ", "漢", "é",  "🙂", "'t", "\t",
-                                            "▁", "  ", "<s>", "</s>", "word", "(",  "\r", "ж", "x_y", "e\u0301"};
+    const std::vector<std::string> units = {"a",    "Be",   " ",    "\n", "7",  "42",  ".",      ", ",
+                                            "漢",   "é",    "🙂", "'t", "\t", "▁",   "  ",     "<s>",
+                                            "</s>", "word", "(",    "\r", "ж",  "x_y", "e\u0301"};
     for (int i = 0; i < 4; ++i) {
         std::string text;
         while (text.size() < 2 * n_bytes) {
@@ -127,15 +160,16 @@ void expect_same(const llama_vocab* vocab, const std::vector<std::string>& texts
         const auto apart = std::ranges::mismatch(tokens, expected);
         // What begins with the first token has it once.
         std::vector<Token> once = expected;
-        if (once.size() > 1 && llama_vocab_get_add_bos(vocab) && once[0] == llama_vocab_bos(vocab) && once[1] == once[0]) {
+        if (once.size() > 1 && llama_vocab_get_add_bos(vocab) && once[0] == llama_vocab_bos(vocab) &&
+            once[1] == once[0]) {
             once.erase(once.begin());
         }
-        if (once.size() > 1 && once.back() == once[once.size() - 2] && !tokens.empty() && llama_vocab_get_add_eos(vocab) &&
-            once.back() == llama_vocab_eos(vocab)) {
+        if (once.size() > 1 && once.back() == once[once.size() - 2] && !tokens.empty() &&
+            llama_vocab_get_add_eos(vocab) && once.back() == llama_vocab_eos(vocab)) {
             once.pop_back();
         }
-        EXPECT_TRUE(tokens == once) << name(text) << " from token " << apart.in1 - tokens.begin() << " of " << tokens.size()
-                                    << " and " << expected.size();
+        EXPECT_TRUE(tokens == once) << name(text) << " from token " << apart.in1 - tokens.begin() << " of "
+                                    << tokens.size() << " and " << expected.size();
     }
 }
 
@@ -148,9 +182,10 @@ TEST_P(OfVocabulary, TokensAreThoseOfTheWholeText) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, OfVocabulary,
-                         testing::Values("aquila", "baichuan", "bert-bge", "command-r", "deepseek-coder", "deepseek-llm",
-                                         "falcon", "gemma-4", "gpt-2", "gpt-neox", "llama-bpe", "llama-spm", "mpt",
-                                         "nomic-bert-moe", "phi-3", "qwen2", "qwen35", "refact", "starcoder"),
+                         testing::Values("aquila", "baichuan", "bert-bge", "command-r", "deepseek-coder",
+                                         "deepseek-llm", "falcon", "gemma-4", "gpt-2", "gpt-neox", "llama-bpe",
+                                         "llama-spm", "mpt", "nomic-bert-moe", "phi-3", "qwen2", "qwen35", "refact",
+                                         "starcoder"),
                          [](const auto& info) {
                              std::string name = info.param;
                              std::ranges::replace(name, '-', '_');
@@ -206,7 +241,8 @@ TEST_F(DeepseekTokenizer, FortyThousandLettersNeedNoLargeStack) {
 
 TEST_F(DeepseekTokenizer, LongRunsTakeTimeInProportion) {
     const auto began = std::chrono::steady_clock::now();
-    EXPECT_GT(tokenize(std::string(50'000, ' ') + "1" + std::string(200'000, 'a') + std::string(50'000, '!'))->size(), 1000U);
+    EXPECT_GT(tokenize(std::string(50'000, ' ') + "1" + std::string(200'000, 'a') + std::string(50'000, '!'))->size(),
+              1000U);
     EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(60)) << "minutes in one piece";
 }
 

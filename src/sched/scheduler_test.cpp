@@ -370,18 +370,18 @@ TEST(Scheduler, OneWhoComesLaterNeedNotWaitForAllForksOfAnother) {
     for (RequestId id = 2; id <= 40; ++id) many.forks.push_back(id);
     ASSERT_EQ(scheduler.submit(std::move(many), Time(0)), Scheduler::Admission::kAccepted);
     EXPECT_EQ(scheduler.waiting(), 40) << "those count that are not in the queue yet";
-    run(scheduler, Time(1));
-    ASSERT_EQ(scheduler.submit({100, chain(10, 500), 2, 0}, Time(2)), Scheduler::Admission::kAccepted);
+    run(scheduler, milliseconds(100));
+    ASSERT_EQ(scheduler.submit({100, chain(10, 500), 2, 0}, milliseconds(200)), Scheduler::Admission::kAccepted);
     for (int i = 3; !scheduler.is_running(100); ++i) {
         ASSERT_LT(i, 12) << "the newcomer stands behind all of them";
-        run(scheduler, Time(i));
+        run(scheduler, milliseconds(100 * i));
     }
     scheduler.cancel(40);
     scheduler.cancel(1);
     scheduler.check();
     for (int i = 20; !scheduler.idle(); ++i) {
         ASSERT_LT(i, 200);
-        run(scheduler, Time(i));
+        run(scheduler, milliseconds(100 * i));
     }
     EXPECT_EQ(scheduler.waiting(), 0);
 }

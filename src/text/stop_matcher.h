@@ -50,7 +50,7 @@ class StopMatcher {
 
     std::vector<Automaton> automata_;
     std::bitset<256> first_bytes_;
-    std::string recent_;  ///< for each of the last bytes generated, 'h' where it was hidden; only with such stops
+    std::string recent_;        ///< for each of the last bytes generated, 'h' where it was hidden; only with such stops
     std::size_t n_recent_ = 0;  ///< the longest of these stops
     std::string held_;
     bool matched_ = false;

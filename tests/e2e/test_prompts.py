@@ -112,3 +112,18 @@ def test_the_token_that_begins_a_text_is_there_once(start_server, model_with):
     assert complete(server, "<s>Hello").json()["usage"] == plain["usage"]
     assert complete(server, "<s>Hello").json()["choices"] == plain["choices"]
     assert server.log().count("there is no second") == 1
+
+
+def test_a_stop_string_that_is_a_control_token(start_server, smollm2):
+    server = start_server("--model", smollm2, CONTEXT_TOKENS="4096")
+    prompt = "<|im_start|>user\nSay hello.<|im_end|>\n<|im_start|>assistant\n"
+    fields = {"max_tokens": 120, "ignore_eos": True}
+    whole = complete(server, prompt, **fields).json()["choices"][0]
+    assert whole["finish_reason"] == "length"
+    assert "<|im_" not in whole["text"]
+    answer = complete(server, prompt, **fields | {"ignore_eos": False}).json()["choices"][0]["text"]
+    for stop in ("<|im_end|>", answer[-6:] + "<|im_end|>", "<|im_end|>\n"):
+        stopped = complete(server, prompt, stop=[stop], **fields).json()["choices"][0]
+        assert stopped["finish_reason"] == "stop", stop
+        cut = answer[:-6] if stop.startswith(answer[-6:]) else answer
+        assert stopped["text"] == cut, stop
