@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/json/array.hpp>
 #include <numeric>
 
 #include "api/json_text.h"
 #include "api/logprobs_json.h"
+#include "api/unsupported.h"
 
 namespace sutazai::api::openai {
 
@@ -141,12 +141,7 @@ Result<CompletionRequest> parse_completion(std::string_view body, std::size_t ma
         fields.refuse("prompt", fmt::format("times n or best_of makes {} generations; at most {} are allowed",
                                             n_generations, max_generations));
     }
-    const json::value* suffix = fields.find("suffix");
-    if (suffix != nullptr && !(suffix->is_string() && suffix->get_string().empty())) {
-        fields.refuse("suffix", "is not supported");
-    }
-    constexpr std::array kNotYet{"logit_bias"};
-    refuse_unsupported(fields, kNotYet);
+    refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));
     return request;
 }

@@ -145,6 +145,15 @@ Parsed<void> set_log_format(Settings& settings, std::string_view text) {
     return {};
 }
 
+Parsed<void> set_chat_template(Settings& settings, std::string_view text) {
+    const bool is_name = std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    });
+    if (!is_name || text.size() > 64) return std::unexpected("a name of small letters, digits, -, _ and .");
+    settings.chat_template = text;
+    return {};
+}
+
 Parsed<void> set_models(Settings& settings, std::string_view text) {
     const auto parts = parse_list(text);
     if (!parts) return std::unexpected(parts.error());
@@ -269,6 +278,11 @@ std::vector<SettingRow> make_rows() {
         number("BATCH_TOKENS", &Settings::batch_tokens, 16, 65536, "tokens in one decode step at most"),
         number("TOKEN_GAP_MS", &Settings::token_gap_ms, 1, 10000,
                "milliseconds that reading prompts may add to the token gap of running streams"),
+        row("CHAT_TEMPLATE",
+            "llama.cpp's name of the chat template for models whose file has none, for example chatml; empty: none",
+            set_chat_template, [](const Settings& settings) { return settings.chat_template; }),
+        boolean("CONTROL_TOKENS_IN_MESSAGES", &Settings::control_tokens_in_messages,
+                "names of control tokens in a message's text become those tokens: who writes them speaks as anybody"),
         boolean("PREFIX_SHARING", &Settings::prefix_sharing,
                 "share the work on prompts that begin alike; false computes every prompt anew"),
         size("PREFIX_CACHE_BYTES", &Settings::prefix_cache_bytes, 0, 1ULL << 40,

@@ -69,7 +69,9 @@ struct Settings {
     std::string cpu_level;                      ///< SUTAZAI_CPU_LEVEL, one of kCpuLevels; empty: the best there is
     std::uint32_t batch_tokens = 2048;          ///< BATCH_TOKENS, tokens in one decode step at most, 16 to 65536
     std::uint32_t token_gap_ms = 50;  ///< TOKEN_GAP_MS, what prefill may add to the gap of running streams, 1 to 10000
-    bool prefix_sharing = true;       ///< PREFIX_SHARING; false computes every prompt anew
+    std::string chat_template;        ///< CHAT_TEMPLATE, llama.cpp's name of the one for models without; empty: none
+    bool control_tokens_in_messages = false;  ///< CONTROL_TOKENS_IN_MESSAGES; true lets texts of messages become them
+    bool prefix_sharing = true;               ///< PREFIX_SHARING; false computes every prompt anew
     std::uint64_t prefix_cache_bytes = 1ULL << 30;  ///< PREFIX_CACHE_BYTES, host memory per model, 0 to 1 TiB
 };
 

@@ -36,8 +36,7 @@ TEST(BrokenNumbers, TheRequestGetsAnErrorThatNamesItsInput) {
             const auto end = harness.ask(request);
             expect_no_numbers(end, "prompt");
             EXPECT_EQ(end.text, "");
-            auto& messages = request.prompt.emplace<std::vector<ChatMessage>>(1);
-            messages[0] = {"user", "Once ~ upon"};
+            request.prompt = Chat{{text_message(Role::kUser, "Once ~ upon")}};
             expect_no_numbers(harness.ask(request), "messages");
         }
         EXPECT_EQ(harness.stats().broken_results, 4U);

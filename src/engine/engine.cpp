@@ -55,8 +55,11 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
 bool is_long(const GenerationRequest& request) {
     std::size_t n_bytes = request.grammar.size() + request.json_schema.size();
     if (const auto* text = std::get_if<std::string>(&request.prompt)) n_bytes += text->size();
-    if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
-        for (const ChatMessage& message : *messages) n_bytes += message.content.size();
+    if (const auto* chat = std::get_if<Chat>(&request.prompt)) {
+        for (const ChatMessage& message : chat->messages) {
+            n_bytes += message.reasoning.size();
+            for (const ContentPart& part : message.content) n_bytes += part.text.size();
+        }
     }
     return n_bytes > kShortBytes;
 }
@@ -276,7 +279,7 @@ Result<void> Engine::prepare(Prepared& prepared, const std::atomic<bool>& unwant
     if (embeds && p.pooling == Pooling::kRank) {
         return fail(ErrorCode::kInvalidArgument, "this model ranks texts; it makes no embeddings", "model");
     }
-    if (std::holds_alternative<std::vector<ChatMessage>>(request.prompt)) prepared.input_field = "messages";
+    if (std::holds_alternative<Chat>(request.prompt)) prepared.input_field = "messages";
     const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
     Result<std::vector<Token>> tokens =
         model_->tokenize(request, static_cast<std::size_t>(p.context_per_sequence - answer),

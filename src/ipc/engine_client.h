@@ -35,6 +35,8 @@ struct EngineOptions {
     std::uint32_t queue_timeout_ms = 0;  ///< 0: requests wait for ever
     std::uint32_t token_gap_ms = 50;
     bool share_prefixes = true;
+    std::string chat_template;                ///< llama.cpp's name of the one for files without; empty: none
+    bool control_tokens_in_messages = false;  ///< a message's text may become control tokens
     std::uint64_t prefix_cache_bytes = 0;
     std::string artifact_folder;  ///< empty: no artifacts
     std::uint64_t artifact_bytes = 0;

@@ -68,6 +68,8 @@ Result<std::unique_ptr<llama::Model>> load(const wire::Load& load, Outbox& outbo
     options.threads = load.threads();
     options.gpu = load.gpu();
     options.architecture = load.architecture();
+    options.chat_template = load.chat_template();
+    options.control_tokens_in_messages = load.control_tokens_in_messages();
     options.vocabulary = load.vocabulary();
     int last_percent = -1;
     const auto since = std::chrono::steady_clock::now();

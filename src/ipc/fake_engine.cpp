@@ -134,8 +134,8 @@ class FakeEngine {
             load(message.load());
         } else if (message.has_submit()) {
             const wire::Submit& submit = message.submit();
-            const bool chat = submit.has_chat() && submit.chat().messages_size() > 0;
-            std::istringstream prompt(chat ? submit.chat().messages().rbegin()->content() : submit.text());
+            const bool chat = submit.has_chat() && submit.chat().messages_size() > 0 && submit.chat().messages().rbegin()->content_size() > 0;
+            std::istringstream prompt(chat ? submit.chat().messages().rbegin()->content().begin()->text() : submit.text());
             Running request;
             prompt >> request.command >> request.wanted;
             for (RequestId i = 0; i < std::max(submit.n(), 1U); ++i) running_[submit.request_id() + i] = request;

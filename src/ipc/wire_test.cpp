@@ -22,7 +22,16 @@ Message sent(const Message& message) {
 
 GenerationRequest every_field() {
     GenerationRequest request;
-    request.prompt = std::vector<ChatMessage>{{"system", "Kurz."}, {"user", "grüße 日本 🙂"}};
+    ChatMessage answer = text_message(Role::kAssistant, "Gern");
+    answer.content.push_back({"\xff kein UTF-8"});
+    answer.name = "Bo";
+    answer.reasoning = "hm";
+    answer.tool_calls = {{"1", "wetter", R"({"ort": "日本"})"}, {"2", "zeit", "{}"}};
+    ChatMessage result = text_message(Role::kTool, "kalt");
+    result.tool_call_id = "1";
+    request.prompt = Chat{{text_message(Role::kSystem, "Kurz."), text_message(Role::kDeveloper, ""),
+                           text_message(Role::kUser, "grüße 日本 🙂"), answer, result},
+                          Turn::kOpen};
     request.sampling = {0.0F, 0, 0.5F, 0.25F, 1.5F, -2.0F, 2.0F, 0U};
     request.max_tokens = 17;
     request.stop = {"</s>", "\n\n"};
@@ -85,7 +94,7 @@ TEST(Wire, DeltaKeepsEveryField) {
 
 TEST(Wire, AnEmptyChatStaysAChat) {
     GenerationRequest request;
-    request.prompt = std::vector<ChatMessage>{};
+    request.prompt = Chat{};
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
 }
 
@@ -154,6 +163,8 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.model_name = "m";
     options.architecture = "qwen2";
     options.vocabulary = 151936;
+    options.chat_template = "chatml";
+    options.control_tokens_in_messages = true;
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
     EXPECT_EQ(got.context_tokens, 1U);
@@ -169,6 +180,8 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.model_name, "m");
     EXPECT_EQ(got.architecture, "qwen2");
     EXPECT_EQ(got.vocabulary, 151936U);
+    EXPECT_EQ(got.chat_template, "chatml");
+    EXPECT_TRUE(got.control_tokens_in_messages);
     EXPECT_EQ(got.batch_tokens, 3U);
     EXPECT_EQ(got.threads, 4U);
     EXPECT_FALSE(got.gpu);

@@ -30,7 +30,9 @@ struct LoadOptions {
     /// What the file is said to hold, when that is known: the vocabulary is then loaded beside the weights, not before
     /// them. When it is not so, or does not work out, the file is loaded as one.
     std::string architecture = {};
-    std::uint32_t vocabulary = 0;  ///< tokens
+    std::uint32_t vocabulary = 0;             ///< tokens
+    std::string chat_template = {};           ///< llama.cpp's name of the one for files without; empty: none
+    bool control_tokens_in_messages = false;  ///< names of control tokens in a message's text become those tokens
 };
 
 /// One loaded model: weights, vocabulary, chat template and one context with unified KV memory. This adapter and its
