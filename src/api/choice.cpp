@@ -25,7 +25,7 @@ Usage total_usage(std::span<const Choice> choices, std::size_t per_prompt) {
 std::vector<GenerationRequest> repeated(const GenerationRequest& request, std::size_t n) {
     std::vector<GenerationRequest> all(n, request);
     for (std::size_t i = 0; i < n; ++i) {
-        if (request.sampling.seed) all[i].sampling.seed = *request.sampling.seed + static_cast<std::uint32_t>(i);
+        if (request.sampling.seed) all[i].sampling.seed = *request.sampling.seed + i;
     }
     return all;
 }

@@ -29,7 +29,7 @@ struct Engine::Generation {
           source(model, prepared.request, std::move(prepared.grammar)),
           stops(prepared.request.stop),
           // Where the grammar lets the text end, it may leave nothing else.
-          ignore_eos(prepared.request.ignore_eos && !source.has_grammar()),
+          ignore_eos(prepared.request.ignore_eos && source.grammar() == nullptr),
           salt(prepared.request.cache_salt),
           submitted(prepared.submitted) {}
 };

@@ -14,6 +14,10 @@
 struct llama_model;
 struct llama_vocab;
 
+namespace sutazai::grammar {
+class TokenTrie;
+}
+
 namespace sutazai::llama {
 
 using sched::Token;
@@ -99,6 +103,8 @@ class Model {
     [[nodiscard]] llama_model* handle() const;       ///< the weights; it may have no vocabulary
     [[nodiscard]] const llama_vocab* vocab() const;  ///< of this model
     [[nodiscard]] int threads() const { return threads_; }
+    /// What each token writes; made at the first call, which takes some 50 ms for a large vocabulary. Any thread.
+    [[nodiscard]] const grammar::TokenTrie& texts() const;
 
     // The context; decode thread only.
 
