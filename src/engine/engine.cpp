@@ -226,7 +226,7 @@ void Engine::decode_loop() {
             if (!open_) idle_.notify_all();
             const auto something = [&] {
                 return stopping_ || (busy_ && !held) || !inbox_.empty() || !cancels_.empty() || !fetched_.empty() ||
-                       !tasks_.empty() || !hot_.empty();
+                       !tasks_.empty() || !drawn_.empty() || !hot_.empty();
             };
             if (held) {
                 inbox_ready_.wait_for(lock, kHoldStep, something);
@@ -264,12 +264,14 @@ void Engine::take_inbox(StepReport& report) {
     std::deque<RequestId> cancelled;
     std::deque<Fetched> fetched;
     std::deque<std::function<void()>> tasks;
+    decltype(drawn_) drawn;
     {
         const std::lock_guard lock(mutex_);
         arrived.swap(inbox_);
         cancelled.swap(cancels_);
         fetched.swap(fetched_);
         tasks.swap(tasks_);
+        drawn.swap(drawn_);
         waiting_ += static_cast<int>(arrived.size());  // until the next step tells better
     }
     for (Prepared& prepared : arrived) {
@@ -278,9 +280,10 @@ void Engine::take_inbox(StepReport& report) {
     for (const RequestId id : cancelled) {
         cancel_beside(id);
         scheduler_.cancel(id);
-        generations_.erase(id);
+        forget(id);
         fetching_.erase(id);
     }
+    for (const auto& [generation, token] : drawn) take_drawn(generation, token, report);
     for (Fetched& blocks : fetched) take_fetched(std::move(blocks), report);
     for (const auto& task : tasks) task();
     abort_ = false;
@@ -291,7 +294,7 @@ void Engine::start(Prepared prepared, StepReport& report) {
 }
 
 void Engine::schedule(Prepared prepared, StepReport& report) {
-    auto generation = std::make_unique<Generation>(*model_, prepared);
+    auto generation = std::make_shared<Generation>(*model_, prepared);
     const std::size_t n = prepared.prompt.size();
     for (std::size_t i = n - std::min<std::size_t>(n, kPenaltyWindowTokens); i < n; ++i) {
         generation->source.accept_prompt(prepared.prompt[i]);
@@ -318,7 +321,7 @@ void Engine::expire(StepReport& report) {
     if (scheduler_.waiting() == 0) return;
     for (const RequestId id : scheduler_.expire(now())) {
         report.updates.emplace_back(id, timed_out());
-        generations_.erase(id);
+        forget(id);
     }
 }
 

@@ -17,6 +17,7 @@
 #include "artifact/hot_chains.h"
 #include "base/generation.h"
 #include "engine/artifact_keeper.h"
+#include "engine/slow_draws.h"
 #include "llama/grammar.h"
 #include "llama/model.h"
 #include "llama/side_context.h"
@@ -157,6 +158,10 @@ class Engine {
     void expire(StepReport& report);
     [[nodiscard]] GenerationUpdate timed_out() const;
     void sample(const sched::Step& step, StepReport& report);
+    /// Draws a token whose grammar takes long, away from the decode thread. The request sits out until then.
+    void draw_slowly(std::shared_ptr<Generation> generation, std::span<const float> logits);
+    void take_drawn(const std::shared_ptr<Generation>& generation, Token token, StepReport& report);
+    void forget(RequestId id);
     /// False when the request ended with this token.
     void deliver(Generation& generation, Token token, StepReport& report);
     void end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report);
@@ -170,7 +175,7 @@ class Engine {
     void cancel_beside(RequestId id);
     [[nodiscard]] int open_beside() const { return embeddings_.open() + scores_.open(); }
     void fail_step(const sched::Step& step, StepReport& report);
-    void fail_request(RequestId id, const char* why, StepReport& report);
+    void fail_request(RequestId id, Error error, StepReport& report);
     [[nodiscard]] sched::Time now() const;
     [[nodiscard]] int retry_after_s() const;
     [[nodiscard]] EngineStats stats() const;
@@ -182,7 +187,8 @@ class Engine {
 
     // Decode thread only.
     sched::Scheduler scheduler_;
-    std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
+    std::unordered_map<RequestId, std::shared_ptr<Generation>> generations_;
+    int n_slow_draws_ = 0;  ///< requests that sit out while their next token is drawn
     SideContext embeddings_, scores_;
     std::unordered_map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
     std::unordered_map<sched::BlockId, HostState> host_states_;
@@ -201,6 +207,7 @@ class Engine {
     std::deque<Prepared> inbox_;
     std::deque<RequestId> cancels_;
     std::deque<Fetched> fetched_;
+    std::deque<std::pair<std::shared_ptr<Generation>, Token>> drawn_;  ///< by slow_draws_
     std::deque<std::function<void()>> tasks_;  ///< for the decode thread
     bool stopping_ = false;
     bool busy_ = false;  ///< the decode thread has something to compute
@@ -214,6 +221,7 @@ class Engine {
     std::atomic<bool> abort_{false};
 
     std::unique_ptr<ArtifactKeeper> keeper_;  ///< null: no artifacts
+    SlowDraws slow_draws_;
     std::jthread prepare_thread_, decode_thread_;
 };
 

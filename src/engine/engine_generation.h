@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -23,6 +24,9 @@ struct Engine::Generation {
     std::optional<std::chrono::steady_clock::time_point> first_token;
     std::uint32_t n_generated = 0;
     std::size_t n_bytes_out = 0;  ///< of the text
+    bool is_drawing = false;      ///< slow_draws_ has `source`
+    std::optional<Token> drawn;   ///< by slow_draws_, while the request was preempted
+    std::atomic<bool> is_gone = false;
 
     Generation(const Model& model, Prepared& prepared)
         : id(prepared.id),

@@ -427,6 +427,11 @@ bool Scheduler::is_running(RequestId id) const {
     return found != requests_.end() && found->second->slot != kNoSlot;
 }
 
+bool Scheduler::awaits_token(RequestId id) const {
+    const Request& request = *requests_.at(id);
+    return request.slot != kNoSlot && request.length() == slots_[request.slot].n_computed;
+}
+
 int Scheduler::kept() const {
     return static_cast<int>(
         std::ranges::count_if(slots_, [](const Slot& s) { return s.in_use && s.owner == nullptr; }));

@@ -99,6 +99,8 @@ class Scheduler {
     [[nodiscard]] RequestView view(RequestId request) const;
     [[nodiscard]] const std::vector<Token>& chain(RequestId request) const;  ///< prompt and what was generated
     [[nodiscard]] bool is_running(RequestId request) const;
+    /// Is all of its chain computed, and does append() come next? A request may stay so for as many steps as it takes.
+    [[nodiscard]] bool awaits_token(RequestId request) const;
 
     [[nodiscard]] int running() const { return static_cast<int>(running_.size()); }
     [[nodiscard]] int waiting() const { return static_cast<int>(waiting_.size()); }
