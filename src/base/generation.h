@@ -34,7 +34,7 @@ struct SamplingParams {
     float repeat_penalty = 1.0F;        ///< (0, 2]; 1 is off; applies to the last kPenaltyWindow tokens
     float presence_penalty = 0.0F;      ///< [-2, 2]
     float frequency_penalty = 0.0F;     ///< [-2, 2]
-    std::optional<std::uint64_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
+    std::optional<std::uint32_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
 
     bool operator==(const SamplingParams&) const = default;
 };
@@ -56,6 +56,8 @@ struct GenerationRequest {
     bool ignore_eos = false;        ///< go on past the end-of-generation token (for benchmarks)
     int priority = 0;               ///< lower runs first
     std::string cache_salt;         ///< prefixes are shared only between requests of one salt (a tenant); may be empty
+    /// Answers to the prompt, 1 to kMaxChoices. A choice i has the seed `sampling.seed` + i, if that is set.
+    int n = 1;
     Task task = Task::kGenerate;
     int top_logprobs = -1;    ///< 0 to kMaxTopLogprobs: score each token and name as many alternatives; -1: none
     bool echo = false;        ///< the text begins with the prompt's; scores, if asked for, with those of its tokens
@@ -66,6 +68,7 @@ struct GenerationRequest {
 };
 
 inline constexpr int kMaxTopLogprobs = 20;
+inline constexpr int kMaxChoices = 128;
 
 enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled };
 
