@@ -196,7 +196,7 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max
     fields.number("frequency_penalty", {-2, 2}, sampling.frequency_penalty);
     std::int64_t seed = -1;
     fields.integer("seed", std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), seed);
-    if (seed != -1) sampling.seed = static_cast<std::uint32_t>(seed);
+    if (seed != -1) sampling.seed = static_cast<std::uint64_t>(seed);
     fields.integer("max_tokens", least_max_tokens, kMaxInt, generation.max_tokens);
     read_stop(fields, generation.stop);
     read_response_format(fields, generation);

@@ -26,7 +26,7 @@ struct ChatRequest {
 /// repeat_penalty, presence_penalty, frequency_penalty, seed, max_tokens, stop, response_format, grammar, ignore_eos,
 /// priority, keep_alive and stream. keep_alive is Ollama's: a time ("5m", "1h30m") or a number of seconds; 0 unloads
 /// the model after use, a negative one keeps it. A seed of -1 means a random one, as in llama-server; any other int64
-/// counts by its low 32 bits.
+/// is a seed of its own.
 void read_chat_fields(FieldReader& fields, ChatRequest& out);
 
 /// All but `messages`: for families that carry the prompt in another way. Fields that are absent leave what is in

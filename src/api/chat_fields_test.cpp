@@ -88,9 +88,12 @@ TEST(ChatFields, EveryRangeIsKept) {
     for (const auto& [field, expected] : cases) EXPECT_EQ(refusal(with(field)), expected);
 }
 
-TEST(ChatFields, SeedCountsByItsLowBits) {
-    EXPECT_EQ(with(R"("seed": 4294967298)")->generation.sampling.seed, 2U);
-    EXPECT_EQ(with(R"("seed": -2)")->generation.sampling.seed, 4294967294U);
+TEST(ChatFields, EverySeedIsOneOfItsOwn) {
+    EXPECT_EQ(with(R"("seed": 4294967298)")->generation.sampling.seed, 4294967298U);
+    EXPECT_EQ(with(R"("seed": 9223372036854775807)")->generation.sampling.seed, 9223372036854775807U);
+    EXPECT_EQ(with(R"("seed": -2)")->generation.sampling.seed, 18446744073709551614U);
+    EXPECT_EQ(refusal(with(R"("seed": 9223372036854775808)")),
+              "seed: seed must be between -9223372036854775808 and 9223372036854775807 (got 9223372036854775808)");
     EXPECT_EQ(with(R"("seed": 0)")->generation.sampling.seed, 0U);
     EXPECT_FALSE(with(R"("seed": -1)")->generation.sampling.seed) << "random";
 }

@@ -5,7 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "api/schema_check.h"
+#include "grammar/json_schema.h"
 
 namespace sutazai::api {
 
@@ -39,7 +39,8 @@ void read_schema(FieldReader& fields, std::string_view name, const json::value& 
     if (!schema.is_object()) return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(schema)));
     std::size_t n_values = 0;
     if (const std::string excess = excess_of(schema, n_values); !excess.empty()) return fields.refuse(name, excess);
-    if (const std::string part = unsupported_in(schema); !part.empty()) return fields.refuse(name, part);
+    // The engine makes the rules again: here they only tell, before anything is queued, whether there are any.
+    if (const auto rules = grammar::read_json_schema(schema); !rules) return fields.refuse(name, rules.error().message);
     std::string text = json::serialize(schema);
     if (text.size() > kMaxSchemaBytes) {
         return fields.refuse(name, fmt::format("has {} bytes; at most {} are allowed", text.size(), kMaxSchemaBytes));

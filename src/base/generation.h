@@ -88,7 +88,7 @@ struct SamplingParams {
     float repeat_penalty = 1.0F;        ///< (0, 2]; 1 is off; applies to the last kPenaltyWindow tokens
     float presence_penalty = 0.0F;      ///< [-2, 2]
     float frequency_penalty = 0.0F;     ///< [-2, 2]
-    std::optional<std::uint32_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
+    std::optional<std::uint64_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
 
     bool operator==(const SamplingParams&) const = default;
 };

@@ -158,7 +158,9 @@ void add_run_command(CLI::App& parent, std::map<std::string, std::string>& flags
         ->check(in_range(0.000001F, 2.0F))
         ->type_name("X")
         ->capture_default_str();
-    app->add_option("--seed", sampling.seed, "Random when not given")->check(in_range(0U, UINT32_MAX))->type_name("N");
+    app->add_option("--seed", sampling.seed, "Random when not given")
+        ->check(in_range(std::int64_t{0}, INT64_MAX))
+        ->type_name("N");
     app->add_option("--max-tokens", run->request.max_tokens, "Longest answer; by default until the context is full")
         ->check(in_range(1, INT32_MAX))
         ->type_name("N");

@@ -334,7 +334,7 @@ void Engine::decode_loop() {
             if (!busy_) decoding_.end();
             const auto something = [&] {
                 return stopping_ || (busy_ && !held) || !inbox_.empty() || !cancels_.empty() || !fetched_.empty() ||
-                       !tasks_.empty() || !hot_.empty();
+                       !tasks_.empty() || !drawn_.empty() || !hot_.empty();
             };
             if (held) {
                 inbox_ready_.wait_for(lock, kHoldStep, something);
@@ -378,12 +378,14 @@ void Engine::take_inbox(StepReport& report) {
     std::deque<RequestId> cancelled;
     std::deque<Fetched> fetched;
     std::deque<std::function<void()>> tasks;
+    decltype(drawn_) drawn;
     {
         const std::lock_guard lock(mutex_);
         arrived.swap(inbox_);
         cancelled.swap(cancels_);
         fetched.swap(fetched_);
         tasks.swap(tasks_);
+        drawn.swap(drawn_);
         waiting_ += std::exchange(n_inbox_, 0);  // until the next step tells better
     }
     for (Prepared& prepared : arrived) {
@@ -392,12 +394,13 @@ void Engine::take_inbox(StepReport& report) {
     for (const RequestId id : cancelled) {
         cancel_beside(id);
         scheduler_.cancel(id);
-        generations_.erase(id);
+        forget(id);
         if (const auto found = request_of(fetching_, id); found != fetching_.end()) {
             found->second.cancelled.insert(id);
             if (found->second.wanted().empty()) fetching_.erase(found);
         }
     }
+    for (const auto& [generation, token] : drawn) take_drawn(generation, token, report);
     for (Fetched& blocks : fetched) take_fetched(std::move(blocks), report);
     for (const auto& task : tasks) task();
     abort_ = false;
@@ -411,13 +414,13 @@ void Engine::schedule(Prepared prepared, StepReport& report) {
     const std::size_t n = prepared.prompt.size();
     const auto window = std::span(prepared.prompt).last(std::min<std::size_t>(n, kPenaltyWindowTokens));
     const std::vector<RequestId> answers = prepared.wanted();
-    const std::optional<std::uint32_t> seed = prepared.request.sampling.seed;
+    const std::optional<std::uint64_t> seed = prepared.request.sampling.seed;
     for (const RequestId id : answers) {
         const auto index = static_cast<std::size_t>(id - prepared.id);
-        if (seed) prepared.request.sampling.seed = *seed + static_cast<std::uint32_t>(index);
+        if (seed) prepared.request.sampling.seed = *seed + index;
         std::unique_ptr<Grammar> grammar;
         if (!prepared.grammars.empty()) grammar = std::move(prepared.grammars[index]);
-        auto generation = std::make_unique<Generation>(*model_, prepared, id, std::move(grammar));
+        auto generation = std::make_shared<Generation>(*model_, prepared, id, std::move(grammar));
         for (const Token token : window) generation->source.accept_prompt(token);
         generations_.emplace(id, std::move(generation));
     }
@@ -466,7 +469,7 @@ void Engine::expire(StepReport& report) {
         GenerationUpdate update;
         update.error = timed_out();
         report.updates.emplace_back(id, std::move(update));
-        generations_.erase(id);
+        forget(id);
     }
 }
 

@@ -21,6 +21,7 @@
 #include "base/generation.h"
 #include "engine/artifact_keeper.h"
 #include "engine/progress.h"
+#include "engine/slow_draws.h"
 #include "llama/grammar.h"
 #include "llama/language_model.h"
 #include "llama/side_context.h"
@@ -201,6 +202,10 @@ class Engine {
     void fail_all(const Prepared& prepared, const Error& error, StepReport& report) const;
     [[nodiscard]] int fetching() const;
     void sample(const sched::Step& step, StepReport& report);
+    /// Draws a token whose grammar takes long, away from the decode thread. The request sits out until then.
+    void draw_slowly(std::shared_ptr<Generation> generation, std::span<const float> logits);
+    void take_drawn(const std::shared_ptr<Generation>& generation, Token token, StepReport& report);
+    void forget(RequestId id);
     /// False when the request ended with this token.
     void deliver(Generation& generation, Token token, StepReport& report);
     void end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report);
@@ -229,7 +234,8 @@ class Engine {
 
     // Decode thread only.
     sched::Scheduler scheduler_;
-    std::unordered_map<RequestId, std::unique_ptr<Generation>> generations_;
+    std::unordered_map<RequestId, std::shared_ptr<Generation>> generations_;
+    int n_slow_draws_ = 0;  ///< requests that sit out while their next token is drawn
     std::unique_ptr<SideContext> embeddings_, scores_;
     std::map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
     std::unordered_map<sched::BlockId, HostState> host_states_;
@@ -250,7 +256,8 @@ class Engine {
     int n_inbox_ = 0;  ///< answers that it will be
     std::deque<RequestId> cancels_;
     std::deque<Fetched> fetched_;
-    std::deque<std::function<void()>> tasks_;  ///< for the decode thread
+    std::deque<std::pair<std::shared_ptr<Generation>, Token>> drawn_;  ///< by slow_draws_
+    std::deque<std::function<void()>> tasks_;                          ///< for the decode thread
     bool stopping_ = false;
     bool busy_ = false;     ///< the decode thread has something to compute
     bool open_ = false;     ///< the decode thread has open requests
@@ -267,6 +274,7 @@ class Engine {
     std::atomic<bool> ordered_{false};  ///< artifacts() runs
 
     std::unique_ptr<ArtifactKeeper> keeper_;  ///< null: no artifacts
+    SlowDraws slow_draws_;
     std::jthread prepare_short_thread_, prepare_thread_, decode_thread_;
 };
 

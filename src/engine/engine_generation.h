@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -24,13 +25,17 @@ struct Engine::Generation {
     std::optional<std::chrono::steady_clock::time_point> first_token;
     std::uint32_t n_generated = 0;
     std::size_t n_bytes_out = 0;  ///< of the text
+    bool is_drawing = false;      ///< slow_draws_ has `source`
+    std::optional<Token> drawn;   ///< by slow_draws_, while the request was preempted
+    std::string draw_failure;     ///< of slow_draws_
+    std::atomic<bool> is_gone = false;
 
     Generation(const Model& model, const Prepared& prepared, RequestId answer, std::unique_ptr<llama::Grammar> grammar)
         : id(answer),
           source(model, prepared.request, std::move(grammar)),
           stops(prepared.request.stop, stops_with_hidden_tokens(model, prepared.request.stop)),
           // Where the grammar lets the text end, it may leave nothing else.
-          ignore_eos(prepared.request.ignore_eos && !source.has_grammar()),
+          ignore_eos(prepared.request.ignore_eos && source.grammar() == nullptr),
           input_field(prepared.input_field),
           salt(prepared.request.cache_salt),
           submitted(prepared.submitted) {}

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/engine.h"
 #include "engine/engine_generation.h"
@@ -15,8 +16,14 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
 
+/// On a token's grammar, about a millisecond. What takes longer is done elsewhere, so that other streams do not wait.
+constexpr std::int64_t kWorkOnDecodeThread = 50'000;
 /// A step is cut short for a cancelled request when it computes at least this much of its prompt.
 constexpr int kWorthAborting = 64;
+
+Error not_drawn(const std::string& why) {
+    return {ErrorCode::kInternal, fmt::format("no token could be drawn: {}", why)};
+}
 
 }  // namespace
 
@@ -33,7 +40,7 @@ bool Engine::run_step(StepReport& report) {
         scheduler_.roll_back(step);
         return true;
     }
-    if (step.empty()) return !step.held;
+    if (step.empty()) return !step.held && n_slow_draws_ == 0;
 
     const auto heaviest = std::ranges::max_element(step.chunks, {}, &sched::Chunk::n_tokens);
     const bool mostly_one = heaviest->n_tokens >= kWorthAborting && 2 * heaviest->n_tokens >= step.n_tokens &&
@@ -157,7 +164,7 @@ bool Engine::confirm(std::span<const sched::Load> loads) {
 
 void Engine::sample(const sched::Step& step, StepReport& report) {
     struct Drawn {
-        Generation* generation;
+        std::shared_ptr<Generation> generation;
         float* logits;
         Token token = 0;
         bool is_number = true;
@@ -166,7 +173,15 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
     std::vector<Drawn> drawn;
     for (std::size_t i = 0; i < step.chunks.size(); ++i) {
         if (!step.chunks[i].wants_logits) continue;
-        drawn.push_back({generations_.at(step.chunks[i].request).get(), model_->logits(i)});
+        const std::shared_ptr<Generation>& generation = generations_.at(step.chunks[i].request);
+        // Preempted while its token was being drawn, and here again.
+        if (generation->is_drawing) continue;
+        if (generation->drawn) {
+            const Token token = *std::exchange(generation->drawn, std::nullopt);
+            deliver(*std::shared_ptr(generation), token, report);
+            continue;
+        }
+        drawn.push_back({generation, model_->logits(i)});
     }
     const auto vocabulary = static_cast<std::size_t>(model_->properties().vocabulary);
     const auto n = static_cast<int>(drawn.size());
@@ -178,16 +193,19 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
         // No exception may leave a parallel loop.
         try {
             d.is_number = llama::are_logits(row);
-            if (d.is_number) d.token = d.generation->source.draw(row);
+            grammar::Work work{kWorkOnDecodeThread};
+            if (d.is_number) d.token = d.generation->source.draw(row, work);
         } catch (const std::exception& e) {
-            d.failure = fmt::format("no token could be drawn: {}", e.what());
+            d.failure = e.what();
         }
     }
     for (Drawn& d : drawn) {
         if (!d.failure.empty()) {
-            fail_request(d.generation->id, {ErrorCode::kInternal, std::move(d.failure)}, report);
+            fail_request(d.generation->id, not_drawn(d.failure), report);
         } else if (!d.is_number) {
             fail_request(d.generation->id, no_numbers(d.generation->input_field), report);
+        } else if (d.token == llama::TokenSource::kTooDear) {
+            draw_slowly(d.generation, {d.logits, vocabulary});
         } else {
             deliver(*d.generation, d.token, report);
         }
@@ -202,10 +220,54 @@ Error Engine::no_numbers(const char* input_field) {
             input_field};
 }
 
+void Engine::draw_slowly(std::shared_ptr<Generation> generation, std::span<const float> logits) {
+    generation->is_drawing = true;
+    ++n_slow_draws_;
+    slow_draws_.post(
+        [this, generation = std::move(generation), row = std::vector(logits.begin(), logits.end())] mutable {
+            grammar::Work work{llama::kWorkPerToken, &generation->is_gone};
+            Token token = llama::TokenSource::kNoToken;
+            try {
+                token = generation->source.draw(row, work);
+            } catch (const std::exception& e) {
+                generation->draw_failure = e.what();
+            }
+            {
+                const std::lock_guard lock(mutex_);
+                drawn_.emplace_back(std::move(generation), token);
+            }
+            inbox_ready_.notify_one();
+        });
+}
+
+void Engine::take_drawn(const std::shared_ptr<Generation>& generation, Token token, StepReport& report) {
+    generation->is_drawing = false;
+    --n_slow_draws_;
+    if (generation->is_gone) return;
+    if (!generation->draw_failure.empty()) {
+        fail_request(generation->id, not_drawn(generation->draw_failure), report);
+    } else if (scheduler_.awaits_token(generation->id)) {
+        deliver(*generation, token, report);
+    } else {
+        generation->drawn = token;
+    }
+}
+
+void Engine::forget(RequestId id) {
+    const auto found = generations_.find(id);
+    if (found == generations_.end()) return;
+    found->second->is_gone = true;
+    generations_.erase(found);
+}
+
 void Engine::deliver(Generation& generation, Token token, StepReport& report) {
-    if (token == llama::TokenSource::kNoToken || !generation.source.accept(token)) {
-        fail_request(generation.id,
-                     {ErrorCode::kInternal, "the grammar lets no token come next, or takes too long to tell"}, report);
+    const bool too_dear = token == llama::TokenSource::kTooDear;
+    if (token < 0 || !generation.source.accept(token)) {
+        const char* field = generation.source.grammar()->field();
+        const char* why = too_dear ? "is too ambiguous: it takes too long to tell what may come next"
+                                   : "lets nothing come next that this model can write";
+        fail_request(generation.id, Error{ErrorCode::kInvalidArgument, fmt::format("{} {}", field, why), field},
+                     report);
         return;
     }
     ++generation.n_generated;
@@ -264,7 +326,7 @@ void Engine::end(Generation& generation, FinishReason reason, GenerationUpdate u
     report.updates.emplace_back(generation.id, std::move(update));
     note_reuse(generation.id, generation.salt, view.cached_tokens);
     scheduler_.finish(generation.id);
-    generations_.erase(generation.id);
+    forget(generation.id);
 }
 
 void Engine::fail_step(const sched::Step& step, StepReport& report) {
@@ -278,7 +340,7 @@ void Engine::fail_request(RequestId id, Error error, StepReport& report) {
     update.error = std::move(error);
     report.updates.emplace_back(id, std::move(update));
     scheduler_.cancel(id);
-    generations_.erase(id);
+    forget(id);
 }
 
 EngineStats Engine::stats() const {

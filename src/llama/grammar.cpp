@@ -1,16 +1,14 @@
 #include "llama/grammar.h"
 
 #include <fmt/format.h>
-#include <json-schema-to-grammar.h>
-#include <json.h>
 #include <llama.h>
-#include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <cmath>
-#include <exception>
+#include <array>
+#include <boost/json/parse.hpp>
 #include <limits>
-#include <vector>
+
+#include "grammar/gbnf.h"
+#include "grammar/json_schema.h"
 
 namespace sutazai::llama {
 
@@ -18,122 +16,74 @@ namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
-Error wrong(std::string message, const char* field) {
-    return {ErrorCode::kInvalidArgument, std::move(message), field};
+std::unexpected<Error> refuse(const std::string& what, const char* field) {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{} {}", field, what), field);
 }
 
-/// Null when llama.cpp does not take it; its log says why.
-Result<llama_sampler*> compile(const Model& model, const std::string& gbnf, const char* field) {
-    if (gbnf.size() > kMaxGrammarBytes) {
-        return std::unexpected(wrong(
-            fmt::format("{} makes a grammar of {} bytes; at most {} are allowed", field, gbnf.size(), kMaxGrammarBytes),
-            field));
-    }
-    // llama.cpp's parser calls itself for each.
-    if (nesting_of(gbnf) > kMaxGrammarDepth) {
-        return std::unexpected(
-            wrong(fmt::format("{} nests deeper than {} parentheses", field, kMaxGrammarDepth), field));
-    }
-    if (gbnf.empty()) return std::unexpected(wrong(fmt::format("{} is empty", field), field));
-    llama_sampler* sampler = llama_sampler_init_grammar(model.vocab(), gbnf.c_str(), "root");
-    if (sampler == nullptr) {
-        return std::unexpected(
-            wrong(fmt::format(
-                      "{} is no grammar that can be used: it does not parse, calls itself first, or repeats too often",
-                      field),
-                  field));
-    }
-    return sampler;
+/// The one token that a name such as "<|im_end|>" is.
+std::optional<std::int32_t> token_named(const llama_vocab* vocab, std::string_view name) {
+    std::array<llama_token, 2> tokens{};
+    const int n = llama_tokenize(vocab, name.data(), static_cast<int>(name.size()), tokens.data(), 2, false, true);
+    if (n != 1) return std::nullopt;
+    return tokens[0];
 }
 
 }  // namespace
 
-int nesting_of(std::string_view gbnf) {
-    int depth = 0;
-    int deepest = 0;
-    for (std::size_t i = 0; i < gbnf.size(); ++i) {
-        const char c = gbnf[i];
-        if (c == '"' || c == '[') {
-            const char end = c == '"' ? '"' : ']';
-            for (++i; i < gbnf.size() && gbnf[i] != end; ++i) i += gbnf[i] == '\\' ? 1 : 0;
-        } else if (c == '#') {
-            i = std::min(gbnf.find('\n', i), gbnf.size());
-        } else if (c == '(') {
-            deepest = std::max(deepest, ++depth);
-        } else if (c == ')') {
-            --depth;
-        }
-    }
-    return deepest;
+Grammar::Grammar(const Model& model, std::shared_ptr<const grammar::Automaton> automaton, const char* field)
+    : model_(model), field_(field), constraint_(std::move(automaton), model.texts()) {}
+
+Result<std::unique_ptr<Grammar>> Grammar::compile(const Model& model, const grammar::Rules& rules, const char* field) {
+    Result<grammar::Automaton> automaton = grammar::Automaton::of(rules);
+    if (!automaton) return refuse(automaton.error().message, field);
+    auto shared = std::make_shared<const grammar::Automaton>(std::move(*automaton));
+    std::unique_ptr<Grammar> grammar(new Grammar(model, std::move(shared), field));
+    grammar::Work work{kWorkPerToken};
+    if (!grammar->constraint_.start(work)) return refuse("is too ambiguous: its first character takes too long", field);
+    return grammar;
 }
 
 Result<std::unique_ptr<Grammar>> Grammar::from_gbnf(const Model& model, const std::string& gbnf) {
-    try {
-        const auto sampler = compile(model, gbnf, "grammar");
-        if (!sampler) return std::unexpected(sampler.error());
-        return std::unique_ptr<Grammar>(new Grammar(model.vocab(), *sampler));
-    } catch (const std::exception& e) {
-        return std::unexpected(wrong(std::string("grammar cannot be used: ") + e.what(), "grammar"));
+    constexpr const char* kField = "grammar";
+    if (gbnf.size() > kMaxGrammarBytes) {
+        return refuse(fmt::format("has {} bytes; at most {} are allowed", gbnf.size(), kMaxGrammarBytes), kField);
     }
+    const auto rules =
+        grammar::read_gbnf(gbnf, [&](std::string_view name) { return token_named(model.vocab(), name); });
+    if (!rules) return refuse(rules.error().message, kField);
+    return compile(model, *rules, kField);
 }
 
 Result<std::unique_ptr<Grammar>> Grammar::from_json_schema(const Model& model, const std::string& schema) {
     constexpr const char* kField = "response_format";
-    try {
-        const std::string gbnf = json_schema_to_grammar(common_json::parse(schema), true);
-        const auto sampler = compile(model, gbnf, kField);
-        if (!sampler) return std::unexpected(sampler.error());
-        return std::unique_ptr<Grammar>(new Grammar(model.vocab(), *sampler));
-    } catch (const std::exception& e) {
-        return std::unexpected(wrong(std::string("response_format: the schema cannot be used: ") + e.what(), kField));
-    }
+    boost::json::error_code error;
+    const boost::json::value read = boost::json::parse(schema, error);
+    if (error) return refuse("holds a schema that is no JSON", kField);
+    const auto rules = grammar::read_json_schema(read);
+    if (!rules) return refuse(rules.error().message, kField);
+    return compile(model, *rules, kField);
 }
 
-std::unique_ptr<Grammar> Grammar::clone() const {
-    return std::unique_ptr<Grammar>(new Grammar(vocabulary_, llama_sampler_clone(sampler_)));
+Grammar::Answer Grammar::allows(Token token, grammar::Work& work) {
+    if (constraint_.may_end() && model_.ends_generation(token)) return Answer::kYes;
+    return constraint_.allows(token, work);
 }
 
-Grammar::~Grammar() {
-    llama_sampler_free(sampler_);
-}
-
-/// llama.cpp takes a control token for its name; in the text it would be nothing.
-bool Grammar::is_written(Token token) const {
-    constexpr int kNamesOnly = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
-    return (llama_vocab_get_attr(vocabulary_, token) & kNamesOnly) == 0 || llama_vocab_is_eog(vocabulary_, token);
-}
-
-bool Grammar::allows(Token token) const {
-    if (!is_written(token)) return false;
-    llama_token_data one{token, 1.0F, 0.0F};
-    llama_token_data_array list{&one, 1, -1, false};
-    llama_sampler_apply(sampler_, &list);
-    return std::isfinite(one.logit);
-}
-
-void Grammar::mask(std::span<float> logits) {
-    // Only of what is possible at all is asked whether it is allowed.
-    std::vector<llama_token_data> candidates;
-    candidates.reserve(logits.size());
+bool Grammar::mask(std::span<float> logits, grammar::Work& work) {
+    const std::vector<bool>* allowed = constraint_.allowed(work);
+    if (allowed == nullptr) return false;
+    const bool may_end = constraint_.may_end();
     for (std::size_t i = 0; i < logits.size(); ++i) {
-        if (!is_written(static_cast<Token>(i))) logits[i] = kImpossible;
-        if (logits[i] > kImpossible) candidates.push_back({static_cast<Token>(i), logits[i], 0.0F});
+        if ((*allowed)[i]) continue;
+        if (!may_end || !model_.ends_generation(static_cast<Token>(i))) logits[i] = kImpossible;
     }
-    llama_token_data_array list{candidates.data(), candidates.size(), -1, false};
-    llama_sampler_apply(sampler_, &list);
-    for (std::size_t i = 0; i < list.size; ++i) {
-        if (!std::isfinite(list.data[i].logit)) logits[static_cast<std::size_t>(list.data[i].id)] = kImpossible;
-    }
+    return true;
 }
 
-bool Grammar::accept(Token token) {
-    try {
-        llama_sampler_accept(sampler_, token);
-        return true;
-    } catch (const std::exception& e) {
-        spdlog::error("a grammar did not take the token that it allowed: {}", e.what());
-        return false;
-    }
+Grammar::Answer Grammar::accept(Token token, grammar::Work& work) {
+    const Answer answer = constraint_.accept(token, work);
+    const bool ends = constraint_.may_end() && model_.ends_generation(token);
+    return answer == Answer::kNo && ends ? Answer::kYes : answer;
 }
 
 }  // namespace sutazai::llama

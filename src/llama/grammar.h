@@ -4,49 +4,48 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 
 #include "base/error.h"
+#include "grammar/token_constraint.h"
 #include "llama/model.h"
-
-struct llama_sampler;
-struct llama_vocab;
 
 namespace sutazai::llama {
 
 inline constexpr std::size_t kMaxGrammarBytes = std::size_t{256} << 10;
-inline constexpr int kMaxGrammarDepth = 64;  ///< of parentheses
+/// For one token. A grammar that needs more ends its request: some 20 ms (docs/decisions/0020-grammars.md).
+inline constexpr std::int64_t kWorkPerToken = 1'000'000;
 
 /// What a text must look like, and how far it has come. Compiled on any thread; then one thread at a time.
 class Grammar {
   public:
+    using Answer = grammar::TokenConstraint::Answer;
+
     /// `gbnf` with a rule named root. kInvalidArgument (field "grammar") when it cannot be read or is too large.
     [[nodiscard]] static Result<std::unique_ptr<Grammar>> from_gbnf(const Model& model, const std::string& gbnf);
     /// A JSON Schema as text (field "response_format").
     [[nodiscard]] static Result<std::unique_ptr<Grammar>> from_json_schema(const Model& model,
                                                                            const std::string& schema);
     /// Another one of the same, as far as this has come.
-    [[nodiscard]] std::unique_ptr<Grammar> clone() const;
-    ~Grammar();
-    Grammar(const Grammar&) = delete;
-    Grammar& operator=(const Grammar&) = delete;
+    [[nodiscard]] std::unique_ptr<Grammar> clone() const { return std::unique_ptr<Grammar>(new Grammar(*this)); }
 
     /// May this token come next? The end of generation may come where the text may end.
-    [[nodiscard]] bool allows(Token token) const;
-    /// Makes every token that may not come next impossible. `logits` are [vocabulary].
-    void mask(std::span<float> logits);
-    /// The next token, which is one that is allowed. False when the grammar does not take it after all.
-    [[nodiscard]] bool accept(Token token);
+    [[nodiscard]] Answer allows(Token token, grammar::Work& work);
+    /// Makes every token that may not come next impossible. `logits` are [vocabulary]. False, and nothing is changed,
+    /// when that takes more than `work`; a second call goes on where the first ended.
+    [[nodiscard]] bool mask(std::span<float> logits, grammar::Work& work);
+    /// The next token, which is one that is allowed.
+    [[nodiscard]] Answer accept(Token token, grammar::Work& work);
+    /// Of the request, for messages.
+    [[nodiscard]] const char* field() const { return field_; }
 
   private:
-    Grammar(const llama_vocab* vocabulary, llama_sampler* sampler) : vocabulary_(vocabulary), sampler_(sampler) {}
-    [[nodiscard]] bool is_written(Token token) const;
+    Grammar(const Model& model, std::shared_ptr<const grammar::Automaton> automaton, const char* field);
+    [[nodiscard]] static Result<std::unique_ptr<Grammar>> compile(const Model& model, const grammar::Rules& rules,
+                                                                  const char* field);
 
-    const llama_vocab* vocabulary_;
-    llama_sampler* sampler_;
+    const Model& model_;
+    const char* field_;
+    grammar::TokenConstraint constraint_;
 };
-
-/// Deepest nesting of parentheses in GBNF, outside of strings, character classes and comments.
-[[nodiscard]] int nesting_of(std::string_view gbnf);
 
 }  // namespace sutazai::llama

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "llama/testing/test_models.h"
+#include "llama/token_source.h"
 
 namespace sutazai::llama {
 namespace {
@@ -15,13 +16,6 @@ namespace {
 const Model& shared_model() {
     static const std::unique_ptr<Model> model = load_test_model("toy", 4096);
     return *model;
-}
-
-TEST(Grammar, NestingLeavesTextAlone) {
-    EXPECT_EQ(nesting_of(R"(root ::= ("((" [(\](] (("a")))) # ((((((()"), 3);
-    EXPECT_EQ(nesting_of("root ::= \"\\\"((\" ()"), 1);
-    EXPECT_EQ(nesting_of("\"(((("), 0);
-    EXPECT_EQ(nesting_of(""), 0);
 }
 
 TEST(Grammar, WhatCannotBeUsedIsRefused) {
@@ -33,12 +27,12 @@ TEST(Grammar, WhatCannotBeUsedIsRefused) {
         return grammar.error().message;
     };
     EXPECT_EQ(refused(R"(root ::= "a")"), "accepted");
-    for (const char* gbnf : {"", "root", "other ::= \"a\"", "root ::= unknown", "root ::= root \"a\"",
-                             "root ::= \"a\"{5000}", "root ::= [", "root ::= \"", "root ::= (", "\xff\xfe"}) {
+    for (const char* gbnf : {"", "root", "other ::= \"a\"", "root ::= unknown", "root ::= root \"a\"", "root ::= [",
+                             "root ::= \"", "root ::= (", "\xff\xfe"}) {
         EXPECT_NE(refused(gbnf), "accepted") << gbnf;
     }
-    EXPECT_NE(refused("root ::= " + std::string(65, '(') + "\"a\"" + std::string(65, ')')).find("64"),
-              std::string::npos);
+    EXPECT_EQ(refused("root ::= <|nothing|>"),
+              "grammar does not parse in line 1: <|nothing|> is no token of this model");
     EXPECT_NE(refused("root ::= \"" + std::string(300'000, 'a') + "\"").find("bytes"), std::string::npos);
 }
 
@@ -88,27 +82,85 @@ TEST(Grammar, RandomDamageToASchemaIsAGrammarOrAnError) {
     EXPECT_GT(n_taken, 50);
 }
 
+using Answer = Grammar::Answer;
+
 TEST(Grammar, TheMaskAllowsWhatAllowsSays) {
     const Model& model = shared_model();
     const auto grammar = Grammar::from_gbnf(model, R"(root ::= ("yes" | "no" | " the"+) "!"?)").value();
     const auto vocabulary = static_cast<std::size_t>(model.properties().vocabulary);
+    grammar::Work work{kWorkPerToken};
     std::string text;
     for (int step = 0; step < 3; ++step) {
         std::vector<float> logits(vocabulary, 1.0F);
-        grammar->mask(logits);
+        ASSERT_TRUE(grammar->mask(logits, work));
         Token next = -1;
         int n_allowed = 0;
         for (std::size_t i = 0; i < vocabulary; ++i) {
             const auto token = static_cast<Token>(i);
-            ASSERT_EQ(std::isfinite(logits[i]), grammar->allows(token)) << model.piece(token) << " after " << text;
+            ASSERT_EQ(std::isfinite(logits[i]), grammar->allows(token, work) == Answer::kYes)
+                << model.piece(token) << " after " << text;
             n_allowed += std::isfinite(logits[i]) ? 1 : 0;
             if (std::isfinite(logits[i]) && !model.ends_generation(token)) next = token;
         }
         ASSERT_GT(n_allowed, 0);
         ASSERT_LT(n_allowed, 20);
-        ASSERT_TRUE(grammar->accept(next));
+        ASSERT_EQ(grammar->accept(next, work), Answer::kYes);
         text += model.piece(next);
     }
+}
+
+TEST(Grammar, ControlTokensComeOnlyByName) {
+    const Model& model = shared_model();
+    const auto named = [&](const std::string& name) {
+        for (Token token = 0; token < model.properties().vocabulary; ++token) {
+            if (model.piece(token) == name) return token;
+        }
+        return Token{-1};
+    };
+    grammar::Work work{kWorkPerToken};
+    const auto by_text = Grammar::from_gbnf(model, R"(root ::= "<|im_start|>" .*)").value();
+    EXPECT_EQ(by_text->allows(named("<|im_start|>"), work), Answer::kNo);
+    const auto by_name = Grammar::from_gbnf(model, R"(root ::= <|im_start|> "a")").value();
+    ASSERT_EQ(by_name->accept(named("<|im_start|>"), work), Answer::kYes);
+    EXPECT_EQ(by_name->allows(named("a"), work), Answer::kYes);
+    EXPECT_EQ(by_name->allows(named("<|im_end|>"), work), Answer::kNo) << "the end of generation";
+    ASSERT_EQ(by_name->accept(named("a"), work), Answer::kYes);
+    EXPECT_EQ(by_name->allows(named("<|im_end|>"), work), Answer::kYes);
+}
+
+/// However often the work runs out, the same tokens are drawn.
+TEST(Grammar, DrawsTheSameInSmallPieces) {
+    const Model& model = shared_model();
+    const auto vocabulary = static_cast<std::size_t>(model.properties().vocabulary);
+    const auto draw = [&](std::int64_t piece, int& n_pieces) {
+        GenerationRequest request;
+        request.sampling.temperature = 1.5F;
+        request.sampling.repeat_penalty = 1.3F;
+        request.sampling.seed = 5;
+        TokenSource source(model, request, Grammar::from_gbnf(model, "root ::= [a-z ,.]{0,300}").value());
+        std::mt19937 random(9);
+        std::vector<Token> tokens;
+        for (int i = 0; i < 40; ++i) {
+            std::vector<float> logits(vocabulary);
+            for (float& logit : logits) logit = static_cast<float>(random() % 1000) / 100.0F;
+            Token token = TokenSource::kTooDear;
+            while (token == TokenSource::kTooDear) {
+                grammar::Work work{piece};
+                token = source.draw(logits, work);
+                ++n_pieces;
+            }
+            tokens.push_back(token);
+            if (!source.accept(token)) break;
+            if (model.ends_generation(token)) break;
+        }
+        return tokens;
+    };
+    int n_whole = 0;
+    int n_small = 0;
+    const std::vector<Token> whole = draw(kWorkPerToken, n_whole);
+    EXPECT_EQ(draw(150, n_small), whole);
+    EXPECT_GT(whole.size(), 5U);
+    EXPECT_GT(n_small, n_whole);
 }
 
 }  // namespace

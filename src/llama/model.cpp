@@ -9,11 +9,13 @@
 #include <exception>
 #include <future>
 #include <limits>
+#include <mutex>
 #include <numeric>
 #include <thread>
 #include <utility>
 
 #include "base/kv_cells.h"
+#include "grammar/token_trie.h"
 #include "kernels/cpu_level.h"
 #include "kernels/stand_ins.h"
 #include "llama/grammar.h"
@@ -90,6 +92,8 @@ struct Model::Impl {
                llama_memory_seq_pos_min(llama_get_memory(context.get()), sequence) == begin;
     }
 
+    std::once_flag texts_made;
+    std::unique_ptr<const grammar::TokenTrie> texts;
     std::vector<int> output_rows;  ///< [chunks of the last step] index in the batch, -1 without logits
 
     ~Impl() {
@@ -322,6 +326,15 @@ llama_model* Model::handle() const {
 }
 const llama_vocab* Model::vocab() const {
     return impl_->vocab;
+}
+
+const grammar::TokenTrie& Model::texts() const {
+    std::call_once(impl_->texts_made, [this] {
+        std::vector<std::string> texts(static_cast<std::size_t>(properties_.vocabulary));
+        for (std::size_t i = 0; i < texts.size(); ++i) append_piece(static_cast<Token>(i), texts[i]);
+        impl_->texts = std::make_unique<const grammar::TokenTrie>(std::move(texts));
+    });
+    return *impl_->texts;
 }
 
 bool Model::ends_generation(Token token) const {

@@ -16,6 +16,10 @@
 struct llama_model;
 struct llama_vocab;
 
+namespace sutazai::grammar {
+class TokenTrie;
+}
+
 namespace sutazai::llama {
 
 struct LoadOptions {
@@ -62,6 +66,8 @@ class Model final : public LanguageModel {
     [[nodiscard]] llama_model* handle() const;       ///< the weights; it may have no vocabulary
     [[nodiscard]] const llama_vocab* vocab() const;  ///< of this model
     [[nodiscard]] int threads() const { return threads_; }
+    /// What each token writes; made at the first call, which takes some 50 ms for a large vocabulary. Any thread.
+    [[nodiscard]] const grammar::TokenTrie& texts() const;
 
     void apply(const sched::KvOp& op) override;
     [[nodiscard]] Result<KvState> save(sched::SlotId slot, int first, int n_tokens) override;

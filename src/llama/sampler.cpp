@@ -32,6 +32,16 @@ float largest_of(std::span<const float> values) {
     return largest;
 }
 
+/// Seeds of 32 bits as they always were; others with all their bits.
+std::mt19937 generator_of(std::optional<std::uint64_t> seed) {
+    if (!seed) return std::mt19937(std::random_device{}());
+    const auto low = static_cast<std::uint32_t>(*seed);
+    const auto high = static_cast<std::uint32_t>(*seed >> 32);
+    if (high == 0) return std::mt19937(low);
+    std::seed_seq both{low, high};
+    return std::mt19937(both);
+}
+
 }  // namespace
 
 std::size_t index_of_largest(std::span<const float> values) {
@@ -81,7 +91,7 @@ void select_top(std::span<const float> logits, std::size_t n, std::vector<Candid
 Sampler::Sampler(const SamplingParams& params)
     : params_(params),
       penalizes_(params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F || params.frequency_penalty != 0.0F),
-      random_(params.seed ? *params.seed : std::random_device{}()) {}
+      random_(generator_of(params.seed)) {}
 
 void Sampler::accept(sched::Token token) {
     window_[window_next_] = token;

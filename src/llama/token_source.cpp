@@ -1,17 +1,10 @@
 #include "llama/token_source.h"
 
-#include <chrono>
+#include <cmath>
 
 #include "llama/logprobs.h"
 
 namespace sutazai::llama {
-
-namespace {
-
-/// All streams wait for it: a grammar so ambiguous that one token takes this long ends its request.
-constexpr std::chrono::seconds kLongestMask{2};
-
-}  // namespace
 
 TokenScore score_of(const LanguageModel& model, std::span<const float> logits, Token token, float logit, int n_top) {
     const float normaliser = log_sum_exp(logits);
@@ -26,30 +19,37 @@ TokenScore score_of(const LanguageModel& model, std::span<const float> logits, T
 TokenSource::TokenSource(const LanguageModel& model, const GenerationRequest& request, std::unique_ptr<Grammar> grammar)
     : model_(model), sampler_(request.sampling), grammar_(std::move(grammar)), n_top_(request.top_logprobs) {}
 
-Token TokenSource::draw(std::span<float> logits) {
+Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {
     if (n_top_ < 0 && grammar_ == nullptr) return sampler_.sample(logits);
-    std::span<float> changeable = logits;
-    if (sampler_.changes_logits()) {
-        scratch_.assign(logits.begin(), logits.end());
-        changeable = scratch_;
+    if (!first_) {
+        std::span<float> changeable = logits;
+        if (sampler_.changes_logits()) {
+            scratch_.assign(logits.begin(), logits.end());
+            changeable = scratch_;
+        }
+        first_ = sampler_.sample(changeable);
     }
-    Token token = sampler_.sample(changeable);
-    // Most drawn tokens are allowed; asking about all of them takes a hundred times as long.
-    if (grammar_ != nullptr && !grammar_->allows(token)) {
-        scratch_.assign(logits.begin(), logits.end());
-        const auto began = std::chrono::steady_clock::now();
-        grammar_->mask(scratch_);
-        if (std::chrono::steady_clock::now() - began > kLongestMask) return kNoToken;
-        token = sampler_.sample(scratch_);
-        if (!grammar_->allows(token)) return kNoToken;
+    Token token = *first_;
+    if (grammar_ != nullptr) {
+        // Most drawn tokens are allowed; asking about all of them takes a hundred times as long.
+        const Grammar::Answer answer = grammar_->allows(token, work);
+        if (answer == Grammar::Answer::kTooDear) return kTooDear;
+        if (answer == Grammar::Answer::kNo) {
+            scratch_.assign(logits.begin(), logits.end());
+            if (!grammar_->mask(scratch_, work)) return kTooDear;
+            token = sampler_.sample(scratch_);
+            if (!std::isfinite(scratch_[static_cast<std::size_t>(token)])) return kNoToken;
+        }
     }
+    first_.reset();
     if (n_top_ >= 0) drawn_ = score_of(model_, logits, token, logits[static_cast<std::size_t>(token)], n_top_);
     return token;
 }
 
 bool TokenSource::accept(Token token) {
     sampler_.accept(token);
-    return grammar_ == nullptr || grammar_->accept(token);
+    grammar::Work work{kWorkPerToken};  // the steps are known since draw()
+    return grammar_ == nullptr || grammar_->accept(token, work) == Grammar::Answer::kYes;
 }
 
 void TokenSource::made_text(std::size_t n_text_bytes) {

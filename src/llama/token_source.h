@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,12 +28,14 @@ class TokenSource {
 
     /// A token of the prompt, for the penalties.
     void accept_prompt(Token token) { sampler_.accept(token); }
-    /// The next token, or kNoToken when the grammar leaves none or takes too long to tell. `logits` are [vocabulary]
-    /// and may be changed.
-    [[nodiscard]] Token draw(std::span<float> logits);
+    /// The next token; kNoToken when the grammar leaves none; kTooDear when it takes more than `work` to tell: a second
+    /// call with the same logits goes on, and draws what one call with as much work would have drawn. `logits` are
+    /// [vocabulary] and may be changed, unless kTooDear comes back.
+    [[nodiscard]] Token draw(std::span<float> logits, grammar::Work& work);
     static constexpr Token kNoToken = -1;
+    static constexpr Token kTooDear = -2;
 
-    [[nodiscard]] bool has_grammar() const { return grammar_ != nullptr; }
+    [[nodiscard]] const Grammar* grammar() const { return grammar_.get(); }
 
     /// The token drawn last is taken. False when the grammar does not follow.
     [[nodiscard]] bool accept(Token token);
@@ -53,6 +56,7 @@ class TokenSource {
     Sampler sampler_;
     std::unique_ptr<Grammar> grammar_;
     int n_top_;
+    std::optional<Token> first_;  ///< drawn without a look at the grammar, which has not answered yet
     TokenScore drawn_;            ///< of the token drawn last
     std::vector<float> scratch_;  ///< a row that the sampler may change, where the raw one is still needed
     std::deque<Held> held_;

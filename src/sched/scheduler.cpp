@@ -44,7 +44,8 @@ Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
         group->left.push_back(id);
         forks_.emplace(id, group);
     }
-    for (int n = 1; n < limits_.forks_at_once && !group->left.empty(); ++n) enqueue_fork_of(*requests_.at(request.id), now);
+    for (int n = 1; n < limits_.forks_at_once && !group->left.empty(); ++n)
+        enqueue_fork_of(*requests_.at(request.id), now);
     return Admission::kAccepted;
 }
 
@@ -464,6 +465,11 @@ const std::vector<Token>& Scheduler::chain(RequestId id) const {
 bool Scheduler::is_running(RequestId id) const {
     const auto found = requests_.find(id);
     return found != requests_.end() && found->second->slot != kNoSlot;
+}
+
+bool Scheduler::awaits_token(RequestId id) const {
+    const Request& request = *requests_.at(id);
+    return request.slot != kNoSlot && request.length() == slots_[request.slot].n_computed;
 }
 
 int Scheduler::kept() const {

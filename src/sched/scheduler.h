@@ -102,6 +102,8 @@ class Scheduler {
     [[nodiscard]] RequestView view(RequestId request) const;
     [[nodiscard]] const std::vector<Token>& chain(RequestId request) const;  ///< prompt and what was generated
     [[nodiscard]] bool is_running(RequestId request) const;
+    /// Is all of its chain computed, and does append() come next? A request may stay so for as many steps as it takes.
+    [[nodiscard]] bool awaits_token(RequestId request) const;
 
     [[nodiscard]] int running() const { return static_cast<int>(running_.size()); }
     [[nodiscard]] int waiting() const { return static_cast<int>(waiting_.size() + forks_.size()); }
@@ -184,13 +186,13 @@ class Scheduler {
     LinearCost restore_cost_;
     std::vector<Slot> slots_;
     std::unordered_map<RequestId, std::unique_ptr<Request>> requests_;
-    std::vector<Request*> running_;  ///< in order of admission
-    std::list<Request*> waiting_;    ///< in order of arrival
+    std::vector<Request*> running_;                                ///< in order of admission
+    std::list<Request*> waiting_;                                  ///< in order of arrival
     std::unordered_map<RequestId, std::shared_ptr<Forks>> forks_;  ///< by request that is not in the queue yet
     Time now_{0};                                                  ///< as of the last call that told
-    std::vector<KvOp> pending_;      ///< for the next step
-    std::vector<Load> loads_;        ///< of the step that was planned last: they may still fail
-    std::uint64_t uses_ = 0;         ///< clock of last_use
+    std::vector<KvOp> pending_;                                    ///< for the next step
+    std::vector<Load> loads_;  ///< of the step that was planned last: they may still fail
+    std::uint64_t uses_ = 0;   ///< clock of last_use
     std::uint64_t preemptions_ = 0;
     std::uint64_t restored_tokens_ = 0;
 };

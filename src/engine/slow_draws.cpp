@@ -1,0 +1,45 @@
+#include "engine/slow_draws.h"
+
+#include <sys/resource.h>
+
+#include <utility>
+
+namespace sutazai::engine {
+
+SlowDraws::SlowDraws() : thread_([this] { loop(); }) {}
+
+SlowDraws::~SlowDraws() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        draws_.clear();
+    }
+    ready_.notify_one();
+}
+
+void SlowDraws::post(std::move_only_function<void()> draw) {
+    {
+        const std::lock_guard lock(mutex_);
+        draws_.push_back(std::move(draw));
+    }
+    ready_.notify_one();
+}
+
+void SlowDraws::loop() {
+    // On Linux this is the thread's own. Streams that compute come first.
+    constexpr int kStandsBack = 5;
+    (void)setpriority(PRIO_PROCESS, 0, kStandsBack);
+    std::unique_lock lock(mutex_);
+    while (true) {
+        ready_.wait(lock, [&] { return stopping_ || !draws_.empty(); });
+        if (stopping_) return;
+        auto draw = std::move(draws_.front());
+        draws_.pop_front();
+        lock.unlock();
+        draw();
+        draw = nullptr;
+        lock.lock();
+    }
+}
+
+}  // namespace sutazai::engine

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace sutazai::engine {
+
+/// What takes too long for the decode thread, done one after the other by a thread of its own that stands back for
+/// others. The destructor waits for the one that runs and drops the rest.
+class SlowDraws {
+  public:
+    SlowDraws();
+    ~SlowDraws();
+    SlowDraws(const SlowDraws&) = delete;
+    SlowDraws& operator=(const SlowDraws&) = delete;
+
+    /// Any thread.
+    void post(std::move_only_function<void()> draw);
+
+  private:
+    void loop();
+
+    std::mutex mutex_;
+    std::condition_variable ready_;
+    std::deque<std::move_only_function<void()>> draws_;
+    bool stopping_ = false;
+    std::jthread thread_;
+};
+
+}  // namespace sutazai::engine
