@@ -12,7 +12,7 @@ if [ "$(cat "$suite/fetched" 2> /dev/null)" = "$hash" ]; then exit 0; fi
 python=$(scripts/venv.sh)
 work=$(mktemp -d build/schema-suite.XXXXXX)
 trap 'rm -rf "$work"' EXIT
-"$python" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest "$work" "$package"
+"$python" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary jsonschema --dest "$work" "$package"
 archive=$(echo "$work"/jsonschema-*.tar.gz)
 if ! echo "$hash  $archive" | sha256sum --check --status; then
     echo "The source package of $package is not the one that was reviewed: its SHA-256 is not $hash" >&2

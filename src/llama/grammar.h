@@ -13,7 +13,7 @@ namespace sutazai::llama {
 
 inline constexpr std::size_t kMaxGrammarBytes = std::size_t{256} << 10;
 /// For one token. A grammar that needs more ends its request: some 20 ms (docs/decisions/0020-grammars.md).
-inline constexpr std::int64_t kWorkPerToken = 1'000'000;
+inline constexpr std::int64_t kWorkPerToken = 800'000;
 
 /// What a text must look like, and how far it has come. Compiled on any thread; then one thread at a time.
 class Grammar {

@@ -2,7 +2,11 @@
 
 import json
 import re
+import threading
+import time
+from random import Random
 
+import httpx
 import jsonschema
 import openai
 import pytest
@@ -52,6 +56,9 @@ SCHEMAS = {
 def client(server):
     with client_of(server) as one:
         yield one
+
+
+SCHEMA_FIELD = "response_format.json_schema.schema"
 
 
 def schema_format(schema: dict) -> dict:
@@ -128,12 +135,14 @@ def test_grammar_in_every_route(server, client):
     [
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"response_format": schema_format({"type": "nonsense"})}, "response_format"),
-        ({"response_format": schema_format({"$ref": "#/$defs/nowhere"})}, "response_format"),
-        ({"response_format": schema_format({"$ref": "https://example.org/x.json"})}, "response_format.json_schema.schema"),
-        ({"response_format": schema_format({"type": "number", "minimum": 1})}, "response_format.json_schema.schema"),
-        ({"response_format": schema_format({"type": "string", "pattern": "x"})}, "response_format.json_schema.schema"),
-        ({"response_format": schema_format({"enum": ["x"] * 5000})}, "response_format.json_schema.schema"),
+        ({"response_format": schema_format({"type": "nonsense"})}, SCHEMA_FIELD),
+        ({"response_format": schema_format({"$ref": "#/$defs/nowhere"})}, SCHEMA_FIELD),
+        ({"response_format": schema_format({"$ref": "https://example.org/x.json"})}, SCHEMA_FIELD),
+        ({"response_format": schema_format({"type": "number", "multipleOf": 0.1})}, SCHEMA_FIELD),
+        ({"response_format": schema_format({"type": "string", "pattern": "(?=x)"})}, SCHEMA_FIELD),
+        ({"response_format": schema_format({"type": "integer", "minimum": 10**30})}, SCHEMA_FIELD),
+        ({"response_format": schema_format({"enum": ["x"] * 5000})}, SCHEMA_FIELD),
+        ({"response_format": schema_format({"type": "array", "items": False, "minItems": 1})}, "response_format"),
         ({"grammar": "root ::= nothing"}, "grammar"),
         ({"grammar": "root ::= " + "(" * 1000 + '"a"' + ")" * 1000}, "grammar"),
         ({"grammar": "x" * 70_000}, "grammar"),
@@ -144,6 +153,187 @@ def test_what_cannot_be_used_is_named(server, client, fields, param):
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model="toy", messages=harness.user("Hello"), max_tokens=4, extra_body=fields)
     assert caught.value.param == param
+    assert server.chat("Hello", temperature=0, max_tokens=4, ignore_eos=True).usage["completion_tokens"] == 4
+
+
+#: Names and bounds that once became other rules, or other numbers.
+TREACHEROUS = [
+    {
+        "$defs": {"订单": {"type": "integer", "minimum": 0, "maximum": 99}, "客户": {"type": "string", "maxLength": 4}},
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/订单"}, "b": {"$ref": "#/$defs/客户"}},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    },
+    {
+        "type": "object",
+        "properties": {
+            "date_time": {"const": 1},
+            "created": {"type": "string", "format": "date-time"},
+            "integral_part": {"type": "boolean"},
+            "decimal_part": {"type": "null"},
+            "n": {"type": "number", "minimum": 0.5, "maximum": 2},
+        },
+        "required": ["date_time", "created", "integral_part", "decimal_part", "n"],
+        "additionalProperties": False,
+    },
+    {
+        "type": "object",
+        "properties": {"": {"type": "integer", "minimum": 1, "maximum": 9}, "\\d": {"type": "boolean"}},
+        "required": ["", "\\d"],
+        "additionalProperties": {"type": "null"},
+        "maxProperties": 3,
+    },
+    {"type": "integer", "minimum": 0, "maximum": 18446744073709551615},
+    {"type": "string", "minLength": 1, "maxLength": 4294967296, "enum": ["a", "日本", ""]},
+    {"type": "array", "items": {"type": "boolean"}, "minItems": 2.0, "maxItems": 3.0},
+]
+
+
+@pytest.mark.parametrize("schema", TREACHEROUS, ids=range(len(TREACHEROUS)))
+def test_names_and_bounds_are_what_they_say(client, schema):
+    ended = 0
+    for seed in range(5):
+        choice = client.chat.completions.create(
+            model="toy", messages=harness.user(f"Question {seed}"), temperature=1.2, seed=seed, max_tokens=600,
+            response_format=schema_format(schema),
+        ).choices[0]  # fmt: skip
+        if choice.finish_reason == "stop":
+            jsonschema.validate(json.loads(choice.message.content), schema)
+            ended += 1
+    assert ended >= 2, "hardly any ended: the test shows nothing"
+
+
+def random_schema(random, depth: int) -> dict:
+    """A schema that is met soon, also by a model that says anything."""
+    kinds = ["integer", "number", "string", "pattern", "enum", "boolean", "null", "date"]
+    kinds += ["array", "object", "object", "anyOf", "allOf"] * (depth > 0)
+    kind = random.choice(kinds)
+    low = random.randint(-30, 30)
+    if kind in ("integer", "number"):
+        keyword = random.choice(["", "exclusive"])
+        upper, lower = ("exclusiveMaximum", "exclusiveMinimum") if keyword else ("maximum", "minimum")
+        return {"type": kind, lower: low, upper: low + random.choice([2, 9, 400])}
+    if kind == "string":
+        return {"type": "string", "minLength": random.randint(0, 2), "maxLength": random.randint(2, 6)}
+    if kind == "pattern":
+        return {"type": "string", "pattern": random.choice(["^[a-c]{1,3}$", "^(x|yz)?[0-9]$", "^.{2}$", "^\\\\d[^a]$"])}
+    if kind == "enum":
+        return {"enum": random.sample([1, -2.5, "a", "ü", None, True, [1], {"k": "v"}], 3)}
+    if kind == "date":
+        return {"type": "string", "format": "date"}
+    if kind == "array":
+        least = random.randint(0, 2)
+        return {"type": "array", "items": random_schema(random, depth - 1), "minItems": least, "maxItems": least + 1}
+    if kind == "object":
+        names = random.sample(["a", "b", "name", "a b", "", '"', "\\n", "日"], random.randint(1, 3))
+        properties = {name: random_schema(random, depth - 1) for name in names}
+        required = [name for name in names if random.random() < 0.6]
+        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    if kind == "anyOf":
+        return {"anyOf": [random_schema(random, depth - 1) for _ in range(2)]}
+    if kind == "allOf":
+        return {"allOf": [{"type": ["integer", "string", "null"]}, {"maxLength": 2}, {"minimum": 3, "maximum": 70}]}
+    return {"type": kind}
+
+
+def test_texts_meet_random_schemas(client):
+    """What Python's own validator makes of what is written to schemas of every kind."""
+    random = Random(20261126)
+    ended = 0
+    for seed in range(60):
+        schema = random_schema(random, 2)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        choice = client.chat.completions.create(
+            model="toy", messages=harness.user("Well?"), temperature=1.3, seed=seed, max_tokens=300,
+            response_format=schema_format(schema),
+        ).choices[0]  # fmt: skip
+        if choice.finish_reason == "stop":
+            value = json.loads(choice.message.content)
+            jsonschema.validate(value, schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+            ended += 1
+    assert ended >= 40, "hardly any ended: the test shows nothing"
+
+
+def test_seeds_do_not_wrap(client):
+    def text_of(seed: int) -> str:
+        return client.chat.completions.create(
+            model="toy", messages=harness.user("Hello"), temperature=1.5, seed=seed, max_tokens=12,
+            extra_body={"ignore_eos": True},
+        ).choices[0].message.content  # fmt: skip
+
+    assert text_of(2**32) == text_of(2**32)
+    assert len({text_of(seed) for seed in (0, 2**32, 2**33, 2**62)}) == 4
+
+
+#: Each made every stream of its model wait for half a minute and more.
+HOSTILE = {
+    "60 letters": {"grammar": "root ::= " + "[a-zA-Z ,.]? " * 60},
+    "300 letters": {"grammar": "root ::= " + "[a-zA-Z ,.]? " * 300},
+    "nested": {"grammar": 'root ::= ((("a" | [b-z ])?){50}){40}'},
+    "ambiguous": {"grammar": 'root ::= s\ns ::= [a-z ] s s | ""'},
+    "pattern": {"response_format": schema_format({"type": "string", "pattern": "^" + "[a-z ]?" * 40 + "$"})},
+}
+
+
+@pytest.fixture(scope="module")
+def large_vocabulary(tmp_path_factory):
+    """A server with a model that costs next to nothing, but for its 151,936 tokens."""
+    folder = tmp_path_factory.mktemp("large-vocabulary")
+    path = folder / "model.gguf"
+    made = harness.run_binary("model", "synth", "--preset", "toy-qwen2", "--output", str(path), folder=folder)
+    assert made.returncode == 0, made.stderr
+    server = harness.Server(folder / "home", "--model", f"wide={path}")
+    try:
+        server.wait_for_ready()
+        yield server
+        server.stop()
+    finally:
+        server.kill()
+
+
+def test_other_streams_do_not_feel_hostile_grammars(large_vocabulary):
+    server = large_vocabulary
+    done, failures = threading.Event(), []
+
+    def ask_hostile(fields: dict) -> None:
+        while not done.is_set():
+            body = {"messages": harness.user("Well?"), "temperature": 1.5, "max_tokens": 40, "stream": False, **fields}
+            answer = httpx.post(server.url + harness.STREAM_PATH, json=body, timeout=60 * harness.SLOWDOWN)
+            # It answers, or says why it cannot.
+            if answer.status_code != 200 and "ambiguous" not in answer.text:
+                failures.append(answer.text)
+                return
+
+    threads = [threading.Thread(target=ask_hostile, args=(fields,)) for fields in HOSTILE.values()]
+    gaps, last = [], None
+    try:
+        for thread in threads:
+            thread.start()
+        with server.stream("Tell me", max_tokens=150, ignore_eos=True, temperature=0) as response:
+            assert response.status_code == 200
+            for _ in response.iter_raw():
+                now = time.monotonic()
+                if last is not None:
+                    gaps.append(now - last)
+                last = now
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, failures[0]
+    assert len(gaps) > 20
+    assert max(gaps) < 2 * harness.SLOWDOWN, f"a stream stood still for {max(gaps):.1f} s"
+
+
+def test_a_grammar_that_takes_too_long_ends_its_request_alone(large_vocabulary):
+    """Lists of returns that grow with the text: past its budget the request says so."""
+    server = large_vocabulary
+    grammar = 'root ::= s s s\ns ::= ([a-z ] s s | [a-z] [a-z ] s s s | [a-z ,]*)*'
+    body = {"messages": harness.user("Well?"), "temperature": 1.5, "max_tokens": 400, "stream": False, "grammar": grammar}
+    answer = server.post(harness.STREAM_PATH, body, timeout=120 * harness.SLOWDOWN)
+    if answer.status_code != 200:
+        assert "grammar" in answer.text
     assert server.chat("Hello", temperature=0, max_tokens=4, ignore_eos=True).usage["completion_tokens"] == 4
 
 
