@@ -70,7 +70,7 @@ def embeddings(connection, _):
         yield ask(connection, "POST", "/v1/embeddings", body), (200,)
 
 
-def bodies(connection, _):
+def bodies(connection, number):
     prompt = ("word " * (BODY_BYTES // 5)).strip()
     chat = {"model": servers.MODEL_NAME, "messages": [{"role": "user", "content": prompt}], "max_tokens": 1}
     ids = {"model": servers.MODEL_NAME, "prompt": [1000] * (BODY_BYTES // 6), "max_tokens": 1}
@@ -83,7 +83,7 @@ def bodies(connection, _):
         if len(body) > 8 << 20:
             raise RuntimeError(f"{path}: a body of {len(body)} bytes is over MAX_BODY_BYTES")
     while True:
-        for path, body in asked:
+        for path, body in asked[number:] + asked[:number]:
             yield ask(connection, "POST", path, body.encode()), (200, 400, 404)
 
 
