@@ -5,6 +5,7 @@ import os
 import tempfile
 import unittest
 
+import io_thread
 import replay
 import run
 import warmset
@@ -23,6 +24,13 @@ class Words(unittest.TestCase):
             file.write(" ".join(str(number) for number in range(100)))
             file.flush()
             self.assertEqual(TextSource(file.name).take(3, 0), " 0 1 2")
+
+
+class IoThread(unittest.TestCase):
+    def test_percentiles_are_values_that_were_seen(self):
+        values = list(range(1, 1001))
+        self.assertEqual([io_thread.percentile(values[::-1], share) for share in (0.5, 0.99, 1)], [501, 991, 1000])
+        self.assertEqual(io_thread.percentile([7], 0.99), 7)
 
 
 class Run(unittest.TestCase):

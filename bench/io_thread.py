@@ -70,7 +70,7 @@ def embeddings(connection, _):
         yield ask(connection, "POST", "/v1/embeddings", body), (200,)
 
 
-def bodies(connection, _):
+def bodies(connection, number):
     prompt = ("word " * (BODY_BYTES // 5)).strip()
     chat = {"model": servers.MODEL_NAME, "messages": [{"role": "user", "content": prompt}], "max_tokens": 1}
     ids = {"model": servers.MODEL_NAME, "prompt": [1000] * (BODY_BYTES // 6), "max_tokens": 1}
@@ -83,7 +83,7 @@ def bodies(connection, _):
         if len(body) > 8 << 20:
             raise RuntimeError(f"{path}: a body of {len(body)} bytes is over MAX_BODY_BYTES")
     while True:
-        for path, body in asked:
+        for path, body in asked[number:] + asked[:number]:
             yield ask(connection, "POST", path, body.encode()), (200, 400, 404)
 
 
@@ -205,6 +205,8 @@ def main():
             got = figures[part] = measure(server.port, kinds, options.seconds if part == "all" else options.seconds / 2)
             print(f"  io-thread  {part}: " + ", ".join(f"{name} {value:.2f}" for name, value in got.items() if "ms" in name)
                   + "".join(f", {n} {kind}" for kind, n in got["requests"].items()), file=sys.stderr)
+    if figures.get("idle", {}).get("p99 ms", 0) > BAR_MS / 4:
+        print("  io-thread  the machine is busy with something else: even an idle server waits for a processor", file=sys.stderr)
     rows = [{"measure": f"/health p99 ms, {part}", "sutazai": got["p99 ms"], "bar": BAR_MS if part == "all" else None,
              "higher_is_better": False, "passes": got["p99 ms"] <= BAR_MS if part == "all" else None}
             for part, got in figures.items()]

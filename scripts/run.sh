@@ -44,7 +44,7 @@ done
 
 # One more line for those who set API keys; the first key will do.
 authorisation=()
-key=${API_KEYS:-}
+key=${API_KEYS:-${ADMIN_API_KEYS:-}}
 if [ -n "$key" ]; then authorisation=(-H "Authorization: Bearer ${key%%,*}"); fi
 
 question=${QUESTION:-What does BATCH_SIZE do?}

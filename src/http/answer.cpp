@@ -6,6 +6,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <utility>
 
 #include "http/gate.h"
 #include "http/generations.h"
@@ -39,13 +40,16 @@ std::size_t json_bytes(const std::vector<TokenScore>& scores) {
     return scores.empty() ? 0 : scores.size() * kChance * (1 + scores.front().top.size());
 }
 
-/// Of a long prompt that is echoed with scores, for example.
+/// Of a long prompt that is echoed with scores, for example. Of the update its end is left.
 asio::awaitable<Result<void>> append_heavy_update(Services& services, SseWriter& writer,
-                                                  std::shared_ptr<AnswerFormat> format, const Generations::Event& event,
+                                                  std::shared_ptr<AnswerFormat> format, Generations::Event& event,
                                                   std::size_t bytes) {
-    auto encode = [format, event] {
+    GenerationUpdate end;
+    end.finished = event.update.finished;
+    end.error = event.update.error;
+    auto encode = [format, index = event.index, update = std::exchange(event.update, std::move(end))] {
         std::string out;
-        format->update(out, event.index, event.update);
+        format->update(out, index, update);
         return out;
     };
     const Result<std::string> text = co_await run_by_size(services.pool, bytes, encode);

@@ -83,7 +83,7 @@ Result<const Route*> admit(const Services& services, Exchange& exchange) {
         return fail(ErrorCode::kUnsupportedMedia, "The body must be JSON: send 'Content-Type: application/json'.",
                     "Content-Type");
     }
-    if (auto supported = check_content_encoding(request.content_encoding); !supported) {
+    if (auto supported = check_content_encoding(request.content_encoding); request.has_body && !supported) {
         exchange.add_header("Accept-Encoding", "gzip");
         return std::unexpected(std::move(supported.error()));
     }

@@ -60,15 +60,20 @@ struct Generations::State : std::enable_shared_from_this<State> {
         changed.notify();
     }
 
-    /// A reader has died, for want of memory most likely: whoever waits must hear of it.
-    void fail_all() {
+    /// A reader has died, for want of memory most likely: whoever waits must hear of it, for each generation that has
+    /// not ended.
+    void fail_rest() {
         spdlog::error("the reading of generations failed");
+        closed = true;  // to the other readers
+        const auto fail = [this](std::size_t index) {
+            GenerationUpdate update;
+            update.error = Error{ErrorCode::kInternal, "The server failed to read the generation."};
+            put(index, std::move(update));
+        };
+        for (const auto& [index, stream] : running) fail(index);
+        while (n_submitted < n_generations) fail(n_submitted++);
+        n_requests_submitted = requests.size();
         running.clear();
-        n_submitted = requests.size();
-        event_of.clear();
-        events.assign(1, {.index = 0, .update = {}});
-        events.front().update.error = Error{ErrorCode::kInternal, "The server failed to read the generations."};
-        changed.notify();
     }
 
     static asio::awaitable<void> read(std::shared_ptr<State> state, std::size_t index) {
@@ -96,7 +101,7 @@ struct Generations::State : std::enable_shared_from_this<State> {
         const std::size_t end = state->n_submitted;
         for (std::size_t index = first; index < end; ++index) {
             asio::co_spawn(executor, read(state, index), [state](const std::exception_ptr& thrown) {
-                if (thrown) state->fail_all();
+                if (thrown) state->fail_rest();
             });
         }
     }

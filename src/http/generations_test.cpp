@@ -8,7 +8,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstdint>
 #include <map>
+#include <new>
 #include <set>
 
 #include "ipc/channel.h"
@@ -29,6 +31,7 @@ class HandEngine : public ipc::EngineClient {
     [[nodiscard]] std::size_t open_requests() const override { return 0; }
     void on_exit(ExitHandler) override {}
     [[nodiscard]] std::vector<ipc::TokenStream> submit_all(GenerationRequest request) override {
+        if (prompts.size() == throws_at) throw std::bad_alloc();
         prompts.push_back(std::get<std::string>(request.prompt));
         std::vector<ipc::TokenStream> streams;
         for (int i = 0; i < request.n; ++i) {
@@ -43,6 +46,7 @@ class HandEngine : public ipc::EngineClient {
     }
     [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds) override { co_return; }
 
+    std::size_t throws_at = SIZE_MAX;
     std::vector<std::string> prompts;
     std::vector<std::shared_ptr<ipc::TokenStream::Channel>> channels;
     std::set<std::size_t> cancelled;
@@ -92,6 +96,30 @@ TEST(Generations, OneIsReadAsItIs) {
     HandEngine engine;
     run(io, one_is_read_as_it_is(engine));
     EXPECT_TRUE(engine.cancelled.empty());
+}
+
+asio::awaitable<void> a_reader_that_dies(HandEngine& engine) {
+    Generations generations(engine, requests(4), 2);
+    std::map<std::size_t, GenerationUpdate> last;
+    engine.channels.at(0)->add("x", 1);
+    engine.channels.at(0)->finish({});
+    for (auto events = co_await generations.next(); !events.empty(); events = co_await generations.next()) {
+        for (auto& event : events) last[event.index] = std::move(event.update);
+    }
+    EXPECT_EQ(last.size(), 4U);
+    EXPECT_TRUE(last[0].finished.has_value());
+    for (std::size_t index = 1; index < 4; ++index) {
+        EXPECT_TRUE(last[index].error.has_value()) << index;
+    }
+    EXPECT_TRUE(generations.ended());
+}
+
+TEST(Generations, WhenAReaderDiesWhatHasNotEndedFails) {
+    asio::io_context io;
+    HandEngine engine;
+    engine.throws_at = 2;
+    run(io, a_reader_that_dies(engine));
+    EXPECT_TRUE(engine.cancelled.contains(1)) << "the one that ran";
 }
 
 asio::awaitable<void> no_more_than_width(HandEngine& engine) {

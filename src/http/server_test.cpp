@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -38,6 +39,11 @@ class ServerTest : public ServedTest {
     void SetUp() override {
         ServedTest::SetUp();
         add_models({"m", "slow.slow_load"});
+    }
+    /// On the server's thread.
+    models::ModelState state_of(std::string_view name) {
+        const auto all = models_->status();
+        return std::ranges::find(all, name, &models::ModelStatus::name)->state;
     }
 };
 
@@ -224,10 +230,10 @@ TEST_F(ServerTest, AClientThatLeavesFreesItsWork) {
     TestClient waiting(port_);
     waiting.send(request_text("POST", kCompletions,
                               R"({"model":"slow.slow_load","messages":[{"role":"user","content":"pace 100000"}]})"));
-    std::this_thread::sleep_for(50ms);
+    EXPECT_TRUE(becomes_true([this] { return state_of("slow.slow_load") == models::ModelState::kLoading; }));
     waiting.close();
     EXPECT_EQ(ask("GET", "/health").status, 200);
-    std::this_thread::sleep_for(500ms);
+    EXPECT_TRUE(becomes_true([this] { return state_of("slow.slow_load") == models::ModelState::kWarm; }));
     EXPECT_TRUE(all_requests_end()) << "left while the model was loading";
 }
 
@@ -359,6 +365,7 @@ TEST_F(ServerTest, MalformedHttpIsRefused) {
          {"GARBAGE\r\n\r\n", "GET /health HTTP/3.0\r\nHost: localhost\r\n\r\n", "GET /health HTTP/1.1\r\n\r\n",
           "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET health HTTP/1.1\r\nHost: localhost\r\n\r\n",
           "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          "POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
           "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"}) {
         TestClient client(port_);
         client.send(bytes);
@@ -485,8 +492,14 @@ TEST_F(ServerTest, DrainingCutsWhatTakesTooLong) {
     TestClient busy(port_);
     busy.send(request_text("POST", kStream, chat("pace 1000000")));
     ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; }));
-    EXPECT_EQ(drain(100ms).wait_for(1s), std::future_status::ready);
-    EXPECT_FALSE(busy.receive().whole);
+    const auto asked = Clock::now();
+    EXPECT_EQ(drain(200ms).wait_for(10s), std::future_status::ready);
+    EXPECT_GE(Clock::now() - asked, 200ms) << "it was not given its time";
+    const Response cut = busy.receive();
+    EXPECT_EQ(cut.status, 200) << "it had begun";
+    EXPECT_NE(cut.body.find(R"("content": " t0)"), std::string::npos) << cut.body.substr(0, 500);
+    EXPECT_FALSE(cut.whole) << "a cut stream must not look like a whole one";
+    EXPECT_EQ(cut.body.find(R"("type": "complete")"), std::string::npos);
     EXPECT_TRUE(all_requests_end());
 }
 

@@ -77,6 +77,9 @@ std::expected<Request, BadHead> read_head(const Parser& parser) {
     if (!split_target(target_of(fields), request)) return bad_head("The request target is malformed.");
     if (fields.count("Host") > 1) return bad_head("There is more than one Host header.", "Host");
     const std::string coding = list_of(fields, "Transfer-Encoding");
+    if (!coding.empty() && !request.http_1_1) {
+        return bad_head("HTTP/1.0 knows no Transfer-Encoding.", "Transfer-Encoding");
+    }
     if (!coding.empty() && !beast::iequals(coding, "chunked")) {
         return std::unexpected(BadHead{
             {ErrorCode::kInvalidArgument,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <stdexcept>
@@ -106,7 +107,10 @@ Response TestClient::receive(bool to_head) {
                 if (!fill()) return response;
             }
             const std::size_t size = std::stoul(unread_.substr(0, end), nullptr, 16);
-            if (!need(end + 2 + size + 2)) return response;
+            if (!need(end + 2 + size + 2)) {
+                response.body += unread_.substr(std::min(end + 2, unread_.size()));
+                return response;
+            }
             response.body += unread_.substr(end + 2, size);
             unread_.erase(0, end + 2 + size + 2);
             if (size == 0) break;

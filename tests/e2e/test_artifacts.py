@@ -124,11 +124,12 @@ def test_keys_do_not_share_artifacts(tmp_path, toy):
                 "max_tokens": 2, "temperature": 0, "stream": False}  # fmt: skip
         return server.post(harness.STREAM_PATH, body, headers={"Authorization": f"Bearer {key}"}).json()["usage"]
 
-    server = start(tmp_path, toy, API_KEYS="alice-key-1,bob-key-22")
+    keys = {"API_KEYS": "alice-key-1,bob-key-22", "ADMIN_API_KEYS": "carol-key-3"}
+    server = start(tmp_path, toy, **keys)
     ask_as(server, "alice-key-1")
     server.stop()
-    server = start(tmp_path, toy, API_KEYS="alice-key-1,bob-key-22")
-    done = server.post(MANAGE, {"action": "load"}, headers={"Authorization": "Bearer bob-key-22"}).json()
+    server = start(tmp_path, toy, **keys)
+    done = server.post(MANAGE, {"action": "load"}, headers={"Authorization": "Bearer carol-key-3"}).json()
     assert done["results"][0]["success"], done
     assert cached(ask_as(server, "bob-key-22")) < 64
     assert cached(ask_as(server, "alice-key-1")) > 500

@@ -1,7 +1,11 @@
 """More requests than there is room for."""
 
 import concurrent.futures
+import os
+import pathlib
+import resource
 import signal
+import socket
 import subprocess
 import time
 
@@ -51,6 +55,34 @@ def test_a_log_that_nobody_reads_holds_nobody(tmp_path, toy):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_server_without_file_descriptors_waits_and_goes_on(start_server, toy):
+    server = start_server("--model", toy, STANDBY_ENGINES="0")
+    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f"/proc/{server.pid}/fd"))
+    held = []
+    try:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used, before[1]))
+        for _ in range(20):
+            held.append(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            held[-1].sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        harness.wait_until("it is said in the log", lambda: "could not be accepted" in server.log())
+        spent = cpu_seconds(server.pid)
+        time.sleep(1)
+        assert cpu_seconds(server.pid) - spent < 0.5, "it tries again and again without a pause"
+    finally:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+    for connection in held:
+        connection.settimeout(10 * harness.SLOWDOWN)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        connection.close()
+    assert server.log().count("could not be accepted") == 1, "twenty times a second would fill the log"
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_hundred_at_once(server):
