@@ -2,7 +2,7 @@
 #
 # The npm package node-llama-cpp carries the git bundle of the release. It is fetched with `npm pack`, checked against
 # the hash below, cloned into a cache folder outside the build tree and built there: ggml, llama and llama-common only.
-# The targets sutazai::llama and sutazai::llama_common are what src/engine links.
+# The target sutazai::llamacpp is what src/llama, src/kernels and src/synth link.
 #
 #   -DSUTAZAI_LLAMA_SOURCE=<dir>   use this checkout instead
 #   -DSUTAZAI_CACHE_DIR=<dir>      where source and libraries are kept (default $XDG_CACHE_HOME/sutazai)
@@ -137,16 +137,16 @@ add_custom_command(
 add_custom_target(sutazai_llama_build DEPENDS ${llama_stamp})
 
 find_package(OpenMP QUIET)
-add_library(sutazai_llama INTERFACE)
-add_library(sutazai::llama ALIAS sutazai_llama)
-add_dependencies(sutazai_llama sutazai_llama_build)
-target_include_directories(sutazai_llama SYSTEM INTERFACE
+add_library(sutazai_llamacpp INTERFACE)
+add_library(sutazai::llamacpp ALIAS sutazai_llamacpp)
+add_dependencies(sutazai_llamacpp sutazai_llama_build)
+target_include_directories(sutazai_llamacpp SYSTEM INTERFACE
     ${llama_source}/include ${llama_source}/ggml/include ${llama_source}/common ${llama_source}/vendor)
-target_link_libraries(sutazai_llama INTERFACE ${llama_libs} Threads::Threads ${CMAKE_DL_LIBS})
+target_link_libraries(sutazai_llamacpp INTERFACE ${llama_libs} Threads::Threads ${CMAKE_DL_LIBS})
 if(OpenMP_CXX_FOUND)
-    target_link_libraries(sutazai_llama INTERFACE OpenMP::OpenMP_CXX)
+    target_link_libraries(sutazai_llamacpp INTERFACE OpenMP::OpenMP_CXX)
 endif()
 if(SUTAZAI_CUDA)
     find_package(CUDAToolkit REQUIRED)
-    target_link_libraries(sutazai_llama INTERFACE CUDA::cudart_static CUDA::cublas CUDA::cublasLt CUDA::cuda_driver)
+    target_link_libraries(sutazai_llamacpp INTERFACE CUDA::cudart_static CUDA::cublas CUDA::cublasLt CUDA::cuda_driver)
 endif()

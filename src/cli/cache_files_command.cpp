@@ -21,7 +21,7 @@
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
 #include "cli/terminal.h"
-#include "engine/kv_fingerprint.h"
+#include "llama/kv_fingerprint.h"
 
 namespace sutazai::cli {
 
@@ -167,7 +167,7 @@ int import_file(const std::string& file, Flags setting_flags) {
     ProgressLine line(stderr);
     ImportContext context;
     for (auto& entry : artifact::list_folder(folder)) context.local.push_back(std::move(entry.fingerprint));
-    const engine::KvBuild build = engine::kv_build();
+    const llama::KvBuild build = llama::kv_build();
     context.build.llama_version = build.llama_version;
     context.build.llama_state_version = build.state_version;
     context.model_of = [&](const std::string& weights, const std::string& architecture) -> std::string {

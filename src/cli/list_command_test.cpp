@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "engine/synth.h"
+#include "synth/synth.h"
 
 namespace sutazai::cli {
 namespace {
@@ -22,10 +22,10 @@ TEST(ListCommand, RoundsForReaders) {
 TEST(ListCommand, SaysWhatEachModelIs) {
     std::string folder = (fs::temp_directory_path() / "sutazai-list-XXXXXX").string();
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
-    auto options = engine::synth_preset("toy");
+    auto options = synth::synth_preset("toy");
     ASSERT_TRUE(options);
     options->output = fs::path(folder) / "toy.gguf";
-    ASSERT_TRUE(engine::synthesize(*options));
+    ASSERT_TRUE(synth::synthesize(*options));
     std::ofstream(fs::path(folder) / "broken.gguf") << "hello";
 
     const catalog::Catalog catalog({}, folder, {}, "toy");

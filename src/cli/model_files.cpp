@@ -5,7 +5,7 @@
 #include <system_error>
 #include <utility>
 
-#include "engine/synth.h"
+#include "synth/synth.h"
 
 namespace sutazai::cli {
 namespace {
@@ -62,11 +62,11 @@ Result<void> make_toy_model(const config::Settings& settings) {
                     fmt::format("the folder {} cannot be made: {}", path.parent_path().string(), error.message()),
                     "SUTAZAI_HOME");
     }
-    auto options = engine::synth_preset("toy");
+    auto options = synth::synth_preset("toy");
     if (!options) return std::unexpected(options.error());
     options->name = kToyModel;
     options->output = path;
-    return engine::synthesize(*options);
+    return synth::synthesize(*options);
 }
 
 }  // namespace sutazai::cli

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "cli/terminal.h"
-#include "engine/synth.h"
+#include "synth/synth.h"
 
 namespace sutazai::cli {
 namespace {
@@ -26,7 +26,7 @@ struct SynthFlags {
 };
 
 int synthesize(const SynthFlags& flags) {
-    auto options = engine::synth_preset(flags.preset);
+    auto options = synth::synth_preset(flags.preset);
     if (!options) {
         fmt::print(stderr, "sutazai: {}\n", options.error().message);
         return 1;
@@ -49,7 +49,7 @@ int synthesize(const SynthFlags& flags) {
     options->output = flags.output;
 
     ProgressLine progress(stderr);
-    const auto done = engine::synthesize(*options, [&](double share) { progress.show("writing", share); });
+    const auto done = synth::synthesize(*options, [&](double share) { progress.show("writing", share); });
     progress.clear();
     if (!done) {
         fmt::print(stderr, "sutazai: {}\n", done.error().message);
@@ -64,11 +64,11 @@ void add_synth_command(CLI::App& parent, std::function<int()>& action) {
     CLI::App* app = parent.add_subcommand("synth", "Write a GGUF model of random weights, for tests and benchmarks");
     const auto flags = std::make_shared<SynthFlags>();
     const auto one_of = [](const auto& names) { return fmt::format("{}", fmt::join(names, ", ")); };
-    app->add_option("--preset", flags->preset, "Shape to start from: " + one_of(engine::synth_presets()))
+    app->add_option("--preset", flags->preset, "Shape to start from: " + one_of(synth::synth_presets()))
         ->type_name("NAME")
         ->capture_default_str();
-    app->add_option("--arch", flags->architecture, one_of(engine::synth_architectures()))->type_name("NAME");
-    app->add_option("--quant", flags->quantisation, one_of(engine::synth_quantisations()))->type_name("NAME");
+    app->add_option("--arch", flags->architecture, one_of(synth::synth_architectures()))->type_name("NAME");
+    app->add_option("--quant", flags->quantisation, one_of(synth::synth_quantisations()))->type_name("NAME");
     app->add_option("--vocabulary", flags->vocabulary, "builtin, a vocabulary of llama.cpp (qwen2), or a GGUF file")
         ->type_name("NAME");
     app->add_option("--name", flags->name, "Name of the model inside the file")->type_name("NAME");

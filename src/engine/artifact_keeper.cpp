@@ -29,7 +29,7 @@ artifact::UnixTime now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
-int n_common(std::span<const Token> a, std::span<const Token> b) {
+int n_common(std::span<const sched::Token> a, std::span<const sched::Token> b) {
     return static_cast<int>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
@@ -170,9 +170,9 @@ bool ArtifactKeeper::ready(std::chrono::milliseconds patience) {
     return fingerprint_.has_value();
 }
 
-std::vector<ArtifactKeeper::Find> ArtifactKeeper::find(std::string_view salt, std::span<const Token> chain) {
+std::vector<ArtifactKeeper::Find> ArtifactKeeper::find(std::string_view salt, std::span<const sched::Token> chain) {
     std::vector<Find> found;
-    std::vector<std::pair<ChainHash, std::vector<Token>>> siblings;
+    std::vector<std::pair<ChainHash, std::vector<sched::Token>>> siblings;
     ChainHash parent;
     int depth = 0;
     {
@@ -227,7 +227,7 @@ void ArtifactKeeper::fetch(std::vector<Find> blocks,
                 forget(wanted.hash);
                 break;
             }
-            KvState state;
+            llama::KvState state;
             state.size = block->payload.size();
             state.data.reset(new (std::nothrow) std::uint8_t[state.size]);
             if (state.data == nullptr) break;
@@ -238,7 +238,7 @@ void ArtifactKeeper::fetch(std::vector<Find> blocks,
     });
 }
 
-bool ArtifactKeeper::has(std::string_view salt, std::span<const Token> chain) {
+bool ArtifactKeeper::has(std::string_view salt, std::span<const sched::Token> chain) {
     const std::lock_guard lock(mutex_);
     if (!fingerprint_) return true;  // nothing can be kept yet
     ChainHash hash = artifact::chain_root(fingerprint_->digest(), salt);
@@ -248,8 +248,9 @@ bool ArtifactKeeper::has(std::string_view salt, std::span<const Token> chain) {
     return known_.contains(hash);
 }
 
-void ArtifactKeeper::keep(std::string_view salt, std::span<const Token> chain, std::optional<artifact::Canary> canary,
-                          std::uint64_t compute_us, std::shared_ptr<const KvState> state) {
+void ArtifactKeeper::keep(std::string_view salt, std::span<const sched::Token> chain,
+                          std::optional<artifact::Canary> canary, std::uint64_t compute_us,
+                          std::shared_ptr<const llama::KvState> state) {
     auto info = std::make_shared<artifact::BlockInfo>();
     {
         const std::lock_guard lock(mutex_);

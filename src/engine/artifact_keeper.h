@@ -17,7 +17,7 @@
 
 #include "artifact/store.h"
 #include "base/error.h"
-#include "engine/model.h"
+#include "llama/model.h"
 
 namespace sutazai::engine {
 
@@ -52,21 +52,21 @@ class ArtifactKeeper {
     };
     /// The longest beginning of a chain that artifacts hold, whole blocks and maybe a part of one more. May read a few
     /// files' heads: not for the decode thread. Any other thread.
-    [[nodiscard]] std::vector<Find> find(std::string_view salt, std::span<const Token> chain);
+    [[nodiscard]] std::vector<Find> find(std::string_view salt, std::span<const sched::Token> chain);
 
     struct Fetched {
         artifact::BlockInfo info;
-        KvState state;
+        llama::KvState state;
     };
     /// Reads blocks, verified, in order up to the first that cannot be had, and hands them to `done` on the keeper's
     /// thread. Any thread; does not wait.
     void fetch(std::vector<Find> blocks, std::function<void(std::vector<Fetched>, std::chrono::microseconds)> done);
 
     /// Is the block that ends this chain on the disk or on its way there. Any thread.
-    [[nodiscard]] bool has(std::string_view salt, std::span<const Token> chain);
+    [[nodiscard]] bool has(std::string_view salt, std::span<const sched::Token> chain);
     /// Writes the block that ends `chain`, maybe a short one, unless too much is waiting to be written. Any thread.
-    void keep(std::string_view salt, std::span<const Token> chain, std::optional<artifact::Canary> canary,
-              std::uint64_t compute_us, std::shared_ptr<const KvState> state);
+    void keep(std::string_view salt, std::span<const sched::Token> chain, std::optional<artifact::Canary> canary,
+              std::uint64_t compute_us, std::shared_ptr<const llama::KvState> state);
     /// A block proved wrong: it is taken out. Any thread.
     void reject(const artifact::ChainHash& hash);
 
@@ -89,7 +89,7 @@ class ArtifactKeeper {
         artifact::ChainHash parent{};
         int first = 0;
         std::uint64_t bytes = 0;
-        std::vector<Token> tokens;  ///< empty until they were needed
+        std::vector<sched::Token> tokens;  ///< empty until they were needed
     };
 
     void run();

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "artifact/weights_digest.h"
-#include "engine/test_engine.h"
+#include "engine/testing/test_engine.h"
 
 namespace sutazai::engine {
 namespace {

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <map>
 
-#include "engine/side_context.h"
-#include "engine/test_engine.h"
+#include "engine/testing/test_engine.h"
+#include "llama/side_context.h"
 
 namespace sutazai::engine {
 namespace {

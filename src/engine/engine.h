@@ -17,13 +17,20 @@
 #include "artifact/hot_chains.h"
 #include "base/generation.h"
 #include "engine/artifact_keeper.h"
-#include "engine/grammar.h"
-#include "engine/model.h"
-#include "engine/side_context.h"
+#include "llama/grammar.h"
+#include "llama/model.h"
+#include "llama/side_context.h"
 #include "sched/linear_cost.h"
 #include "sched/scheduler.h"
 
 namespace sutazai::engine {
+
+using llama::Grammar;
+using llama::KvState;
+using llama::Model;
+using llama::Pooling;
+using llama::SideContext;
+using sched::Token;
 
 struct EngineConfig {
     std::uint32_t batch_size = 8;      ///< chains decoded together, to start from

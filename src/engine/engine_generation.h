@@ -5,7 +5,7 @@
 #include <string>
 
 #include "engine/engine.h"
-#include "engine/token_source.h"
+#include "llama/token_source.h"
 #include "text/stop_matcher.h"
 #include "text/utf8_stream.h"
 
@@ -14,7 +14,7 @@ namespace sutazai::engine {
 /// One request between its preparation and its end.
 struct Engine::Generation {
     RequestId id;
-    TokenSource source;
+    llama::TokenSource source;
     text::Utf8Stream characters;
     text::StopMatcher stops;
     bool ignore_eos;

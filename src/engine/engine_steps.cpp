@@ -174,7 +174,7 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
 }
 
 void Engine::deliver(Generation& generation, Token token, StepReport& report) {
-    if (token == TokenSource::kNoToken || !generation.source.accept(token)) {
+    if (token == llama::TokenSource::kNoToken || !generation.source.accept(token)) {
         fail_request(generation.id, "the grammar lets no token come next, or takes too long to tell", report);
         return;
     }

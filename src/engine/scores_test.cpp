@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "engine/test_engine.h"
+#include "engine/testing/test_engine.h"
 #include "text/utf8_stream.h"
 
 namespace sutazai::engine {

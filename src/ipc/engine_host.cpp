@@ -119,8 +119,8 @@ wire::FromEngine to_wire(const engine::StepReport& report) {
     return message;
 }
 
-Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outbox) {
-    engine::LoadOptions options;
+Result<std::unique_ptr<llama::Model>> load(const wire::Load& load, Outbox& outbox) {
+    llama::LoadOptions options;
     options.path = load.path();
     options.context_tokens = load.context_tokens();
     options.batch_size = load.batch_size();
@@ -135,7 +135,7 @@ Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outb
     const auto ms = [&] {
         return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since).count();
     };
-    auto model = engine::Model::load(options, [&](float fraction) {
+    auto model = llama::Model::load(options, [&](float fraction) {
         if (const int percent = static_cast<int>(fraction * 100); percent != last_percent) {
             last_percent = percent;
             wire::FromEngine message;
@@ -157,7 +157,7 @@ Result<std::unique_ptr<engine::Model>> load(const wire::Load& load, Outbox& outb
     return model;
 }
 
-wire::FromEngine loaded_message(const engine::Model::Properties& p, std::chrono::microseconds took) {
+wire::FromEngine loaded_message(const llama::Model::Properties& p, std::chrono::microseconds took) {
     wire::FromEngine message;
     wire::Loaded& loaded = *message.mutable_loaded();
     loaded.set_context_tokens(static_cast<std::uint32_t>(p.kv_cells));
@@ -223,7 +223,7 @@ class ArtifactWorker {
 
 int run(int fd, const std::function<void(const std::string&)>& on_name) {
     ::prctl(PR_SET_NAME, "standby");
-    engine::Model::prepare_process();
+    llama::Model::prepare_process();
     ipc::FrameReader reader(fd);
     Outbox outbox(fd);
 
@@ -246,7 +246,7 @@ int run(int fd, const std::function<void(const std::string&)>& on_name) {
     ::prctl(PR_SET_NAME, ("engine:" + options.name()).c_str());  // cut to 15 bytes
     if (on_name) on_name(options.name());
     const auto began = std::chrono::steady_clock::now();
-    Result<std::unique_ptr<engine::Model>> model = load(options, outbox);
+    Result<std::unique_ptr<llama::Model>> model = load(options, outbox);
     if (!model) {
         wire::FromEngine failed;
         failed.mutable_load_failed()->set_message(model.error().message);

@@ -1,0 +1,131 @@
+#include "engine/testing/test_engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "text/utf8_stream.h"
+
+namespace sutazai::engine {
+namespace {
+
+constexpr std::chrono::seconds kPatience{60};
+
+}  // namespace
+
+Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const std::string& preset) {
+    llama::LoadOptions options;
+    options.path = test_model(preset);
+    options.context_tokens = context_tokens;
+    options.max_sequences = std::max(config.batch_size, config.batch_size_max);
+    options.batch_tokens = config.batch_tokens;
+    options.threads = 1;
+    options.kv_f32 = true;
+    auto model = Model::load(options, [](float) {});
+    EXPECT_TRUE(model.has_value()) << model.error().message;
+    engine_ =
+        std::make_unique<Engine>(std::move(*model), config, [this](StepReport report) { take(std::move(report)); });
+}
+
+RequestId Harness::submit(GenerationRequest request) {
+    const RequestId id = ++last_id_;
+    engine_->submit(id, std::move(request));
+    return id;
+}
+
+GenerationUpdate Harness::wait(RequestId id) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return results_[id].last(); }));
+    return results_[id];
+}
+
+void Harness::wait_for_tokens(RequestId id, std::uint32_t n) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return results_[id].n_tokens >= n; }));
+}
+
+std::uint32_t Harness::tokens_of(RequestId id) {
+    const std::lock_guard lock(mutex_);
+    return results_[id].n_tokens;
+}
+
+EngineStats Harness::stats() {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+}
+
+void Harness::take(StepReport report) {
+    const std::lock_guard lock(mutex_);
+    for (auto& [id, update] : report.updates) {
+        GenerationUpdate& all = results_[id];
+        EXPECT_FALSE(all.last()) << "an update after the last";
+        all.text += update.text;
+        all.n_tokens += update.n_tokens;
+        std::ranges::move(update.scores, std::back_inserter(all.scores));
+        all.embedding = std::move(update.embedding);
+        all.finished = update.finished;
+        all.error = update.error;
+    }
+    if (report.stats) stats_ = *report.stats;
+    changed_.notify_all();
+}
+
+GenerationRequest greedy(std::string prompt, int max_tokens, int top_logprobs) {
+    GenerationRequest request;
+    request.prompt = std::move(prompt);
+    request.sampling.temperature = 0;
+    request.max_tokens = max_tokens;
+    request.ignore_eos = true;
+    request.top_logprobs = top_logprobs;
+    return request;
+}
+
+Reference reference(const std::string& prompt, int n_tokens, const std::string& preset) {
+    return reference(greedy(prompt, n_tokens), n_tokens, preset);
+}
+
+Reference reference(const GenerationRequest& request, int n_tokens, const std::string& preset) {
+    const auto model = load_test_model(preset);
+    Reference result;
+    std::vector<Token>& chain = result.tokens;
+    chain = model->tokenize(request).value();
+    text::Utf8Stream characters;
+    sched::Step step;
+    step.chunks = {{1, 0, 0, static_cast<int>(chain.size()), true}};
+    for (int i = 0; i < n_tokens; ++i) {
+        EXPECT_EQ(model->decode(step, [&](RequestId) -> const std::vector<Token>& { return chain; }),
+                  Model::Outcome::kDone);
+        const float* logits = model->logits(0);
+        std::vector<float> sorted(logits, logits + model->properties().vocabulary);
+        const auto best = std::ranges::max_element(sorted) - sorted.begin();
+        std::ranges::partial_sort(sorted, sorted.begin() + 2, std::greater<>());
+        result.margins.push_back(sorted[0] - sorted[1]);
+        chain.push_back(static_cast<Token>(best));
+        std::string piece;
+        model->append_piece(chain.back(), piece);
+        characters.append(piece, result.text);
+        result.ends.push_back(result.text.size());
+        step.chunks = {{1, 0, static_cast<int>(chain.size()) - 1, 1, true}};
+    }
+    characters.finish(result.text);
+    return result;
+}
+
+void expect_same(const Reference& alone, const std::string& text) {
+    if (text == alone.text) return;
+    const auto at = static_cast<std::size_t>(std::ranges::mismatch(alone.text, text).in1 - alone.text.begin());
+    const auto token = static_cast<std::size_t>(std::ranges::upper_bound(alone.ends, at) - alone.ends.begin());
+    // A character of several tokens is complete, or proves to be none, only with a later one.
+    const std::size_t from = token - std::min<std::size_t>(token, 3);
+    ASSERT_LT(token, alone.margins.size());
+    const float closest = *std::min_element(alone.margins.begin() + static_cast<std::ptrdiff_t>(from),
+                                            alone.margins.begin() + static_cast<std::ptrdiff_t>(token) + 1);
+    EXPECT_LT(closest, 0.02F) << "token " << token << "\n" << alone.text << "\n" << text;
+}
+
+std::string story(int i) {
+    std::string text = "A long story about the sea, told in the harbour by an old sailor who had seen everything. ";
+    return text + text + "Part " + std::to_string(i) + ": ";
+}
+
+}  // namespace sutazai::engine

@@ -1,0 +1,31 @@
+#include "llama/llama_log.h"
+
+#include <llama.h>
+#include <spdlog/spdlog.h>
+
+#include <string_view>
+
+namespace sutazai::llama {
+namespace {
+
+thread_local std::string t_last_error;
+
+void on_line(ggml_log_level level, const char* line, void*) {
+    std::string_view message(line);
+    while (!message.empty() && message.back() == '\n') message.remove_suffix(1);
+    if (message.empty()) return;
+    if (level == GGML_LOG_LEVEL_ERROR) t_last_error = message;
+    spdlog::debug("llama.cpp: {}", message);
+}
+
+}  // namespace
+
+void install_llama_log() {
+    llama_log_set(on_line, nullptr);
+}
+
+const std::string& last_llama_error() {
+    return t_last_error;
+}
+
+}  // namespace sutazai::llama

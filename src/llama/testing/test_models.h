@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "llama/model.h"
+
+/// Tiny models for tests.
+namespace sutazai::llama {
+
+/// The file of a synthetic model in F32, in which rounding leaves greedy answers alone, whatever the batch. Made at its
+/// first use, gone when the tests end. `pooling`: SynthOptions::pooling, 0 leaves the preset's.
+[[nodiscard]] std::string test_model(const std::string& preset = "toy", std::uint32_t pooling = 0);
+
+/// That model on one thread with F32 KV.
+[[nodiscard]] std::unique_ptr<Model> load_test_model(const std::string& preset = "toy",
+                                                     std::uint32_t context_tokens = 1024, std::uint32_t pooling = 0);
+
+}  // namespace sutazai::llama

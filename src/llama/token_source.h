@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/generation.h"
+#include "llama/grammar.h"
+#include "llama/model.h"
+#include "llama/sampler.h"
+
+namespace sutazai::llama {
+
+/// The score of `token`, whose raw logit is `logit`, in a row of raw logits, with its `n_top` best alternatives.
+[[nodiscard]] TokenScore score_of(const Model& model, std::span<const float> logits, Token token, float logit,
+                                  int n_top);
+
+/// Where one request's tokens come from: the sampler, the grammar that it must keep to, if there is one, and for
+/// requests that ask the scores of what is drawn. Scores go
+/// out with the text of their tokens: what a stop string may still take back holds them back too. One thread at a time.
+class TokenSource {
+  public:
+    /// `model` outlives this. `grammar` may be null.
+    TokenSource(const Model& model, const GenerationRequest& request, std::unique_ptr<Grammar> grammar);
+
+    /// A token of the prompt, for the penalties.
+    void accept_prompt(Token token) { sampler_.accept(token); }
+    /// The next token, or kNoToken when the grammar leaves none or takes too long to tell. `logits` are [vocabulary]
+    /// and may be changed.
+    [[nodiscard]] Token draw(std::span<float> logits);
+    static constexpr Token kNoToken = -1;
+
+    [[nodiscard]] bool has_grammar() const { return grammar_ != nullptr; }
+
+    /// The token drawn last is taken. False when the grammar does not follow.
+    [[nodiscard]] bool accept(Token token);
+    /// It made `n_text_bytes` of text, before stop strings are looked for.
+    void made_text(std::size_t n_text_bytes);
+    /// Of the text, `n_bytes` in all are out by now. Appends the scores of the tokens whose text is out. At the end
+    /// (`last`) these are all, or, where a stop string cut the text, those whose text is out in part.
+    void release(std::size_t n_bytes, bool last, bool cut, std::vector<TokenScore>& out);
+
+  private:
+    struct Held {
+        TokenScore score;
+        std::size_t begin;  ///< of the token's text
+        std::size_t end;
+    };
+
+    const Model& model_;
+    Sampler sampler_;
+    std::unique_ptr<Grammar> grammar_;
+    int n_top_;
+    TokenScore drawn_;            ///< of the token drawn last
+    std::vector<float> scratch_;  ///< a row that the sampler may change, where the raw one is still needed
+    std::deque<Held> held_;
+    std::size_t n_text_bytes_ = 0;  ///< made so far
+};
+
+}  // namespace sutazai::llama
