@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/blocking_pool.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
 #include "cli/model_files.h"
@@ -89,6 +90,7 @@ Result<catalog::Catalog> open_models(const config::Settings& settings, const std
     std::vector<std::string> names;
     for (const auto& file : catalog->list()) names.push_back(file.name);
     spdlog::info("models: {}; default: {}", fmt::join(names, ", "), preferred.empty() ? "none" : preferred);
+    for (const std::string& note : catalog->notes()) spdlog::info("models: {}", note);
     return catalog;
 }
 
@@ -138,13 +140,14 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
     cli::start_logging(settings, "server");
     raise_file_limit();
     let_idle_threads_sleep();
-    const auto catalog = open_models(settings, executable);
+    auto catalog = open_models(settings, executable);
     if (!catalog) return report(catalog.error());
 
     asio::io_context io(1);
     models::Tuning tuning;
     tuning.usage_file = (std::filesystem::path(settings.home) / "usage").string();
-    models::AdvancedModelManager models(settings, *catalog, executable.string(), std::move(tuning));
+    BlockingPool pool;
+    models::AdvancedModelManager models(settings, *catalog, pool, executable.string(), std::move(tuning));
     http::Server server(io, settings, models, *catalog);
 
     std::exception_ptr failure;
@@ -164,6 +167,7 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
     fmt::print("listening on {}\n", url(settings.host, *port));
     std::fflush(stdout);
 
+    models.watch_files(io.get_executor());
     models.keep_standby(io.get_executor());
     if (settings.cache_warmup_on_startup) {
         asio::co_spawn(io, warm_up(models), [&](const std::exception_ptr& thrown) {

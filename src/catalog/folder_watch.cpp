@@ -1,8 +1,12 @@
 #include "catalog/folder_watch.h"
 
-#include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
+
+#include <string_view>
+#include <utility>
+
+#include "base/model_parts.h"
 
 namespace sutazai::catalog {
 namespace {
@@ -18,7 +22,8 @@ FolderWatch::~FolderWatch() {
     if (fd_ >= 0) close(fd_);
 }
 
-bool FolderWatch::watch(const std::set<std::string>& folders) {
+bool FolderWatch::watch(const std::set<std::string>& folders, std::set<std::string> files) {
+    files_ = std::move(files);
     if (fd_ < 0) return false;
     bool all = true;
     // The kernel gives the same watch again for a folder that has one.
@@ -26,14 +31,30 @@ bool FolderWatch::watch(const std::set<std::string>& folders) {
     return all;
 }
 
-bool FolderWatch::has_news() const {
-    pollfd waiting{fd_, POLLIN, 0};
-    return fd_ >= 0 && poll(&waiting, 1, 0) > 0;
+bool FolderWatch::has_news() {
+    read_all();
+    return has_news_;
 }
 
 void FolderWatch::clear() {
+    read_all();
+    has_news_ = false;
+}
+
+void FolderWatch::read_all() {
     alignas(inotify_event) char buffer[16 << 10];
-    while (fd_ >= 0 && read(fd_, buffer, sizeof buffer) > 0) {
+    while (fd_ >= 0) {
+        const ssize_t size = read(fd_, buffer, sizeof buffer);
+        if (size <= 0) return;
+        for (ssize_t at = 0; at < size;) {
+            const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+            at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+            // Without a name it is about a folder itself, or events were lost.
+            const std::string name(event->len > 0 ? event->name : "");
+            const auto dot = name.rfind('.');
+            has_news_ |= name.empty() || files_.contains(name) ||
+                         (dot != std::string::npos && is_gguf_extension(std::string_view(name).substr(dot)));
+        }
     }
 }
 

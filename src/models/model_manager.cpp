@@ -35,9 +35,9 @@ const std::string& Lease::model() const {
     return slot_->model;
 }
 
-AdvancedModelManager::AdvancedModelManager(const config::Settings& settings, const catalog::Catalog& catalog,
-                                           std::string executable, Tuning tuning)
-    : warm_set_(WarmSet::make(settings, catalog, std::move(executable), std::move(tuning))) {}
+AdvancedModelManager::AdvancedModelManager(const config::Settings& settings, catalog::Catalog& catalog,
+                                           BlockingPool& pool, std::string executable, Tuning tuning)
+    : warm_set_(WarmSet::make(settings, catalog, pool, std::move(executable), std::move(tuning))) {}
 
 AdvancedModelManager::~AdvancedModelManager() {
     warm_set_->close();
@@ -83,6 +83,12 @@ placement::Room AdvancedModelManager::room() const {
 }
 void AdvancedModelManager::keep_standby(const asio::any_io_executor& executor) {
     warm_set_->standby().open(executor);
+}
+void AdvancedModelManager::watch_files(const asio::any_io_executor& executor) {
+    warm_set_->files().watch(executor);
+}
+asio::awaitable<void> AdvancedModelManager::catch_up() {
+    return warm_set_->files().catch_up();
 }
 std::vector<StandbyStatus> AdvancedModelManager::standby() const {
     return warm_set_->standby().status();

@@ -32,8 +32,11 @@ struct ArtifactStatus {
 struct ModelStatus {
     std::string name;
     ModelState state = ModelState::kCold;
-    float load_progress = 0;       ///< 0 to 1 while loading
-    std::string last_error;        ///< why the last load failed or the engine ended; empty when all is well
+    float load_progress = 0;  ///< 0 to 1 while loading
+    std::string last_error;   ///< why the last load failed or the engine ended; empty when all is well
+    /// What is to be said of its file: "changed on disk" while a warm model has weights that the file no longer has,
+    /// and why they are not replaced if they are not; a missing part. Empty when all is well.
+    std::string file_note;
     std::uint64_t requests = 0;    ///< leases given out since the server started
     std::uint64_t found_warm = 0;  ///< of those, how many found the model warm
     std::size_t in_use = 0;        ///< leases that are out

@@ -46,6 +46,8 @@ void WarmSet::start_engine(Model& model) {
     options.path = model.path;
     options.architecture = model.architecture;
     options.vocabulary = model.vocabulary;
+    model.loading_stamps = model.stamps;
+    model.file_note.clear();
     spdlog::info("model {}: loading, about {}", model.name, byte_text(expected_bytes(model)));
     asio::co_spawn(
         executor_,
@@ -83,6 +85,7 @@ void WarmSet::on_loaded(Model& model, std::unique_ptr<EngineClient> engine) {
         slot->unload_at = *model.displaced_until;
     }
     model.displaced_until.reset();
+    slot->stamps = std::move(model.loading_stamps);
     slot->engine = std::move(engine);
     slot->engine->on_exit([weak = weak_from_this(), &model, slot = slot.get()](bool, const std::string& why) {
         if (const auto self = weak.lock()) self->on_engine_exit(model, slot, why);

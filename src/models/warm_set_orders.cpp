@@ -30,7 +30,7 @@ asio::awaitable<Result<bool>> WarmSet::evict(std::shared_ptr<WarmSet> self, std:
         Slot& slot;
         ~Dismissal() {
             if (slot.ended) return;
-            slot.dismissed = false;
+            slot.dismissed = slot.stale;
             set.arrange();
         }
     };
