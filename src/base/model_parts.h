@@ -24,6 +24,10 @@ struct FileStamp {
     [[nodiscard]] bool same_file(const FileStamp& other) const {
         return device == other.device && inode == other.inode;
     }
+    /// The same bytes: other names or rights count for nothing.
+    [[nodiscard]] bool same_content(const FileStamp& other) const {
+        return same_file(other) && bytes == other.bytes && modified_ns == other.modified_ns;
+    }
 };
 using FileStamps = std::vector<FileStamp>;  ///< of a model, in the order of its files
 

@@ -43,6 +43,9 @@ struct EngineConfig {
     bool share_prefixes = true;                   ///< false computes every prompt anew
     std::uint64_t prefix_cache_bytes = 0;         ///< host memory for prefixes that the KV memory has no room for
     ArtifactConfig artifacts;                     ///< used only with prefix_cache_bytes, through which they go
+    /// Called on the decode thread instead of a report when the model's file has been written to: what was computed
+    /// since the last report is worth nothing, and nothing more can be. It should not return.
+    std::function<void()> on_changed_file = {};
 };
 
 struct EngineStats {
@@ -151,7 +154,8 @@ class Engine {
     [[nodiscard]] artifact::TokenCost token_cost() const;
     std::optional<artifact::Canary> canary_of(sched::SlotId slot, std::span<const Token> chain);
     void keep_one_hot_block();
-    void run_on_decode_thread(const std::function<void()>& task);
+    /// False when it was not run, because the engine ends.
+    [[nodiscard]] bool run_on_decode_thread(const std::function<void()>& task);
     Result<ArtifactReport> save_artifacts();
     Result<ArtifactReport> restore_artifacts();
     void expire(StepReport& report);

@@ -119,12 +119,17 @@ asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exc
 }
 
 asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange) {
-    std::vector<api::openai::ModelCard> cards;
-    for (const catalog::ModelFile& file : services.catalog.list()) cards.push_back(card_of(file));
-    co_return co_await exchange.send_json(200, api::openai::encode_models(cards));
+    co_await services.models.catch_up();
+    if (services.model_list.generation != services.catalog.generation()) {
+        std::vector<api::openai::ModelCard> cards;
+        for (const catalog::ModelFile& file : services.catalog.list()) cards.push_back(card_of(file));
+        services.model_list = {services.catalog.generation(), api::openai::encode_models(cards)};
+    }
+    co_return co_await exchange.send_json(200, services.model_list.json);
 }
 
 asio::awaitable<Result<void>> get_model(Services& services, Exchange& exchange) {
+    co_await services.models.catch_up();
     const auto file = services.catalog.find(exchange.parameter);
     if (!file) {
         // A name that no model can have is for the reader of a URL just one that does not exist.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <string>
@@ -15,6 +16,7 @@
 
 #include "engine/engine.h"
 #include "ipc/frame.h"
+#include "ipc/process.h"
 #include "ipc/wire.h"
 #include "proto/engine.pb.h"
 
@@ -174,7 +176,8 @@ wire::FromEngine loaded_message(const llama::Model::Properties& p, std::chrono::
 }
 
 wire::CacheReport to_wire(std::uint64_t id, const Result<engine::ArtifactReport>& done) {
-    if (done) return ipc::to_wire(id, ipc::CacheReport{done->saved, done->loaded, done->removed, done->bytes});
+    if (done)
+        return ipc::to_wire(id, ipc::CacheReport{done->saved, done->loaded, done->removed, done->bytes, done->problem});
     wire::CacheReport report;
     report.set_id(id);
     report.set_message(done.error().message);
@@ -270,6 +273,11 @@ int run(int fd, const std::function<void(const std::string&)>& on_name) {
     config.artifacts.byte_limit = options.artifact_bytes();
     config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days();
     config.artifacts.model_path = options.path();
+    config.on_changed_file = [&outbox] {
+        spdlog::error("the model file was written to while it was in use");
+        outbox.flush();  // answers of earlier steps are good ones
+        std::_Exit(ipc::kChangedFileExit);
+    };
     engine::Engine engine(std::move(*model), config,
                           [&](const engine::StepReport& report) { outbox.send(to_wire(report)); });
     ArtifactWorker artifacts(engine, outbox);
@@ -298,7 +306,9 @@ int run(int fd, const std::function<void(const std::string&)>& on_name) {
                     drainer = std::jthread([&] {
                         engine.wait_until_idle();
                         // What is kept now is there again after a restart. The server does not wait for ever.
-                        (void)engine.artifacts(engine::ArtifactAction::kSave, std::chrono::milliseconds(100));
+                        const auto saved =
+                            engine.artifacts(engine::ArtifactAction::kSave, std::chrono::milliseconds(100));
+                        if (saved && !saved->problem.empty()) spdlog::warn("at the end: {}", saved->problem);
                         outbox.flush();
                         ::shutdown(fd, SHUT_RDWR);
                     });

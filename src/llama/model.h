@@ -9,6 +9,7 @@
 #include "artifact/fingerprint.h"
 #include "base/error.h"
 #include "base/generation.h"
+#include "base/model_parts.h"
 #include "sched/types.h"
 
 struct llama_model;
@@ -58,6 +59,9 @@ class Model {
     [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options,
                                                              const std::function<void(float)>& progress);
     ~Model();
+    /// Whether the file is still as it was loaded. Weights are mapped: what was computed counts only when this is asked
+    /// afterwards and says true. Microseconds; any thread.
+    [[nodiscard]] bool file_intact() const;
     Model(const Model&) = delete;
     Model& operator=(const Model&) = delete;
 
@@ -77,6 +81,7 @@ class Model {
         bool generates = true;  ///< false: an encoder, which makes embeddings only
         Pooling pooling = Pooling::kMean;
         int embedding_width = 0;
+        FileStamps files;  ///< of what was loaded
         std::uint64_t weights_bytes = 0;
         std::uint64_t parameters = 0;
         std::uint64_t untouched_bytes = 0;        ///< of the KV memory and the like: the process grows by them in use

@@ -21,6 +21,9 @@ struct Vocabulary {
     std::unique_ptr<common_chat_template> chat_template;
 };
 
+/// What llama.cpp makes of a file, or of all files of a split model whose first one it is; null when it refuses.
+[[nodiscard]] LlamaModel load_file(const std::string& path, const llama_model_params& params);
+
 /// Loads the vocabulary of a file. Without a model when that fails, and without a template when only that does: loading
 /// both as one tells why. Any thread.
 [[nodiscard]] Vocabulary load_vocabulary(const std::string& path);

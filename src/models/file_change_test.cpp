@@ -96,7 +96,7 @@ TEST_F(FileChangeTest, ManyWhoAskCauseOneReload) {
 TEST_F(FileChangeTest, APinnedModelIsLoadedAnewAndStaysPinned) {
     run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
         co_await pid_of(manager, "a");
-        EXPECT_TRUE(manager.pin("a", true));
+        EXPECT_TRUE(co_await manager.pin("a", true));
         rename_over("a");
         co_await pid_of(manager, "a");
         EXPECT_EQ(n_loads("a"), 2);
@@ -143,11 +143,40 @@ TEST_F(FileChangeTest, AFileThatIsBeingWrittenIsWaitedForAWhile) {
             },
             asio::detached);
         co_await sleep_for(1ms);
-        EXPECT_EQ(co_await pid_of(manager, "a"), before) << "the old weights serve meanwhile";
-        EXPECT_EQ(n_loads("a"), 1);
+        const auto got = co_await manager.acquire("a");
+        EXPECT_EQ(got.error().message, "the file of 'a' is being written to; it is loaded anew afterwards");
+        EXPECT_EQ(got.error().code, ErrorCode::kUnavailable);
+        EXPECT_EQ(n_loads("a"), 1) << "nothing is loaded from half a file";
         writes = false;
         co_await sleep_for(50ms);
         EXPECT_NE(co_await pid_of(manager, "a"), before);
+    });
+}
+
+TEST_F(FileChangeTest, AFileThatWasOverwrittenWithGarbageHasNoOldWeights) {
+    run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        co_await pid_of(manager, "a");
+        std::ofstream(file("a")) << "this is no model";
+        const auto got = co_await manager.acquire("a");
+        EXPECT_EQ(got.error().message,
+                  "'a' could not be loaded: its file was changed on disk: the file is no GGUF file: it does not begin "
+                  "with \"GGUF\"");
+        co_await until([&] { return n_children() == 0U; });
+        EXPECT_FALSE(co_await manager.acquire("a"));
+        fs::copy_file(file("b"), folder_ / "fresh");
+        fs::rename(folder_ / "fresh", file("a"));
+        EXPECT_TRUE(co_await manager.acquire("a"));
+    });
+}
+
+TEST_F(FileChangeTest, OtherRightsLoadItAnewWithoutAWait) {
+    run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        const int before = co_await pid_of(manager, "a");
+        fs::permissions(file("a"), fs::perms::owner_read | fs::perms::owner_write);
+        // A write whose time was set back would look the same.
+        const auto begin = Clock::now();
+        EXPECT_NE(co_await pid_of(manager, "a"), before);
+        EXPECT_LT(Clock::now() - begin, 400ms);
     });
 }
 

@@ -10,8 +10,9 @@ namespace sutazai::models {
 std::optional<std::chrono::nanoseconds> FileLook::written_in_place(const FileStamps& known) const {
     std::int64_t latest = 0;
     for (const FileStamp& stamp : stamps) {
-        const bool is_known = std::ranges::any_of(known, [&](const FileStamp& old) { return old.same_file(stamp); });
-        if (is_known) latest = std::max({latest, stamp.modified_ns, stamp.changed_ns});
+        for (const FileStamp& old : known) {
+            if (old.same_file(stamp) && !old.same_content(stamp)) latest = std::max(latest, stamp.modified_ns);
+        }
     }
     if (latest == 0) return std::nullopt;
     return std::chrono::system_clock::now().time_since_epoch() - std::chrono::nanoseconds(latest);

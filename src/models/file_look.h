@@ -19,7 +19,7 @@ struct FileLook {
     /// Of files that are none of the known ones; its error otherwise says what is wrong with it.
     std::optional<Result<catalog::GgufSummary>> summary;
 
-    /// How long ago a file that is one of `known` too was written; nothing when no such file was.
+    /// How long ago one of the files that `known` is of was written to; nothing when none was.
     [[nodiscard]] std::optional<std::chrono::nanoseconds> written_in_place(const FileStamps& known) const;
 };
 

@@ -58,8 +58,8 @@ Result<Lease> AdvancedModelManager::hold_if_warm(const std::string& name) {
 asio::awaitable<Result<bool>> AdvancedModelManager::evict(std::string name, bool wait) {
     return WarmSet::evict(warm_set_, std::move(name), wait);
 }
-Result<void> AdvancedModelManager::pin(const std::string& name, bool pinned) {
-    return warm_set_->pin(name, pinned);
+asio::awaitable<Result<bool>> AdvancedModelManager::pin(std::string name, bool pinned) {
+    return WarmSet::pin(warm_set_, std::move(name), pinned);
 }
 std::vector<std::string> AdvancedModelManager::startup_models() const {
     return warm_set_->startup_models();

@@ -99,8 +99,9 @@ class AdvancedModelManager {
     /// one that is pinned, loading, or busy; with `wait` a busy one gives no more leases and goes when the last one
     /// ends. A cancelled wait lets it stay.
     [[nodiscard]] boost::asio::awaitable<Result<bool>> evict(std::string name, bool wait);
-    /// A pinned model is never evicted to make room, nor for being idle, until it is unpinned or the server ends.
-    [[nodiscard]] Result<void> pin(const std::string& name, bool pinned);
+    /// A pinned model is never evicted to make room, nor for being idle, until it is unpinned. False when that could
+    /// not be written down, so that it ends with the server.
+    [[nodiscard]] boost::asio::awaitable<Result<bool>> pin(std::string name, bool pinned);
 
     /// What to warm at the start, most important first: the models of MODELS in their order, else those that were warm
     /// when the server last ran, most used first, else the default one; as many as may be warm at once.

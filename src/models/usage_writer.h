@@ -17,8 +17,8 @@ class UsageWriter {
     UsageWriter(BlockingPool& pool, std::string path);
 
     void write(UsageByName usage);
-    /// The same, and returns when it is on the disk (or could not be put there, which is logged).
-    [[nodiscard]] boost::asio::awaitable<void> write_now(UsageByName usage);
+    /// The same, and returns when it is on the disk; false when it could not be put there, which is logged.
+    [[nodiscard]] boost::asio::awaitable<bool> write_now(UsageByName usage);
 
   private:
     struct File;  // shared with the pool's threads

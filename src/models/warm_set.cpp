@@ -432,7 +432,7 @@ asio::awaitable<void> WarmSet::drain(std::shared_ptr<WarmSet> self, Clock::time_
         if (model->loading) model->cancel_load.emit(asio::cancellation_type::terminal);
         if (model->slot) self->end_engine(*model, deadline, deadline);
     }
-    co_await self->usage_writer_.write_now(std::move(usage));
+    (void)co_await self->usage_writer_.write_now(std::move(usage));
     while (self->has_engines()) co_await self->place_freed_.wait(ipc::Signal::kEver);
 }
 

@@ -77,7 +77,8 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     [[nodiscard]] Result<Lease> hold_if_warm(const std::string& name);
     [[nodiscard]] static boost::asio::awaitable<Result<bool>> evict(std::shared_ptr<WarmSet> self, std::string name,
                                                                     bool wait);
-    [[nodiscard]] Result<void> pin(const std::string& name, bool pinned);
+    [[nodiscard]] static boost::asio::awaitable<Result<bool>> pin(std::shared_ptr<WarmSet> self, std::string name,
+                                                                  bool pinned);
     [[nodiscard]] std::vector<std::string> startup_models() const;
     [[nodiscard]] static boost::asio::awaitable<void> drain(std::shared_ptr<WarmSet> self, Clock::time_point deadline);
     [[nodiscard]] std::vector<ModelStatus> status() const;
@@ -141,6 +142,8 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
                                                                                  Model& model);
     [[nodiscard]] std::optional<Error> take_cold(Model& model, const std::string& path, FileLook look);
     void take_warm(Model& model, const std::string& path, FileLook look);
+    [[nodiscard]] std::optional<Error> take_rewritten(Model& model, const std::string& path, FileLook look);
+    void dismiss_stale(Model& model);
     void take_over(Model& model, const std::string& path, FileStamps stamps, const catalog::GgufSummary& summary);
     void note_file(Model& model, std::string note);
     [[nodiscard]] std::optional<Error> reason_to_refuse(Model& model);

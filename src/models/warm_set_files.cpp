@@ -62,14 +62,21 @@ asio::awaitable<std::optional<Error>> WarmSet::check_file(std::shared_ptr<WarmSe
         if (model.loading || (model.slot != nullptr) != is_warm) co_return std::nullopt;  // it has gone on meanwhile
         if (!is_warm) co_return self->take_cold(model, path, std::move(*look));
         const auto age = look->written_in_place(model.slot->stamps);
-        if (look->summary && age && *age<kSettle&& * age> - kSettle && n < kMostLooks) {
-            self->note_file(model, kChangedOnDisk);
-            asio::steady_timer timer(co_await asio::this_coro::executor, kSettle - *age);
-            co_await timer.async_wait(asio::use_awaitable);
-            continue;
+        if (!age) {
+            self->take_warm(model, path, std::move(*look));
+            co_return std::nullopt;
         }
-        self->take_warm(model, path, std::move(*look));
-        co_return std::nullopt;
+        self->note_file(model, kChangedOnDisk);
+        if (*age >= kSettle || *age <= -kSettle) co_return self->take_rewritten(model, path, std::move(*look));
+        if (n == kMostLooks) {
+            self->dismiss_stale(model);
+            co_return Error{
+                ErrorCode::kUnavailable,
+                fmt::format("the file of '{}' is being written to; it is loaded anew afterwards", model.name), "model",
+                1};
+        }
+        asio::steady_timer timer(co_await asio::this_coro::executor, kSettle - *age);
+        co_await timer.async_wait(asio::use_awaitable);
     }
 }
 
@@ -109,7 +116,7 @@ void WarmSet::take_over(Model& model, const std::string& path, FileStamps stamps
     model.estimate = estimate_memory(summary, shape_);
 }
 
-/// The weights that are loaded are the engine's own, so they may serve for as long as need be.
+/// The file that the engine maps is as it was, whatever has its name now: it may serve for as long as need be.
 void WarmSet::take_warm(Model& model, const std::string& path, FileLook look) {
     Slot& slot = *model.slot;
     if (look.stamps.empty()) return note_file(model, kFileGone);
@@ -125,7 +132,31 @@ void WarmSet::take_warm(Model& model, const std::string& path, FileLook look) {
     if (const auto error = reason_not_to_fit(other)) return stay(*error);
     take_over(model, path, std::move(look.stamps), **look.summary);
     note_file(model, kChangedOnDisk);
-    slot.stale = slot.leaving = slot.dismissed = true;
+    dismiss_stale(model);
+}
+
+/// The very file that the engine maps has other bytes now: there are no old weights any more.
+std::optional<Error> WarmSet::take_rewritten(Model& model, const std::string& path, FileLook look) {
+    std::optional<Error> error;
+    if (!look.summary) {
+        error = model.last_error;  // what was wrong with it was told before
+    } else if (*look.summary) {
+        take_over(model, path, std::move(look.stamps), **look.summary);
+    } else {
+        model.stamps.clear();
+        model.bad_stamps = std::move(look.stamps);
+        error = Error{ErrorCode::kLoadFailed, fmt::format("'{}' could not be loaded: its file was changed on disk: {}",
+                                                          model.name, look.summary->error().message)};
+        model.last_error = error;
+    }
+    dismiss_stale(model);
+    return error;
+}
+
+void WarmSet::dismiss_stale(Model& model) {
+    if (!model.slot || model.slot->stale) return;
+    spdlog::info("model {}: is loaded anew, since its file has changed", model.name);
+    model.slot->stale = model.slot->leaving = model.slot->dismissed = true;
     arrange();
 }
 

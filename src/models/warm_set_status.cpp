@@ -46,7 +46,11 @@ std::string WarmSet::file_note(const Model& model) const {
     if (!model.file_note.empty() || model.slot->stamps.empty()) return model.file_note;
     const auto file = catalog_.find(model.name);
     if (!file) return kFileGone;
-    return file->stamps == model.slot->stamps ? "" : kChangedOnDisk;
+    // What the catalogue knows may also be older.
+    const auto latest = [](const FileStamps& stamps) {
+        return std::ranges::max(stamps, {}, &FileStamp::changed_ns).changed_ns;
+    };
+    return latest(file->stamps) > latest(model.slot->stamps) ? kChangedOnDisk : "";
 }
 
 ModelStatus WarmSet::status(const Model& model) const {
