@@ -22,6 +22,7 @@
 
 #include "base/blocking_pool.h"
 #include "base/log.h"
+#include "base/thrown.h"
 #include "catalog/catalog.h"
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
@@ -170,10 +171,8 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
     models.watch_files(io.get_executor());
     models.keep_standby(io.get_executor());
     if (settings.cache_warmup_on_startup) {
-        asio::co_spawn(io, warm_up(models), [&](const std::exception_ptr& thrown) {
-            if (!thrown) return;
-            failure = thrown;
-            io.stop();
+        asio::co_spawn(io, warm_up(models), [](const std::exception_ptr& thrown) {
+            if (thrown) spdlog::error("warming up at the start failed: {}", text_of(thrown));
         });
     }
     io.run();

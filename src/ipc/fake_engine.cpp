@@ -152,6 +152,9 @@ class FakeEngine {
     void report(std::uint64_t id, const ipc::CacheReport& done) {
         wire::FromEngine message;
         *message.mutable_cache_report() = ipc::to_wire(id, done);
+        if (words_.contains("part_artifacts")) {
+            message.mutable_cache_report()->set_message("2 of 5 artifacts were not written: the disk is full");
+        }
         if (words_.contains("no_artifacts")) {
             message.mutable_cache_report()->set_ok(false);
             message.mutable_cache_report()->set_message("the disk is full");

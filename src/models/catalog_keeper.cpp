@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "base/thrown.h"
 #include "ipc/run_blocking.h"
 
 namespace sutazai::models {
@@ -43,7 +44,9 @@ void CatalogKeeper::watch(const asio::any_io_executor& executor) {
     timer_.emplace(executor);
     if (const int fd = watch_.fd() < 0 ? -1 : ::dup(watch_.fd()); fd >= 0) news_.emplace(executor, fd);
     listen();
-    asio::co_spawn(executor, run(), [self = shared_from_this()](const std::exception_ptr&) {});
+    asio::co_spawn(executor, run(), [self = shared_from_this()](const std::exception_ptr& thrown) {
+        if (thrown) spdlog::error("models are not looked for any more: {}", text_of(thrown));
+    });
 }
 
 void CatalogKeeper::stop() {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/byte_text.h"
+#include "base/thrown.h"
 #include "models/memory_limit.h"
 
 namespace sutazai::models {
@@ -379,7 +380,11 @@ void WarmSet::look_again(std::optional<Clock::time_point> when) {
         const auto self = weak.lock();
         if (error || !self) return;
         self->timer_->expires_at(Clock::time_point::min());  // what was waited for is over
-        self->arrange();
+        try {
+            self->arrange();
+        } catch (const std::exception& thrown) {
+            spdlog::error("arranging the warm set failed: {}", thrown.what());
+        }
     });
 }
 
@@ -389,7 +394,8 @@ void WarmSet::end_engine(Model& model, Clock::time_point idle_until, Clock::time
     ++model.n_ending;
     if (!draining_) remember();
     asio::co_spawn(executor_, stop(slot, idle_until, deadline),
-                   [self = shared_from_this(), &model, slot](const std::exception_ptr&) {
+                   [self = shared_from_this(), &model, slot](const std::exception_ptr& thrown) {
+                       if (thrown) spdlog::error("model {}: its end failed: {}", model.name, text_of(thrown));
                        std::erase(self->ending_, slot);
                        --model.n_ending;
                        keep_counters(model, *slot);

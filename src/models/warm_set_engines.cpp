@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/byte_text.h"
+#include "base/thrown.h"
 #include "models/process_memory.h"
 #include "models/warm_set.h"
 
@@ -61,8 +62,10 @@ void WarmSet::start_engine(Model& model) {
                                                                    const std::exception_ptr& thrown,
                                                                    Result<std::unique_ptr<EngineClient>> engine) {
             model.loading = false;
-            if (thrown || self->draining_ || self->closed_) {
+            if (self->draining_ || self->closed_) {
                 refuse_all(model, {ErrorCode::kUnavailable, "the server is shutting down"});
+            } else if (thrown) {
+                refuse_all(model, self->on_load_failed(model, {ErrorCode::kInternal, text_of(thrown)}));
             } else if (engine) {
                 self->on_loaded(model, std::move(*engine));
                 return;
