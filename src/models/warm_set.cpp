@@ -59,7 +59,6 @@ std::shared_ptr<WarmSet> WarmSet::make(const config::Settings& settings, catalog
 WarmSet::WarmSet(const config::Settings& settings, catalog::Catalog& catalog, BlockingPool& pool,
                  std::string executable, Tuning tuning)
     : catalog_(catalog),
-      pool_(pool),
       files_(std::make_shared<CatalogKeeper>(catalog, pool)),
       tuning_(std::move(tuning)),
       rules_(tuning_.placement),

@@ -186,7 +186,8 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     [[nodiscard]] ModelStatus status(const Model& model) const;
 
     catalog::Catalog& catalog_;
-    BlockingPool& pool_;
+    /// For looks at files: a request waits for one, and must not wait for what others have put on the large pool.
+    BlockingPool looks_{1};
     std::shared_ptr<CatalogKeeper> files_;
     Tuning tuning_;
     placement::Rules rules_;

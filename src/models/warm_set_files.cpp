@@ -53,7 +53,7 @@ asio::awaitable<std::optional<Error>> WarmSet::check_file(std::shared_ptr<WarmSe
         }
         std::vector<FileStamps> known{is_warm ? model.slot->stamps : model.stamps};
         if (is_warm) known.push_back(model.bad_stamps);
-        Result<FileLook> look = co_await look_at_file(self->pool_, path, std::move(known));
+        Result<FileLook> look = co_await look_at_file(self->looks_, path, std::move(known));
         if (!look) {
             // Better what is there than nothing.
             if (is_warm) co_return std::nullopt;
