@@ -1,5 +1,5 @@
 # Every target does its own set-up; running one twice is quick.
-.PHONY: help run test deps build bench format lint asan tsan clean
+.PHONY: help run test deps build bench format lint asan tsan fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -9,7 +9,7 @@ help: ## list the targets
 run: build ## build, start the server on the default model, show one streamed answer, stay up until ctrl-C
 	@if [ -t 0 ]; then bash -mc 'scripts/run.sh; exit $$?'; else scripts/run.sh; fi
 
-test: deps ## build and run every test: unit, end-to-end, and both again under sanitizers
+test: deps ## build and run every test: unit, end-to-end, both again under sanitizers, and a minute of fuzzing
 	@scripts/test.sh all
 
 deps: ## install the packages that are missing (Debian 12; root or sudo)
@@ -37,6 +37,9 @@ asan: deps ## unit and end-to-end tests under AddressSanitizer and UndefinedBeha
 
 tsan: deps ## unit tests under ThreadSanitizer
 	@scripts/test.sh tsan
+
+fuzz: deps ## each fuzz target for FUZZ_SECONDS (default 10)
+	@scripts/test.sh fuzz
 
 clean: ## remove build/ (the llama.cpp source and libraries are kept in the user's cache folder)
 	rm -rf build

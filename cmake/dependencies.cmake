@@ -32,4 +32,12 @@ foreach(library zstd xxhash)
     set_target_properties(sutazai::${library} PROPERTIES IMPORTED_LOCATION ${SUTAZAI_${library}}
                           INTERFACE_INCLUDE_DIRECTORIES ${SUTAZAI_${library}_INCLUDE})
 endforeach()
+
+# What Asio and Beast would otherwise compile again in every source that includes them: a fifth of the time of such a
+# source. Whoever includes either links this.
+add_library(sutazai_beast STATIC ${CMAKE_CURRENT_LIST_DIR}/beast.cpp)
+add_library(sutazai::beast ALIAS sutazai_beast)
+target_link_libraries(sutazai_beast PUBLIC Boost::headers Threads::Threads PRIVATE sutazai_options)
+target_compile_definitions(sutazai_beast PUBLIC BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION)
+
 include(GoogleTest)

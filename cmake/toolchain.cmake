@@ -14,10 +14,6 @@ if(MOLD)
     add_link_options(-fuse-ld=mold)
 endif()
 
-if(SUTAZAI_ASSERTIONS)
-    string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
-endif()
-
 add_library(sutazai_options INTERFACE)
 # g++ 12 takes Asio's own operator new and delete of coroutine frames for a mismatch.
 target_compile_options(sutazai_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
@@ -26,10 +22,9 @@ if(SUTAZAI_WERROR)
     target_compile_options(sutazai_options INTERFACE -Werror)
 endif()
 if(SUTAZAI_SANITIZE)
-    # -O1 keeps a sanitized server quick enough for the end-to-end tests. Instrumented code makes g++ see uninitialised
-    # values where there are none; the other presets still warn of them.
+    # Instrumented code makes g++ see uninitialised values where there are none; the other presets still warn of them.
     target_compile_options(sutazai_options INTERFACE -fsanitize=${SUTAZAI_SANITIZE} -fno-omit-frame-pointer
-                           -fno-sanitize-recover=all -O1 -Wno-maybe-uninitialized)
+                           -fno-sanitize-recover=all $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(sutazai_options INTERFACE -fsanitize=${SUTAZAI_SANITIZE})
     if(SUTAZAI_SANITIZE MATCHES "thread")
         # Asio's fences are understood only as far as the mutexes beside them are.

@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
     # tools
-    g++ cmake ninja-build make git ccache mold clang-format clang-tidy-19 ca-certificates curl jq
+    g++ cmake ninja-build make git ccache mold clang-format clang-tidy-19 clang-19 libclang-rt-19-dev ca-certificates curl jq
     python3 python3-venv
     # libraries
     libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libprotobuf-dev protobuf-compiler

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [dev|asan|tsan|all] [pytest arguments]: builds and runs the tests of one preset, or of all in turn, and stops
+# test.sh [dev|asan|tsan|fuzz|all] [pytest arguments]: builds and runs the tests of one preset, or of all in turn, and stops
 # at the first stage that fails. The last line is always "N passed, N failed": the sum over every runner that ran.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -74,17 +74,25 @@ test_tsan() {
     for module in "${modules[@]}"; do unit tsan "$module"; done
 }
 
+# Each fuzz target for FUZZ_SECONDS (default 10), from the committed corpus; what it finds of interest stays in build/.
+test_fuzz() {
+    stage "build, fuzz" scripts/build.sh fuzz sutazai_fuzz
+    stage "fuzzing" scripts/fuzz.sh
+}
+
 case $what in
     dev) test_dev "$@" ;;
     asan) test_asan "$@" ;;
     tsan) test_tsan ;;
+    fuzz) test_fuzz ;;
     all)
         test_dev "$@"
         test_asan "$@"
         test_tsan
+        test_fuzz
         ;;
     *)
-        echo "usage: scripts/test.sh [dev|asan|tsan|all] [pytest arguments]" >&2
+        echo "usage: scripts/test.sh [dev|asan|tsan|fuzz|all] [pytest arguments]" >&2
         exit 2
         ;;
 esac

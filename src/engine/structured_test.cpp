@@ -13,8 +13,7 @@ TEST(Structured, ATextThatEndsByItselfMatches) {
     Harness harness;
     const std::regex expected("(yes|no)(, the){1,3}[.]\n[0-9]{4}");
     for (unsigned seed = 0; seed < 20; ++seed) {
-        GenerationRequest request;
-        request.prompt = "Well?";
+        GenerationRequest request = greedy("Well?", -1);
         request.sampling.temperature = seed == 0 ? 0.0F : 1.5F;
         request.sampling.repeat_penalty = seed % 2 == 0 ? 1.0F : 1.3F;
         request.sampling.seed = seed;
@@ -30,8 +29,7 @@ TEST(Structured, ATextThatEndsByItselfMatches) {
 
 TEST(Structured, AnErrorNamesItsField) {
     Harness harness;
-    GenerationRequest request;
-    request.prompt = "Well?";
+    GenerationRequest request = greedy("Well?", -1);
     request.grammar = "root ::= nothing";
     EXPECT_TRUE(harness.ask(request).error.has_value());
     request.grammar.clear();
