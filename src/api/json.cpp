@@ -10,6 +10,11 @@ namespace sutazai::api {
 namespace json = boost::json;
 
 Result<json::object> parse_object(std::string_view body) {
+    // RFC 8259 lets a parser pass over a byte order mark, and clients on Windows send one.
+    if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
+    if (body.starts_with("\xFF\xFE") || body.starts_with("\xFE\xFF")) {
+        return fail(ErrorCode::kInvalidArgument, "The body is UTF-16; JSON is sent as UTF-8.");
+    }
     json::parse_options options;
     options.max_depth = kMaxJsonDepth;
     json::error_code failure;

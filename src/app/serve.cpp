@@ -38,6 +38,8 @@ using std::chrono::milliseconds;
 
 /// Time for cut streams to hand their error on.
 constexpr milliseconds kLastWords{500};
+/// Time for the last lines of the log to be written.
+constexpr milliseconds kLastLines{2000};
 /// Supervisors may signal a process and its group: what comes so soon after the first signal is still that one.
 constexpr milliseconds kOneSignal{100};
 
@@ -51,7 +53,7 @@ void raise_file_limit() {
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files could not be raised");
+    setrlimit(RLIMIT_NOFILE, &limit);  // what it was before is good for most
 }
 
 bool is_loopback(const std::string& host) {
@@ -99,8 +101,26 @@ Result<catalog::Catalog> open_models(const config::Settings& settings, const std
 /// that come meanwhile have a better claim.
 asio::awaitable<void> warm_up(models::AdvancedModelManager& models) {
     for (const auto& name : models.startup_models()) {
-        const auto warmed = co_await models.warm_if_room(name);
-        if (!warmed) spdlog::warn("model {}: not warmed: {}", name, warmed.error().message);
+        try {
+            const auto warmed = co_await models.warm_if_room(name);
+            if (!warmed) spdlog::warn("model {}: not warmed: {}", name, warmed.error().message);
+        } catch (const std::exception& error) {
+            spdlog::error("model {}: not warmed: {}", name, error.what());
+        }
+    }
+}
+
+/// Until the last coroutine has ended, whatever a handler throws: one that fails must not take the others with it.
+void run_to_end(asio::io_context& io) {
+    for (;;) {
+        try {
+            io.run();
+            return;
+        } catch (const std::exception& error) {
+            spdlog::error("the I/O thread goes on after: {}", error.what());
+        } catch (...) {
+            spdlog::error("the I/O thread goes on after an exception of no known kind");
+        }
     }
 }
 
@@ -134,22 +154,18 @@ void let_idle_threads_sleep() {
     ::setenv("GOMP_SPINCOUNT", "1000", 0);  // NOLINT(concurrency-mt-unsafe): no other thread runs yet
 }
 
-}  // namespace
-
-int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
+int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
     const config::Settings& settings = loaded.settings;
-    cli::start_logging(settings, "server");
-    raise_file_limit();
-    let_idle_threads_sleep();
     auto catalog = open_models(settings, executable);
     if (!catalog) return report(catalog.error());
+    if (const auto problem = cli::models_dir_problem(loaded); !problem.empty()) spdlog::warn("{}", problem);
 
     asio::io_context io(1);
+    BlockingPool pool;
     models::Tuning tuning;
     tuning.usage_file = (std::filesystem::path(settings.home) / "usage").string();
-    BlockingPool pool;
     models::AdvancedModelManager models(settings, *catalog, pool, executable.string(), std::move(tuning));
-    http::Server server(io, settings, models, *catalog);
+    http::Server server(io, settings, models, *catalog, pool);
 
     std::exception_ptr failure;
     // Before the first request: a signal from here on is a drain.
@@ -161,7 +177,7 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
 
     const auto port = server.listen();
     if (!port) return report(port.error());
-    if (!is_loopback(settings.host) && settings.api_keys.empty()) {
+    if (!is_loopback(settings.host) && settings.api_keys.empty() && settings.admin_api_keys.empty()) {
         spdlog::warn("HOST={} can be reached from other machines and API_KEYS is empty: whoever reaches it may use it",
                      settings.host);
     }
@@ -175,10 +191,27 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
             if (thrown) spdlog::error("warming up at the start failed: {}", text_of(thrown));
         });
     }
-    io.run();
+    run_to_end(io);
     if (failure) std::rethrow_exception(failure);
     spdlog::info("ended");
     return 0;
+}
+
+}  // namespace
+
+int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
+    raise_file_limit();
+    let_idle_threads_sleep();
+    // The I/O thread must not wait for whoever reads the log.
+    cli::start_logging(loaded.settings, "server", log::Writing::kBeside);
+    int code = 1;
+    try {
+        code = run(loaded, executable);
+    } catch (const std::exception& error) {
+        spdlog::error("ended: {}", error.what());
+    }
+    if (!log::finish(kLastLines)) std::_Exit(code);
+    return code;
 }
 
 }  // namespace sutazai::app

@@ -167,8 +167,12 @@ std::vector<SettingRow> make_rows() {
                            "folder of models and state; empty: $XDG_DATA_HOME/sutazai, else ~/.local/share/sutazai");
     home.flag = "--home";
     SettingRow keys = list("API_KEYS", &Settings::api_keys, is_printable_word, "printable ASCII keys without blanks",
-                           "keys that clients must show, comma separated; empty: none is asked for");
+                           "keys that clients must show, comma separated; none is asked for without any");
     keys.secret = true;
+    SettingRow admin_keys =
+        list("ADMIN_API_KEYS", &Settings::admin_api_keys, is_printable_word, "printable ASCII keys without blanks",
+             "keys that may pin, warm, evict, save, load and prune as well, and go before others, comma separated");
+    admin_keys.secret = true;
     SettingRow models =
         row("MODELS", "models by name, name=path, several separated by commas (the flag may be repeated)", set_models,
             show_models);
@@ -217,6 +221,7 @@ std::vector<SettingRow> make_rows() {
             }),
         std::move(home),
         std::move(keys),
+        std::move(admin_keys),
         list("ALLOWED_ORIGINS", &Settings::allowed_origins, is_origin, "origins such as https://example.org (or *)",
              "origins that browsers may call from (CORS), comma separated"),
         list("ALLOWED_HOSTS", &Settings::allowed_hosts, is_host, "host names",

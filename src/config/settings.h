@@ -40,7 +40,8 @@ struct Settings {
     std::string log_level = "info";           ///< LOG_LEVEL: trace, debug, info, warn, error
     LogFormat log_format = LogFormat::kText;  ///< LOG_FORMAT: text, json
     std::string home;                   ///< SUTAZAI_HOME; default $XDG_DATA_HOME/sutazai or ~/.local/share/sutazai
-    std::vector<std::string> api_keys;  ///< API_KEYS, comma separated; empty: no key is asked for
+    std::vector<std::string> api_keys;  ///< API_KEYS, comma separated
+    std::vector<std::string> admin_api_keys;   ///< ADMIN_API_KEYS, the same; no key is asked for when both are empty
     std::vector<std::string> allowed_origins;  ///< ALLOWED_ORIGINS, comma separated, for CORS
     std::vector<std::string> allowed_hosts;    ///< ALLOWED_HOSTS, comma separated, beside loopback names and HOST
 

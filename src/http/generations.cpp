@@ -1,11 +1,12 @@
 #include "http/generations.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
+#include <exception>
 #include <iterator>
 #include <map>
 #include <utility>
@@ -56,13 +57,26 @@ struct Generations::State : std::enable_shared_from_this<State> {
         changed.notify();
     }
 
+    /// A reader has died, for want of memory most likely: whoever waits must hear of it.
+    void fail_all() {
+        spdlog::error("the reading of generations failed");
+        running.clear();
+        n_submitted = requests.size();
+        event_of.clear();
+        events.assign(1, {.index = 0, .update = {}});
+        events.front().update.error = Error{ErrorCode::kInternal, "The server failed to read the generations."};
+        changed.notify();
+    }
+
     static asio::awaitable<void> read(std::shared_ptr<State> state, std::size_t index) {
         for (bool last = false; !last;) {
             GenerationUpdate update;
             try {
                 update = co_await state->running.at(index).next();
-            } catch (const boost::system::system_error&) {
-                co_return;  // closed: nobody reads any more
+            } catch (const std::exception& error) {
+                if (state->closed) co_return;  // nobody reads any more
+                spdlog::error("a generation could not be read: {}", error.what());
+                update.error = Error{ErrorCode::kInternal, "The server failed to read the generation."};
             }
             if (state->closed) co_return;
             last = update.last();
@@ -78,7 +92,9 @@ struct Generations::State : std::enable_shared_from_this<State> {
         state->submit_more();
         const std::size_t end = state->n_submitted;
         for (std::size_t index = first; index < end; ++index) {
-            asio::co_spawn(executor, read(state, index), asio::detached);
+            asio::co_spawn(executor, read(state, index), [state](const std::exception_ptr& thrown) {
+                if (thrown) state->fail_all();
+            });
         }
     }
 };

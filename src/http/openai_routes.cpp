@@ -6,6 +6,7 @@
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "http/answer.h"
+#include "http/heavy.h"
 #include "http/routes.h"
 
 namespace sutazai::http {
@@ -95,7 +96,7 @@ api::openai::ModelCard card_of(const catalog::ModelFile& file) {
 }  // namespace
 
 asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange& exchange) {
-    auto request = api::openai::parse_chat(exchange.request().body);
+    auto request = co_await parse_body(services, exchange, api::openai::parse_chat);
     if (!request) co_return std::unexpected(request.error());
     const auto n = static_cast<std::size_t>(request->n);
     const bool include_usage = request->include_usage;
@@ -108,7 +109,10 @@ asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange
 }
 
 asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exchange) {
-    auto request = api::openai::parse_completion(exchange.request().body, services.settings.max_batch_requests);
+    const auto parse = [most = services.settings.max_batch_requests](std::string_view body) {
+        return api::openai::parse_completion(body, most);
+    };
+    auto request = co_await parse_body(services, exchange, parse);
     if (!request) co_return std::unexpected(request.error());
     AnswerRequest answer{request->model, request->stream, request->generations(), request->keep_alive};
     // Made before the co_await: g++ 12 destroys a closure twice that is made within it.

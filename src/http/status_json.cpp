@@ -79,9 +79,14 @@ Health health_of(std::span<const ModelStatus> models) {
     return failed > 0 ? Health::kDegraded : Health::kHealthy;
 }
 
+std::string readiness(bool ready) {
+    return fmt::format(R"({{"status": "{}"}})", ready ? "ready" : "not ready");
+}
+
 std::string readiness(bool ready, std::span<const ModelStatus> models) {
-    std::string out;
-    append(out, R"({{"status": "{}", )", ready ? "ready" : "not ready");
+    std::string out = readiness(ready);
+    out.back() = ',';
+    out += ' ';
     append_states(out, models);
     out += '}';
     return out;

@@ -31,7 +31,7 @@ class ServedTest : public testing::Test {
     void start();
     std::future<void> drain(std::chrono::milliseconds deadline);
 
-    /// Asked on the server's thread, until it is so or a second has passed.
+    /// Asked on the server's thread, until it is so or ten seconds have passed.
     bool becomes_true(std::function<bool()> condition);
     bool all_requests_end() {
         return becomes_true([this] { return models_->open_requests() == 0; });

@@ -114,6 +114,10 @@ boost::asio::awaitable<R> wait(BlockingPool& pool, std::shared_ptr<BlockingCall<
 
 }  // namespace detail
 
+/// What run_blocking() resumes with for a callable of this type.
+template <typename Work>
+using BlockingResult = typename detail::ResultOf<std::invoke_result_t<Work&>>::type;
+
 /// Runs `work` on a thread of `pool` and resumes on the coroutine's own executor with what it returned: a T, a
 /// Result<T> or nothing becomes a Result. What it throws becomes kInternal with the exception's text, a full queue
 /// kUnavailable. Asio cancellation ends the wait at once with an operation_aborted exception; work that has begun then
@@ -122,10 +126,9 @@ boost::asio::awaitable<R> wait(BlockingPool& pool, std::shared_ptr<BlockingCall<
 /// `work` has a name and is moved from: g++ 12 destroys a closure twice that is made within a co_await expression.
 template <typename Work>
 [[nodiscard]] auto run_blocking(BlockingPool& pool, Work& work) {
-    using Returned = std::invoke_result_t<Work&>;
-    using R = typename detail::ResultOf<Returned>::type;
+    using R = BlockingResult<Work>;
     auto call = std::make_shared<detail::BlockingCall<R>>();
-    if constexpr (std::is_void_v<Returned>) {
+    if constexpr (std::is_void_v<std::invoke_result_t<Work&>>) {
         call->work = [work = std::move(work)]() mutable -> R {
             work();
             return {};
