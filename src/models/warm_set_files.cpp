@@ -19,7 +19,7 @@ namespace {
 
 /// A file that was written in place so lately may not be all there yet.
 constexpr milliseconds kSettle{500};
-/// A request waits so often for a file to settle; then the old weights serve it.
+/// A request looks so often at a file that does not settle; then it gets an error.
 constexpr int kMostLooks = 3;
 
 }  // namespace

@@ -84,6 +84,7 @@ def test_five_thousand_files_cost_nobody_anything(start_server, model_file, tmp_
         return (time.monotonic() - begin) / 20
 
     # Scanning the folder takes some 50 ms here; half a megabyte of JSON goes over the socket in a few.
+    assert seconds("/ready") < 0.04 * harness.SLOWDOWN
     assert seconds("/v1/models/m") < 0.02 * harness.SLOWDOWN
     assert seconds("/v1/models") < 0.04 * harness.SLOWDOWN
     (folder / "late.gguf").symlink_to(folder / "m.gguf")
