@@ -202,7 +202,15 @@ list(APPEND llama_options -DGGML_NATIVE=OFF "-DGGML_CPU_STATIC_VARIANTS=${varian
 if(NOT "native" IN_LIST SUTAZAI_CPU_LEVELS)
     set(processor "")
 endif()
-string(SHA256 llama_key "${llama_source};${llama_options};${processor};${CMAKE_CXX_COMPILER_VERSION}")
+set(SUTAZAI_LLAMA_VERSION ${SUTAZAI_LLAMA_TAG})
+set(llama_edition "")
+if(SUTAZAI_LLAMA_SOURCE)
+    # A changed checkout is built anew, beside the old one.
+    include(${CMAKE_CURRENT_LIST_DIR}/llama_version.cmake)
+    sutazai_llama_version(${llama_source} ${SUTAZAI_LLAMA_TAG} SUTAZAI_LLAMA_VERSION)
+    set(llama_edition ";${SUTAZAI_LLAMA_VERSION}")
+endif()
+string(SHA256 llama_key "${llama_source};${llama_options};${processor};${CMAKE_CXX_COMPILER_VERSION}${llama_edition}")
 string(SUBSTRING ${llama_key} 0 12 llama_key)
 set(llama_build ${llama_builds}/llama.cpp-build-${llama_key})
 set(llama_libs

@@ -22,6 +22,7 @@
 
 #include "base/blocking_pool.h"
 #include "base/log.h"
+#include "base/thrown.h"
 #include "catalog/catalog.h"
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
@@ -92,6 +93,7 @@ Result<catalog::Catalog> open_models(const config::Settings& settings, const std
     std::vector<std::string> names;
     for (const auto& file : catalog->list()) names.push_back(file.name);
     spdlog::info("models: {}; default: {}", fmt::join(names, ", "), preferred.empty() ? "none" : preferred);
+    for (const std::string& note : catalog->notes()) spdlog::info("models: {}", note);
     return catalog;
 }
 
@@ -160,7 +162,7 @@ void cap_cpu_level(const config::Settings& settings) {
 
 int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
     const config::Settings& settings = loaded.settings;
-    const auto catalog = open_models(settings, executable);
+    auto catalog = open_models(settings, executable);
     if (!catalog) return report(catalog.error());
     if (const auto problem = cli::models_dir_problem(loaded); !problem.empty()) spdlog::warn("{}", problem);
 
@@ -168,7 +170,7 @@ int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
     BlockingPool pool;
     models::Tuning tuning;
     tuning.usage_file = (std::filesystem::path(settings.home) / "usage").string();
-    models::AdvancedModelManager models(settings, *catalog, executable.string(), std::move(tuning));
+    models::AdvancedModelManager models(settings, *catalog, pool, executable.string(), std::move(tuning));
     http::Server server(io, settings, models, *catalog, pool);
 
     std::exception_ptr failure;
@@ -188,10 +190,11 @@ int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
     fmt::print("listening on {}\n", url(settings.host, *port));
     std::fflush(stdout);
 
+    models.watch_files(io.get_executor());
     models.keep_standby(io.get_executor());
     if (settings.cache_warmup_on_startup) {
         asio::co_spawn(io, warm_up(models), [](const std::exception_ptr& thrown) {
-            if (thrown) spdlog::error("the warm-up of models ended early");
+            if (thrown) spdlog::error("warming up at the start failed: {}", text_of(thrown));
         });
     }
     run_to_end(io);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "artifact/hash.h"
+#include "base/kv_cells.h"
 
 /// How a chain of tokens is cut into blocks, and what each block is called. Pure; any thread.
 namespace sutazai::artifact {
@@ -13,7 +14,7 @@ namespace sutazai::artifact {
 using Token = std::int32_t;
 
 /// Block i of a chain of n tokens holds the positions [256 i, min(256 (i + 1), n)). Only the last may be shorter.
-inline constexpr int kBlockTokens = 256;
+using sutazai::kBlockTokens;
 
 /// Names a chain of tokens together with the model, the settings and the tenant that it belongs to: SHA-256, whole. It
 /// is a name that a client's prompt decides on, so nobody may be able to make two chains of one name (a quicker hash or

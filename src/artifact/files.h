@@ -90,6 +90,8 @@ class FolderLock {
     FolderLock(const FolderLock&) = delete;
     FolderLock& operator=(const FolderLock&) = delete;
     [[nodiscard]] bool held() const { return held_; }
+    /// False when the folder cannot be written to, so that nobody can ever hold it.
+    [[nodiscard]] bool exists() const { return file_.is_open(); }
 
   private:
     File file_;  ///< closing it gives the lock back

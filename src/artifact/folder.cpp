@@ -1,10 +1,12 @@
 #include "artifact/folder.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <system_error>
 
 #include "artifact/files.h"
@@ -59,12 +61,15 @@ struct Candidate {
 };
 
 /// Under the lock that a use is recorded under, so that nobody comes to use it between the look and the removal.
-bool remove_unless_used(const fs::path& folder, const Candidate& candidate, UnixTime now) {
+/// False when it is used, or gone already.
+Result<bool> remove_unless_used(const fs::path& folder, const Candidate& candidate, UnixTime now) {
     const FolderLock lock(lock_path(folder), FolderLock::Mode::kExclusive, kLockPatienceMs);
-    if (!lock.held()) return false;
+    if (!lock.held()) return fail(ErrorCode::kUnavailable, "the folder is locked by another process");
     const auto status = file_status(candidate.path);
     if (!status || usage_of(*status).last_use > now - kProtected) return false;
-    return unlink(candidate.path.c_str()) == 0;
+    if (unlink(candidate.path.c_str()) == 0) return true;
+    if (errno == ENOENT) return false;
+    return std::unexpected(disk_error(candidate.path.filename().string() + " cannot be removed", errno));
 }
 
 /// A fingerprint's folder goes with its last block; rmdir leaves what holds something. Who is about to write there
@@ -149,6 +154,9 @@ Result<PruneReport> prune_folder(const fs::path& folder, const PruneRules& rules
     PruneReport report;
     if (!file_status(folder)) return report;
     const FolderLock alone(folder / "prune.lock", FolderLock::Mode::kExclusive, 0);
+    if (!alone.exists()) {
+        return fail(ErrorCode::kUnavailable, fmt::format("the folder {} cannot be written to", folder.string()));
+    }
     if (!alone.held()) {
         report.busy = true;
         return report;
@@ -189,7 +197,9 @@ Result<PruneReport> prune_folder(const fs::path& folder, const PruneRules& rules
         const EvictionRules eviction{rules.retention.count(), rules.byte_limit, kProtected.count()};
         for (const std::size_t i : choose_evictions(worths, eviction)) {
             if (cancelled && cancelled()) return fail(ErrorCode::kCancelled, "pruning was cancelled");
-            if (!remove_unless_used(folder, candidates[i], now)) continue;
+            const auto removed = remove_unless_used(folder, candidates[i], now);
+            if (!removed && report.failed++ == 0) report.why = removed.error().message;
+            if (!removed.value_or(false)) continue;
             ++report.removed;
             report.removed_bytes += candidates[i].entry.bytes;
             --report.kept;

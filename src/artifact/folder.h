@@ -70,10 +70,13 @@ struct PruneReport {
     std::uint64_t kept = 0;
     std::uint64_t kept_bytes = 0;
     std::uint64_t leftovers = 0;  ///< files of dead writers and old quarantined ones
+    std::uint64_t failed = 0;     ///< should have been removed and could not be
+    std::string why;              ///< the first of those could not
 };
 
 /// Removes what retention and byte limit say (value.h), never anything put or used in the minute before `now`, in any
 /// process. Removes files of dead writers and folders that are empty. `cancelled` is asked before each removal.
+/// kUnavailable when the folder cannot be worked in.
 [[nodiscard]] Result<PruneReport> prune_folder(const std::filesystem::path& folder, const PruneRules& rules,
                                                UnixTime now, const std::function<bool()>& cancelled = {});
 

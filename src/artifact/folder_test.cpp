@@ -213,5 +213,14 @@ TEST_F(FolderTest, NamesThatAreNotOursAreLeftAlone) {
     EXPECT_TRUE(fs::exists(folder_.path() / one_.id() / "ab" / "x.kv"));
 }
 
+TEST(PruneFolder, AFolderThatCannotBeWorkedInIsAnError) {
+    const testing::TempFolder folder;
+    const fs::path file = folder.path() / "file";
+    std::ofstream(file) << "x";
+    const auto report = prune_folder(file, {}, at(kNow));
+    ASSERT_FALSE(report) << "and not \"another process is removing\"";
+    EXPECT_NE(report.error().message.find("cannot be written to"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace sutazai::artifact

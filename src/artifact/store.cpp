@@ -49,6 +49,7 @@ struct ArtifactStore::Impl {
     bool has_pruned = false;           ///< until then nobody has counted what other models' artifacts take
     UnixTime put_again;
     int backoff_s = 0;
+    std::string last_failure;
 
     [[nodiscard]] Result<void> write(const EncodedBlock& encoded, const ChainHash& hash, UnixTime now) const;
     void quarantine(const ChainHash& hash);
@@ -151,7 +152,9 @@ Result<ArtifactStore::Put> ArtifactStore::put(const BlockInfo& info, Bytes paylo
     }
     if (now < self.put_again) {
         const auto wait = static_cast<int>((self.put_again - now).count());
-        Error error{ErrorCode::kUnavailable, "artifacts are not written for a while, since writing one failed"};
+        Error error{
+            ErrorCode::kUnavailable,
+            fmt::format("artifacts are not written for {} s, since writing one failed: {}", wait, self.last_failure)};
         error.retry_after_s = wait;
         return std::unexpected(std::move(error));
     }
@@ -162,6 +165,7 @@ Result<ArtifactStore::Put> ArtifactStore::put(const BlockInfo& info, Bytes paylo
         ++self.stats.put_failures;
         self.backoff_s = std::clamp(2 * self.backoff_s, kFirstBackoffS, kLastBackoffS);
         self.put_again = now + std::chrono::seconds(self.backoff_s);
+        self.last_failure = written.error().message;
         Error error = written.error();
         error.code = ErrorCode::kUnavailable;
         error.retry_after_s = self.backoff_s;

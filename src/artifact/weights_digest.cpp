@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "artifact/files.h"
+#include "base/model_parts.h"
 
 namespace sutazai::artifact {
 
@@ -43,18 +45,8 @@ std::optional<Digest> look_up(const fs::path& artifacts, const fs::path& absolut
     return digest_from_hex(body.substr(0, 64));
 }
 
-}  // namespace
-
-std::optional<Digest> cached_weights_digest(const fs::path& artifacts, const fs::path& model) {
-    std::error_code error;
-    const fs::path absolute = fs::canonical(model, error);
-    if (error) return std::nullopt;
-    const auto status = file_status(absolute);
-    return status ? look_up(artifacts, absolute, *status) : std::nullopt;
-}
-
-Result<Digest> weights_digest(const fs::path& artifacts, const fs::path& model,
-                              const std::function<bool()>& cancelled) {
+/// The digest of one file.
+Result<Digest> file_digest(const fs::path& artifacts, const fs::path& model, const std::function<bool()>& cancelled) {
     std::error_code error;
     const fs::path absolute = fs::canonical(model, error);
     if (error) return fail(ErrorCode::kNotFound, fmt::format("{}: {}", model.string(), error.message()));
@@ -90,6 +82,47 @@ Result<Digest> weights_digest(const fs::path& artifacts, const fs::path& model,
         if (make_folder(record.parent_path())) (void)write_text(record, text, record.parent_path());
     }
     return digest;
+}
+
+std::optional<Digest> cached_file_digest(const fs::path& artifacts, const fs::path& model) {
+    std::error_code error;
+    const fs::path absolute = fs::canonical(model, error);
+    if (error) return std::nullopt;
+    const auto status = file_status(absolute);
+    return status ? look_up(artifacts, absolute, *status) : std::nullopt;
+}
+
+/// A model of one file has that file's digest.
+Digest digest_of_parts(const std::vector<Digest>& parts) {
+    if (parts.size() == 1) return parts.front();
+    Sha256 whole;
+    whole.add(std::string_view("sutazai weights of parts 1\n"));
+    whole.add_u64(parts.size());
+    for (const Digest& part : parts) whole.add(Bytes(part));
+    return whole.finish();
+}
+
+}  // namespace
+
+std::optional<Digest> cached_weights_digest(const fs::path& artifacts, const fs::path& model) {
+    std::vector<Digest> digests;
+    for (const std::string& part : model_parts(model.string())) {
+        const auto digest = cached_file_digest(artifacts, part);
+        if (!digest) return std::nullopt;
+        digests.push_back(*digest);
+    }
+    return digest_of_parts(digests);
+}
+
+Result<Digest> weights_digest(const fs::path& artifacts, const fs::path& model,
+                              const std::function<bool()>& cancelled) {
+    std::vector<Digest> digests;
+    for (const std::string& part : model_parts(model.string())) {
+        const auto digest = file_digest(artifacts, part, cancelled);
+        if (!digest) return digest;
+        digests.push_back(*digest);
+    }
+    return digest_of_parts(digests);
 }
 
 }  // namespace sutazai::artifact

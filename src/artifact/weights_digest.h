@@ -9,11 +9,12 @@
 
 /// Which weights a model file holds. Blocks on the disk; any thread; no state.
 ///
-/// The digest is over every byte of the file: SHA-256 of the file's size and the SHA-256 of each 8 MiB piece. Samples
-/// would be quicker and would not tell a model from the same one with a few tensors tuned. Reading and hashing take
-/// about half a second per GB once per file, so the result is kept in `<artifacts>/digests/` under the file's path,
-/// device, inode, size, mtime and ctime. A cold start asks cached_weights_digest() (microseconds); on nullopt the
-/// engine computes beside its work and uses artifacts from then on.
+/// The digest is over every byte of the file: SHA-256 of the file's size and the SHA-256 of each 8 MiB piece; of a
+/// split model (base/model_parts.h), SHA-256 of the number of its files and the digest of each. Samples would be
+/// quicker and would not tell a model from the same one with a few tensors tuned. Reading and hashing take about half a
+/// second per GB once per file, so the result is kept in `<artifacts>/digests/` under the file's path, device, inode,
+/// size, mtime and ctime. A cold start asks cached_weights_digest() (microseconds); on nullopt the engine computes
+/// beside its work and uses artifacts from then on.
 namespace sutazai::artifact {
 
 /// What an earlier weights_digest() of this file found, if the file has not been touched since. Never reads the model.

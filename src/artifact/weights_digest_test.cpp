@@ -52,6 +52,26 @@ TEST(WeightsDigest, IsOfTheContentAlone) {
         << "written a moment ago: it may change again without a trace";
 }
 
+TEST(WeightsDigest, IsOverAllFilesOfASplitModel) {
+    const testing::TempFolder folder;
+    const fs::path cache = folder.path() / "cache";
+    const fs::path first = folder.path() / "m-00001-of-00002.gguf";
+    const fs::path second = folder.path() / "m-00002-of-00002.gguf";
+    write(first, testing::random_bytes(1000, 1));
+    write(folder.path() / "alone.gguf", testing::random_bytes(1000, 1));
+    const auto incomplete = weights_digest(cache, first);
+    ASSERT_FALSE(incomplete);
+    EXPECT_NE(incomplete.error().message.find("m-00002-of-00002.gguf"), std::string::npos);
+    write(second, testing::random_bytes(1000, 2));
+    const auto whole = weights_digest(cache, first);
+    ASSERT_TRUE(whole) << whole.error().message;
+    EXPECT_NE(*whole, weights_digest(cache, folder.path() / "alone.gguf").value());
+    write(second, testing::random_bytes(1000, 3));
+    EXPECT_NE(*whole, weights_digest(cache, first).value()) << "another second part is another model";
+    write(second, testing::random_bytes(1000, 2));
+    EXPECT_EQ(*whole, weights_digest(cache, first).value());
+}
+
 TEST(WeightsDigest, IsCachedUntilTheFileChanges) {
     const testing::TempFolder folder;
     const fs::path cache = folder.path() / "artifacts";

@@ -56,11 +56,13 @@ TEST_F(CatalogTest, ListsTheFolderByFileName) {
     put("zeta.gguf", "12345");
     put("alpha-1.5b.gguf");
     put("readme.txt");
-    put("bad name.gguf");
+    put("spaced name.gguf");
     put(".hidden.gguf");
     put("folder.gguf/inner.gguf");
     const Catalog catalog({}, folder_.string(), {});
-    EXPECT_EQ(names(catalog), (Names{"alpha-1.5b", "zeta"}));
+    EXPECT_EQ(names(catalog), (Names{"alpha-1.5b", "spaced-name", "zeta"}));
+    EXPECT_EQ(catalog.notes(), (Names{"spaced name.gguf is offered as \"spaced-name\""}));
+    EXPECT_EQ(catalog.find("spaced-name")->path, (folder_ / "spaced name.gguf").string());
     const auto found = catalog.find("zeta");
     ASSERT_TRUE(found);
     EXPECT_EQ(found->path, (folder_ / "zeta.gguf").string());
@@ -69,13 +71,52 @@ TEST_F(CatalogTest, ListsTheFolderByFileName) {
 }
 
 TEST_F(CatalogTest, SeesFilesThatComeAndGo) {
-    const Catalog catalog({}, folder_.string(), {});
+    Catalog catalog({}, folder_.string(), {});
     EXPECT_FALSE(catalog.find("late"));
     put("late.gguf");
+    EXPECT_FALSE(catalog.find("late")) << "nothing looks at the disk unasked";
+    const auto before = catalog.generation();
+    catalog.refresh();
     EXPECT_TRUE(catalog.find("late"));
+    EXPECT_NE(catalog.generation(), before);
     fs::remove(folder_ / "late.gguf");
+    catalog.refresh();
     EXPECT_FALSE(catalog.find("late"));
     EXPECT_TRUE(catalog.list().empty());
+    const auto after = catalog.generation();
+    catalog.refresh();
+    EXPECT_EQ(catalog.generation(), after) << "nothing has changed";
+}
+
+TEST_F(CatalogTest, ASplitModelIsOneWithTheSizesOfAll) {
+    put("big-00001-of-00003.gguf", "12345");
+    put("big-00002-of-00003.gguf", "123");
+    const Catalog broken({}, folder_.string(), {});
+    EXPECT_EQ(names(broken), (Names{"big"})) << "it is listed";
+    const auto missing = broken.find("big");
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().message, "the model \"big\" is not whole: its part big-00003-of-00003.gguf is missing");
+    put("big-00003-of-00003.gguf", "1");
+    const Catalog whole({{"named", (folder_ / "big-00001-of-00003.gguf").string()}}, folder_.string(), {});
+    for (const char* name : {"big", "named"}) {
+        const auto found = whole.find(name);
+        ASSERT_TRUE(found) << found.error().message;
+        EXPECT_EQ(found->bytes, 9);
+        EXPECT_EQ(found->stamps.size(), 3);
+        EXPECT_EQ(found->path, (folder_ / "big-00001-of-00003.gguf").string());
+    }
+}
+
+TEST_F(CatalogTest, WhatANamedModelHidesIsSaid) {
+    put("both.gguf");
+    const Catalog catalog({{"both", put("elsewhere/x.gguf")}}, folder_.string(), {});
+    EXPECT_EQ(catalog.notes(), (Names{"both.gguf is hidden by the model that is named \"both\""}));
+}
+
+TEST_F(CatalogTest, AnErrorNamesAFew) {
+    for (int i = 0; i < 25; ++i) put("m" + std::to_string(100 + i) + ".gguf");
+    const auto none = Catalog({}, folder_.string(), {}).find("x");
+    EXPECT_TRUE(none.error().message.ends_with("m119 and 5 more")) << none.error().message;
 }
 
 TEST_F(CatalogTest, NamedComesBeforeTheFolderBeforeTheBundled) {

@@ -11,7 +11,9 @@
 #include <string_view>
 #include <system_error>
 #include <unordered_set>
+#include <vector>
 
+#include "base/model_parts.h"
 #include "catalog/byte_reader.h"
 
 namespace sutazai::catalog {
@@ -79,7 +81,8 @@ class SummaryReader {
             if (auto step = read_tensor(); !step) return std::unexpected(step.error());
         }
         if (auto step = check_data(); !step) return std::unexpected(step.error());
-        if (tensor_names_.contains("output.weight")) summary_.tied_bytes = 0;
+        summary_.has_output_layer = tensor_names_.contains("output.weight");
+        if (summary_.has_output_layer) summary_.tied_bytes = 0;
         return std::move(summary_);
     }
 
@@ -137,7 +140,6 @@ class SummaryReader {
             return refuse(fmt::format("the file is damaged: it claims {} tensors and {} metadata entries",
                                       summary_.tensors, pairs_));
         }
-        if (summary_.tensors == 0) return refuse("the file has no tensors: it is a vocabulary, not a model");
         return {};
     }
 
@@ -160,6 +162,7 @@ class SummaryReader {
         }
         if (type >= kValueBytes.size()) return unknown_type(key, type);
         switch (type) {
+            case kUint16: numbers_[key] = reader_.read<std::uint16_t>(); break;
             case kUint32: numbers_[key] = reader_.read<std::uint32_t>(); break;
             case kUint64: numbers_[key] = reader_.read<std::uint64_t>(); break;
             case kInt32: {
@@ -219,11 +222,21 @@ class SummaryReader {
     Step interpret_pairs() {
         summary_.architecture = texts_["general.architecture"];
         summary_.name = texts_["general.name"];
-        if (summary_.architecture.empty()) return refuse("the file does not say its model's architecture");
         const auto number = [&](const std::string& key) {
             const auto found = numbers_.find(key);
             return found == numbers_.end() ? 0 : found->second;
         };
+        summary_.split_count = number("split.count");
+        summary_.split_number = number("split.no");
+        summary_.split_tensors = number("split.tensors.count");
+        const bool is_part = summary_.split_count > 1;
+        if (summary_.tensors == 0 && !is_part) {
+            return refuse("the file has no tensors: it is a vocabulary, not a model");
+        }
+        // What follows the first part need not say again what model it is of.
+        if (summary_.architecture.empty() && !(is_part && summary_.split_number > 0)) {
+            return refuse("the file does not say its model's architecture");
+        }
         const std::string prefix = summary_.architecture + ".";
         summary_.context_length = number(prefix + "context_length");
         summary_.block_count = number(prefix + "block_count");
@@ -340,13 +353,7 @@ class SummaryReader {
     std::uint64_t next_offset_ = 0;
 };
 
-}  // namespace
-
-Result<GgufSummary> read_gguf_summary(std::istream& in, std::uint64_t size) {
-    return SummaryReader(in, size).read();
-}
-
-Result<GgufSummary> read_gguf_summary(const std::string& path) {
+Result<GgufSummary> read_file(const std::string& path) {
     std::error_code error;
     // Opening a pipe would wait for its writer.
     if (!std::filesystem::is_regular_file(path, error)) {
@@ -356,6 +363,64 @@ Result<GgufSummary> read_gguf_summary(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
     if (error || !in) return fail(ErrorCode::kLoadFailed, "the file cannot be opened; check its permissions");
     return read_gguf_summary(in, size);
+}
+
+/// Takes what `part` has beside the parts before it into the numbers of all. False when a sum does not fit.
+bool add_part(GgufSummary& all, const GgufSummary& part) {
+    all.has_output_layer = all.has_output_layer || part.has_output_layer;
+    all.tied_bytes = all.has_output_layer ? 0 : std::max(all.tied_bytes, part.tied_bytes);
+    return !__builtin_add_overflow(all.parameters, part.parameters, &all.parameters) &&
+           !__builtin_add_overflow(all.tensors, part.tensors, &all.tensors) &&
+           !__builtin_add_overflow(all.tensor_bytes, part.tensor_bytes, &all.tensor_bytes);
+}
+
+Result<GgufSummary> read_parts(const std::vector<std::string>& paths) {
+    std::optional<GgufSummary> all;
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+        const std::string name = std::filesystem::path(paths[i]).filename().string();
+        const auto refuse = [&](const std::string& why) {
+            return fail(ErrorCode::kLoadFailed, fmt::format("part {} of {}, {}: {}", i + 1, paths.size(), name, why));
+        };
+        std::error_code error;
+        if (!std::filesystem::exists(paths[i], error)) return refuse("the file is missing");
+        const auto part = read_file(paths[i]);
+        if (!part) return refuse(part.error().message);
+        if (part->split_count != paths.size() || part->split_number != i) {
+            return refuse(part->split_count < 2 ? "the file is a whole model by itself; give it another name"
+                                                : fmt::format("the file says that it is part {} of {}",
+                                                              part->split_number + 1, part->split_count));
+        }
+        if (!all) {
+            all = *part;
+        } else if (!add_part(*all, *part)) {
+            return refuse("the parts together are larger than can be");
+        }
+    }
+    if (all->split_tensors != 0 && all->tensors != all->split_tensors) {
+        return fail(ErrorCode::kLoadFailed, fmt::format("the parts have {} tensors together and should have {}: they "
+                                                        "are not of one model",
+                                                        all->tensors, all->split_tensors));
+    }
+    return std::move(*all);
+}
+
+}  // namespace
+
+Result<GgufSummary> read_gguf_summary(std::istream& in, std::uint64_t size) {
+    return SummaryReader(in, size).read();
+}
+
+Result<GgufSummary> read_gguf_summary(const std::string& path) {
+    const std::vector<std::string> paths = model_parts(path);
+    if (paths.size() > 1) return read_parts(paths);
+    auto summary = read_file(path);
+    if (summary && summary->split_count > 1) {
+        return fail(ErrorCode::kLoadFailed,
+                    fmt::format("the file is part {} of {} of a model, and its name does not say where the others are: "
+                                "name the first part, and call the parts <model>-00001-of-{:05}.gguf and so on",
+                                summary->split_number + 1, summary->split_count, summary->split_count));
+    }
+    return summary;
 }
 
 const char* file_type_name(std::uint32_t file_type) {

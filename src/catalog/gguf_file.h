@@ -32,16 +32,22 @@ struct GgufSummary {
     std::uint64_t tied_bytes = 0;            ///< of the embedding table, where it is the output layer as well
     std::optional<std::uint32_t> file_type;  ///< quantisation, as file_type_name() reads it
     bool has_chat_template = false;
-    std::uint64_t data_offset = 0;   ///< where the tensors' bytes begin
-    std::uint64_t tensor_bytes = 0;  ///< from there to the end of the last tensor; inside the file
+    std::uint64_t data_offset = 0;    ///< where the tensors' bytes begin
+    std::uint64_t tensor_bytes = 0;   ///< from there to the end of the last tensor; inside the file
+    std::uint64_t split_count = 0;    ///< files that the model was split into; 0 or 1: it is whole
+    std::uint64_t split_number = 0;   ///< which of them this is, from 0
+    std::uint64_t split_tensors = 0;  ///< of all files together, as the first one has it
+    bool has_output_layer = false;    ///< of its own; else the embedding table is used for it as well
 };
 
-/// Reads head and metadata; of the tensors' data only the place is looked at. Errors are kLoadFailed: no GGUF file,
-/// truncated (with both sizes), a version or type that this engine does not read, counts or sizes that cannot be. The
-/// message does not hold the path. Blocks on the disk for milliseconds; any thread.
+/// Reads head and metadata of the model whose (first) file is `path`; of the tensors' data only the place is looked at.
+/// The numbers are those of all files of a split model together (base/model_parts.h), data_offset the first one's.
+/// Errors are kLoadFailed: no GGUF file, truncated (with both sizes), a version or type that this engine does not read,
+/// counts or sizes that cannot be, a part that is missing or another model's (with its name). The message does not hold
+/// the path. Blocks on the disk for milliseconds; any thread.
 [[nodiscard]] Result<GgufSummary> read_gguf_summary(const std::string& path);
 
-/// The same for a seekable stream of `size` bytes, at its beginning.
+/// The same for a seekable stream of `size` bytes, at its beginning: of one file, which may be a part.
 [[nodiscard]] Result<GgufSummary> read_gguf_summary(std::istream& in, std::uint64_t size);
 
 /// "Q4_K_M" and so on, "" when the number is not known.

@@ -276,5 +276,73 @@ TEST(GgufFile, ReadsFromAPath) {
     std::filesystem::remove_all(folder);
 }
 
+/// Files of one model in a folder of their own.
+class SplitModel : public testing::Test {
+  protected:
+    SplitModel() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "sutazai-split-XXXXXX").string();
+        folder_ = mkdtemp(pattern.data());
+    }
+    ~SplitModel() override { std::filesystem::remove_all(folder_); }
+
+    /// Part `number` (from 0) of `count`, with one tensor of 4 floats.
+    std::string put(int number, int count, const std::string& tensor, const std::string& file = {}) {
+        Bytes bytes;
+        bytes.head(3, 1, number == 0 ? 4 : 3);
+        if (number == 0) bytes.text_pair("general.architecture", "llama");
+        bytes.text("split.no").u32(2).put(static_cast<std::uint16_t>(number));
+        bytes.text("split.count").u32(2).put(static_cast<std::uint16_t>(count));
+        bytes.text("split.tensors.count").u32(5).u32(2);
+        bytes.tensor(tensor, {4}, kF32, 0).pad(32).raw(std::string(16, 'w'));
+        const auto path = folder_ / (file.empty() ? path_of(number, count) : file);
+        std::ofstream(path, std::ios::binary) << bytes.str();
+        return path.string();
+    }
+    static std::string path_of(int number, int count) {
+        return "m-0000" + std::to_string(number + 1) + "-of-0000" + std::to_string(count) + ".gguf";
+    }
+    static std::string refusal(const std::string& path) {
+        const auto summary = read_gguf_summary(path);
+        return summary ? "" : summary.error().message;
+    }
+
+    std::filesystem::path folder_;
+};
+
+TEST_F(SplitModel, HasTheSumsOfItsParts) {
+    const auto path = put(0, 2, "token_embd.weight");
+    put(1, 2, "blk.0.w");
+    auto summary = read_gguf_summary(path);
+    ASSERT_TRUE(summary) << summary.error().message;
+    EXPECT_EQ(summary->architecture, "llama");
+    EXPECT_EQ(summary->tensors, 2);
+    EXPECT_EQ(summary->parameters, 8);
+    EXPECT_EQ(summary->tensor_bytes, 32);
+    EXPECT_EQ(summary->tied_bytes, 16) << "nobody has an output layer";
+    put(1, 2, "output.weight");
+    summary = read_gguf_summary(path);
+    ASSERT_TRUE(summary) << summary.error().message;
+    EXPECT_EQ(summary->tied_bytes, 0) << "the other part has it";
+}
+
+TEST_F(SplitModel, SaysWhichPartIsWrong) {
+    const auto path = put(0, 2, "a");
+    EXPECT_EQ(refusal(path), "part 2 of 2, m-00002-of-00002.gguf: the file is missing");
+    put(0, 2, "b", path_of(1, 2));
+    EXPECT_EQ(refusal(path), "part 2 of 2, m-00002-of-00002.gguf: the file says that it is part 1 of 2");
+    std::ofstream(folder_ / path_of(1, 2), std::ios::binary) << whole_file();
+    EXPECT_EQ(refusal(path),
+              "part 2 of 2, m-00002-of-00002.gguf: the file is a whole model by itself; give it another name");
+    put(1, 2, "b");
+    std::filesystem::resize_file(folder_ / path_of(1, 2), 170);
+    EXPECT_TRUE(refusal(path).starts_with("part 2 of 2, m-00002-of-00002.gguf: the file is truncated"))
+        << refusal(path);
+}
+
+TEST_F(SplitModel, APartByItselfIsNoModel) {
+    EXPECT_NE(refusal(put(0, 2, "a", "renamed.gguf")).find("part 1 of 2 of a model"), std::string::npos);
+    EXPECT_NE(refusal(put(1, 2, "b")).find("part 2 of 2 of a model"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace sutazai::catalog

@@ -111,7 +111,8 @@ int act(std::string_view action, const CacheFlags& flags, const Flags& setting_f
         fmt::print("{}\n", *body);
     } else {
         const std::string lines = outcome_lines(*answer);
-        fmt::print("{}", lines.empty() ? "no model is warm\n" : lines);
+        const char* nothing = action == "warmup" ? "there is no model to warm up\n" : "no model is warm\n";
+        fmt::print("{}", lines.empty() ? nothing : lines);
     }
     const json::value* success = answer->is_object() ? answer->get_object().if_contains("success") : nullptr;
     return success != nullptr && success->is_bool() && success->get_bool() ? 0 : 1;

@@ -17,6 +17,7 @@
 #include "artifact/transfer.h"
 #include "artifact/weights_digest.h"
 #include "base/byte_text.h"
+#include "base/model_parts.h"
 #include "catalog/gguf_file.h"
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
@@ -73,8 +74,8 @@ artifact::TransferProgress shown_on(ProgressLine& line, const std::string& what)
 
 /// The digest of a model's file; large files that were never looked at take seconds.
 Result<std::string> weights_of(const fs::path& artifacts, const std::string& path, ProgressLine& line) {
-    std::error_code error;
-    const auto size = static_cast<double>(fs::file_size(path, error));
+    double size = 0;
+    for (const FileStamp& stamp : model_stamps(path).value_or(FileStamps())) size += static_cast<double>(stamp.bytes);
     double read = 0;
     const auto digest = artifact::weights_digest(artifacts, path, [&] {
         line.show("reading " + fs::path(path).filename().string(), size > 0 ? read / size : 0);

@@ -81,6 +81,8 @@ std::string size_text(const json::value& model) {
 std::string state_text(const json::value& model) {
     std::string state = text(model, "state");
     if (state == "loading") state += fmt::format(" {:.0f}%", std::floor(100 * number(model, "load_progress")));
+    // The reason, if there is one, stands below.
+    if (text(model, "file_note").starts_with("changed on disk")) state += ", changed on disk";
     return state;
 }
 
@@ -153,8 +155,10 @@ std::string cache_table(const json::value& status, SystemTime now) {
     }
     out += columns(rows);
     for (const json::value& model : list(status, "models")) {
-        const std::string error = text(model, "last_error");
-        if (!error.empty()) out += fmt::format("\n{}: {}", text(model, "name"), error);
+        for (const char* what : {"last_error", "file_note"}) {
+            const std::string note = text(model, what);
+            if (!note.empty()) out += fmt::format("\n{}: {}", text(model, "name"), note);
+        }
     }
     if (out.back() != '\n') out += '\n';
     return out;

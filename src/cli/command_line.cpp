@@ -60,6 +60,7 @@ int list(const Flags& flags) {
                    loaded->settings.models_dir);
     }
     fmt::print("{}", table);
+    for (const std::string& note : catalog->notes()) fmt::print(stderr, "{}\n", note);
     return 0;
 }
 

@@ -17,8 +17,9 @@ struct Line {
     std::string name, size, what;
 };
 
-std::string describe(const std::string& path) {
-    const auto summary = catalog::read_gguf_summary(path);
+std::string describe(const catalog::ModelFile& file) {
+    if (!file.problem.empty()) return "not usable: " + file.problem;
+    const auto summary = catalog::read_gguf_summary(file.path);
     if (!summary) return "not usable: " + summary.error().message;
     std::string text = fmt::format("{} {}", summary->architecture, human_count(summary->parameters));
     const char* type = summary->file_type ? catalog::file_type_name(*summary->file_type) : "";
@@ -52,7 +53,7 @@ std::string model_table(const catalog::Catalog& catalog) {
     std::size_t name_width = 0;
     std::size_t size_width = 0;
     for (const auto& file : catalog.list()) {
-        Line line{file.name + (file.name == preferred ? " *" : ""), byte_text(file.bytes), describe(file.path)};
+        Line line{file.name + (file.name == preferred ? " *" : ""), byte_text(file.bytes), describe(file)};
         name_width = std::max(name_width, line.name.size());
         size_width = std::max(size_width, line.size.size());
         lines.push_back(std::move(line));

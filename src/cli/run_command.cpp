@@ -20,6 +20,8 @@
 #include <vector>
 
 #include "base/generation.h"
+#include "base/model_parts.h"
+#include "catalog/model_names.h"
 #include "cli/chat_session.h"
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
@@ -62,10 +64,12 @@ std::optional<std::string> read_prompt(const RunFlags& flags) {
 /// MODEL may be the path of a GGUF file; it is then a named model of these settings, and its name is returned.
 std::string take_model_path(const std::string& model, config::Settings& settings) {
     std::error_code ignored;
-    if (!model.ends_with(".gguf") || !fs::is_regular_file(model, ignored)) return model;
-    const std::string stem = fs::path(model).stem().string();
-    std::string name = catalog::is_valid_model_name(stem) ? stem : "model";
-    settings.models[name] = model;
+    const fs::path path(model);
+    if (!is_gguf_extension(path.extension().string()) || !fs::is_regular_file(path, ignored)) return model;
+    const auto named = catalog::name_files({path.filename().string()});
+    std::string name = named.empty() ? "model" : named.front().name;
+    // Any part of a split model stands for it.
+    settings.models[name] = named.empty() ? model : (path.parent_path() / named.front().file).string();
     return name;
 }
 
@@ -93,7 +97,7 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
         if (const auto made = make_toy_model(settings); !made) return report(made.error());
     }
     const fs::path executable = executable_path();
-    const auto catalog = open_catalog(settings, executable);
+    auto catalog = open_catalog(settings, executable);
     if (!catalog) return report(catalog.error());
     if (const auto file = catalog->find(model); !file) return report(file.error());
 
@@ -107,7 +111,8 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
     request.prompt = std::move(first);
 
     asio::io_context io(1);
-    models::AdvancedModelManager manager(settings, *catalog, executable.string());
+    BlockingPool pool;
+    models::AdvancedModelManager manager(settings, *catalog, pool, executable.string());
     ChatSession session(io, manager, model, std::move(request));
     std::exception_ptr failure;
     auto ending = ChatSession::Ending::kFailed;

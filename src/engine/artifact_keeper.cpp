@@ -1,5 +1,6 @@
 #include "engine/artifact_keeper.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -28,6 +29,10 @@ constexpr int kLeastCommonTokens = 32;
 
 artifact::UnixTime now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+bool same_content(const FileStamp& a, const FileStamp& b) {
+    return a.same_content(b);
 }
 
 int n_common(std::span<const sched::Token> a, std::span<const sched::Token> b) {
@@ -108,14 +113,24 @@ void ArtifactKeeper::look_around() {
 }
 
 bool ArtifactKeeper::open() {
+    const auto give_up = [this](const std::string& why) {
+        spdlog::warn("no artifacts: {}", why);
+        const std::lock_guard lock(mutex_);
+        why_failed_ = why;
+        return false;
+    };
     const std::filesystem::path folder = config_.folder;
     const auto digest = artifact::weights_digest(folder, config_.model_path, [this] {
         const std::lock_guard lock(mutex_);
         return stopping_;
     });
     if (!digest) {
-        if (digest.error().code != ErrorCode::kCancelled) spdlog::warn("no artifacts: {}", digest.error().message);
-        return false;
+        return digest.error().code != ErrorCode::kCancelled && give_up(digest.error().message);
+    }
+    // The digest is of what lies there now: states of other weights must not get its name.
+    const FileStamps now_there = model_stamps(config_.model_path).value_or(FileStamps());
+    if (!config_.loaded_files.empty() && !std::ranges::equal(now_there, config_.loaded_files, same_content)) {
+        return give_up("the model file has changed since it was loaded");
     }
     parts_.weights = *digest;
     const artifact::Fingerprint fingerprint(parts_);
@@ -124,10 +139,7 @@ bool ArtifactKeeper::open() {
     options.byte_limit = config_.byte_limit;
     options.most_payload_bytes = most_block_bytes_;
     auto store = artifact::ArtifactStore::open(options, fingerprint);
-    if (!store) {
-        spdlog::warn("no artifacts: {}", store.error().message);
-        return false;
-    }
+    if (!store) return give_up(store.error().message);
     store_ = std::move(*store);
     learn();
     const std::lock_guard lock(mutex_);
@@ -179,6 +191,17 @@ bool ArtifactKeeper::call(const std::function<void()>& job) {
 }
 
 // --- for the engine's threads
+
+std::string ArtifactKeeper::why_not_ready() const {
+    const std::lock_guard lock(mutex_);
+    return failed_ ? "the artifact folder cannot be used: " + why_failed_
+                   : "the model file is still being hashed, which it is once";
+}
+
+/// Under the lock.
+void ArtifactKeeper::count_failure(const std::string& why) {
+    if (written_.failed++ == 0) written_.problem = why;
+}
 
 bool ArtifactKeeper::ready(std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
@@ -277,7 +300,8 @@ void ArtifactKeeper::keep(std::string_view salt, std::span<const sched::Token> c
     auto info = std::make_shared<artifact::BlockInfo>();
     {
         const std::lock_guard lock(mutex_);
-        if (!fingerprint_ || pending_bytes_ + state->size > kMostPendingBytes) return;
+        if (!fingerprint_) return count_failure("the artifact folder is not ready");
+        if (pending_bytes_ + state->size > kMostPendingBytes) return count_failure("too much waits for the disk");
         info->fingerprint = fingerprint_->digest();
         info->parent = artifact::chain_root(info->fingerprint, salt);
         const std::size_t first = (chain.size() - 1) / kBlockTokens * kBlockTokens;
@@ -302,6 +326,7 @@ void ArtifactKeeper::keep(std::string_view salt, std::span<const sched::Token> c
         stats_ = {stats.artifacts, stats.bytes};
         if (!put) {
             forget(info->hash);
+            count_failure(put.error().message);
             spdlog::warn("an artifact was not written: {}", put.error().message);
         } else if (*put == artifact::ArtifactStore::Put::kWritten) {
             ++written_.saved;
@@ -320,7 +345,12 @@ void ArtifactKeeper::reject(const ChainHash& hash) {
 
 ArtifactReport ArtifactKeeper::flush(std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, patience, [&] { return stopping_ || (pending_bytes_ == 0 && jobs_.empty() && !busy_); });
+    const bool in_time = changed_.wait_for(
+        lock, patience, [&] { return stopping_ || (pending_bytes_ == 0 && jobs_.empty() && !busy_); });
+    if (!in_time) {
+        count_failure(fmt::format("the disk did not take it within {} s",
+                                  std::chrono::duration_cast<std::chrono::seconds>(patience).count()));
+    }
     return std::exchange(written_, {});
 }
 
@@ -330,21 +360,24 @@ Result<ArtifactReport> ArtifactKeeper::prune() {
             done = store_->prune(config_.retention, now());
             learn();
         })) {
-        return fail(ErrorCode::kUnavailable, "the artifact folder cannot be used");
+        return fail(ErrorCode::kUnavailable, why_not_ready());
     }
     if (!done) return std::unexpected(done.error());
     if (done->busy) return fail(ErrorCode::kUnavailable, "another process is removing artifacts right now");
-    return ArtifactReport{.removed = done->removed, .bytes = done->removed_bytes};
+    return ArtifactReport{.removed = done->removed,
+                          .bytes = done->removed_bytes,
+                          .failed = done->failed,
+                          .problem = std::move(done->why)};
 }
 
-std::vector<std::vector<ArtifactKeeper::Find>> ArtifactKeeper::best(std::uint64_t most_bytes) {
-    std::vector<std::vector<Find>> chains;
+ArtifactKeeper::Best ArtifactKeeper::best(std::uint64_t most_bytes) {
+    Best best;
     std::vector<artifact::ArtifactStore::Entry> entries;
     if (!call([&] {
             learn();
             entries = store_->entries(now());
         })) {
-        return chains;
+        return best;
     }
     const std::lock_guard lock(mutex_);
     const ChainHash root = artifact::chain_root(fingerprint_->digest(), "");
@@ -360,13 +393,17 @@ std::vector<std::vector<ArtifactKeeper::Find>> ArtifactKeeper::best(std::uint64_
             if (!taken.contains(hash)) bytes += known->second.bytes;
             hash = known->second.parent;
         }
-        if (hash != root || taken.contains(entry.hash) || bytes > most_bytes) continue;
+        if (hash != root || taken.contains(entry.hash)) continue;
+        if (bytes > most_bytes) {
+            ++best.without_room;
+            continue;
+        }
         most_bytes -= bytes;
         for (const Find& block : chain) taken[block.hash] = true;
         std::ranges::reverse(chain);
-        chains.push_back(std::move(chain));
+        best.chains.push_back(std::move(chain));
     }
-    return chains;
+    return best;
 }
 
 ArtifactKeeper::Stats ArtifactKeeper::stats() const {

@@ -17,6 +17,7 @@
 
 #include "artifact/store.h"
 #include "base/error.h"
+#include "base/model_parts.h"
 #include "engine/progress.h"
 #include "llama/language_model.h"
 
@@ -27,12 +28,15 @@ struct ArtifactConfig {
     std::uint64_t byte_limit = 0;  ///< of all models
     std::chrono::seconds retention{0};
     std::string model_path;
+    FileStamps loaded_files;  ///< as they were when the model was loaded
 };
 
 /// What one of the artifact actions did.
 struct ArtifactReport {
     std::uint64_t saved = 0, loaded = 0, removed = 0;
-    std::uint64_t bytes = 0;  ///< written, read or removed
+    std::uint64_t bytes = 0;   ///< written, read or removed
+    std::uint64_t failed = 0;  ///< artifacts with which that did not work out
+    std::string problem;       ///< why not, or what else was left undone; empty when all was done
 };
 
 /// The engine's way to its artifacts: one thread of its own that alone touches the store and the disk. It begins by
@@ -71,12 +75,17 @@ class ArtifactKeeper {
     /// A block proved wrong: it is taken out. Any thread.
     void reject(const artifact::ChainHash& hash);
 
-    /// Waits until what was to be written is written, at most so long. What was written since the last flush.
+    /// Waits until what was to be written is written, at most so long. What was written since the last flush, and what
+    /// could not be.
     ArtifactReport flush(std::chrono::milliseconds patience);
     /// Removes what is too old or too much, and waits for it.
     [[nodiscard]] Result<ArtifactReport> prune();
+    struct Best {
+        std::vector<std::vector<Find>> chains;
+        std::size_t without_room = 0;  ///< chains that would be next
+    };
     /// Chains without a tenant that are worth the most, each from its first block, up to `most_bytes` in all.
-    [[nodiscard]] std::vector<std::vector<Find>> best(std::uint64_t most_bytes);
+    [[nodiscard]] Best best(std::uint64_t most_bytes);
 
     struct Stats {
         std::uint64_t artifacts = 0, bytes = 0;
@@ -86,6 +95,8 @@ class ArtifactKeeper {
     [[nodiscard]] bool ready(std::chrono::milliseconds patience);
     /// Of the jobs that the engine's threads have given it.
     [[nodiscard]] const Progress& progress() const { return progress_; }
+    /// Why it is not, as a sentence.
+    [[nodiscard]] std::string why_not_ready() const;
 
   private:
     struct Known {
@@ -102,6 +113,7 @@ class ArtifactKeeper {
     void add_known(const artifact::ChainHash& hash, Known known);
     void forget(const artifact::ChainHash& hash);
     void post(std::function<void()> job);
+    void count_failure(const std::string& why);
     /// Runs the job on the keeper's thread and waits; false when there is no store.
     bool call(const std::function<void()>& job);
 
@@ -117,6 +129,7 @@ class ArtifactKeeper {
     std::deque<std::function<void()>> jobs_;
     std::optional<artifact::Fingerprint> fingerprint_;  ///< set once the store is open
     bool failed_ = false;
+    std::string why_failed_;
     bool stopping_ = false;
     bool busy_ = false;
     std::uint64_t pending_bytes_ = 0;  ///< of states that wait to be written

@@ -1,5 +1,6 @@
 // The engine's traffic with its artifacts: what a prompt needs is fetched before the prompt is scheduled, what is
 // reused is written while there is time, and all that is kept is written when somebody asks or the engine ends.
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -173,6 +174,7 @@ Result<ArtifactReport> Engine::save_artifacts() {
     };
     std::vector<Block> blocks;
     std::uint64_t compute_us = 0;
+    std::uint64_t n_uncopied = 0;
     const bool copied = run_on_decode_thread([&] {
         compute_us =
             static_cast<std::uint64_t>((artifact::kBlockTokens * scheduler_.cost().per_prefill_token()).count());
@@ -182,7 +184,11 @@ Result<ArtifactReport> Engine::save_artifacts() {
         scheduler_.host().for_each([&](std::uint64_t salt, std::span<const Token> chain, sched::BlockId id, bool leaf) {
             const auto name = salts_.find(salt);
             const auto host = host_states_.find(id);
-            if (name == salts_.end() || host == host_states_.end() || host->second.state == nullptr) return;
+            if (name == salts_.end() || host == host_states_.end()) return;
+            if (host->second.state == nullptr) {
+                ++n_uncopied;
+                return;
+            }
             const std::size_t n_last = (chain.size() - 1) % kBlockTokens + 1;
             if (n_last < static_cast<std::size_t>(kLeastGainTokens)) return;
             if (host->second.name || keeper_->has(name->second, chain)) return;
@@ -198,12 +204,21 @@ Result<ArtifactReport> Engine::save_artifacts() {
     });
     if (!copied) return being_stopped();
     ArtifactReport total = keeper_->flush(kFlushPatience);
+    // What went wrong in the background before is tried again now.
+    total.failed = n_uncopied;
+    total.problem = n_uncopied > 0 ? "there was no memory to copy them" : "";
     for (Block& block : blocks) {
         keeper_->keep(block.salt, block.chain, std::move(block.canary), compute_us, std::move(block.state));
         // One at a time: the keeper takes no more than it can hold.
         const ArtifactReport written = keeper_->flush(kFlushPatience);
         total.saved += written.saved;
         total.bytes += written.bytes;
+        total.failed += written.failed;
+        if (total.problem.empty()) total.problem = written.problem;
+    }
+    if (total.failed > 0) {
+        total.problem = fmt::format("{} of {} artifacts were not written: {}", total.failed, total.failed + total.saved,
+                                    total.problem);
     }
     return total;
 }
@@ -213,18 +228,26 @@ Result<ArtifactReport> Engine::restore_artifacts() {
     std::uint64_t room = 0;
     const auto look = [&] { room = scheduler_.host().budget() - scheduler_.host().bytes(); };
     if (!run_on_decode_thread(look)) return being_stopped();
-    for (std::vector<ArtifactKeeper::Find>& chain : keeper_->best(room)) {
+    ArtifactKeeper::Best best = keeper_->best(room);
+    for (std::vector<ArtifactKeeper::Find>& chain : best.chains) {
+        const std::size_t n_wanted = chain.size();
         std::promise<std::vector<ArtifactKeeper::Fetched>> fetched;
         keeper_->fetch(std::move(chain), [&](std::vector<ArtifactKeeper::Fetched> blocks, sched::Time /*took*/) {
             fetched.set_value(std::move(blocks));
         });
         std::vector<ArtifactKeeper::Fetched> blocks = fetched.get_future().get();
+        total.failed += n_wanted - std::min(n_wanted, blocks.size());
         const bool taken = run_on_decode_thread([&] {
             const std::uint64_t before = scheduler_.host().bytes();
             total.loaded += static_cast<std::uint64_t>(import(std::hash<std::string>{}(""), {}, std::move(blocks)));
             total.bytes += scheduler_.host().bytes() - std::min(before, scheduler_.host().bytes());
         });
         if (!taken) return being_stopped();
+    }
+    if (total.failed > 0) {
+        total.problem = fmt::format("{} artifacts could not be read back", total.failed);
+    } else if (total.loaded == 0 && best.chains.empty() && best.without_room > 0) {
+        total.problem = "PREFIX_CACHE_BYTES has no room left for what is on the disk";
     }
     return total;
 }
@@ -237,8 +260,7 @@ Result<ArtifactReport> Engine::artifacts(ArtifactAction action, std::chrono::mil
                         : "artifacts are switched off (CACHE_ARTIFACT_BYTES or PREFIX_CACHE_BYTES is 0)");
     }
     if (!keeper_->ready(patience)) {
-        return fail(ErrorCode::kUnavailable,
-                    "the artifact folder cannot be used, or the model file is still being hashed");
+        return fail(ErrorCode::kUnavailable, keeper_->why_not_ready());
     }
     struct Ordered {
         std::atomic<bool>& flag;

@@ -1,7 +1,9 @@
 // Artifacts of a real, small model: what one engine kept, another uses, unless it is not what it should be.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -100,6 +102,53 @@ TEST_F(Artifacts, AreLoadedOnRequestAndRemoved) {
     EXPECT_GT(loaded->bytes, 0U);
     const auto end = harness.wait(harness.submit(greedy(prompt(), 4)));
     EXPECT_GE(end.finished->usage.cached_tokens, 512U);
+}
+
+TEST_F(Artifacts, ASaveThatTheDiskRefusesIsNoSuccess) {
+    (void)signal(SIGXFSZ, SIG_IGN);
+    Harness harness(config());
+    harness.wait(harness.submit(greedy(prompt(), 4)));
+    (void)harness.engine().artifacts(ArtifactAction::kPrune);  // waits until the store is open
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const rlimit small{4096, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const auto failed = harness.engine().artifacts(ArtifactAction::kSave);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->saved, 0U);
+    EXPECT_GE(failed->failed, 2U);
+    EXPECT_NE(failed->problem.find(" artifacts were not written: "), std::string::npos) << failed->problem;
+    EXPECT_NE(failed->problem.find("File too large"), std::string::npos) << failed->problem;
+    EXPECT_TRUE(files().empty());
+}
+
+TEST_F(Artifacts, ALoadThatHasNoRoomSaysSo) {
+    EXPECT_GE(save().saved, 2U);
+    EngineConfig small = config();
+    small.prefix_cache_bytes = 1 << 14;
+    Harness harness(small);
+    const auto loaded = harness.engine().artifacts(ArtifactAction::kRestore);
+    ASSERT_TRUE(loaded);
+    EXPECT_EQ(loaded->loaded, 0U);
+    EXPECT_NE(loaded->problem.find("PREFIX_CACHE_BYTES"), std::string::npos) << loaded->problem;
+}
+
+TEST_F(Artifacts, AreNotKeptUnderTheNameOfOtherWeights) {
+    const std::filesystem::path mine = folder_.string() + ".gguf";
+    std::filesystem::copy_file(test_model(), mine);
+    EngineConfig changed = config();
+    changed.artifacts.model_path = mine.string();  // not the file that the model was loaded from
+    {
+        Harness harness(changed);
+        harness.wait(harness.submit(greedy(prompt(), 4)));
+        const auto saved = harness.engine().artifacts(ArtifactAction::kSave);
+        ASSERT_FALSE(saved);
+        EXPECT_NE(saved.error().message.find("has changed since it was loaded"), std::string::npos)
+            << saved.error().message;
+    }
+    std::filesystem::remove(mine);
+    EXPECT_TRUE(!std::filesystem::exists(folder_) || files().empty());
 }
 
 TEST_F(Artifacts, DamagedFilesAreComputedAgain) {

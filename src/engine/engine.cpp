@@ -79,6 +79,7 @@ Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::fu
     const Model::Properties& p = model_->properties();
     if (!config_.artifacts.folder.empty() && scheduler_.host().budget() > 0) {
         const std::uint64_t most = p.state_bytes_per_token * artifact::kBlockTokens * 2 + (1U << 20);
+        config_.artifacts.loaded_files = p.files;
         keeper_ = std::make_unique<ArtifactKeeper>(config_.artifacts, p.fingerprint, most);
     }
     // Asked after each operation of a step: a step may take minutes on a slow machine, an operation does not.
@@ -355,6 +356,10 @@ void Engine::decode_loop() {
         if (open_beside() > 0) {
             run_beside(report);
             held = false;
+        }
+        if (!model_->file_intact()) {
+            if (config_.on_changed_file) config_.on_changed_file();
+            return;
         }
         keep_one_hot_block();
         // A loop that computes nothing and ends nothing, again and again, does not get on.

@@ -48,6 +48,9 @@ struct EngineConfig {
     bool share_prefixes = true;                   ///< false computes every prompt anew
     std::uint64_t prefix_cache_bytes = 0;         ///< host memory for prefixes that the KV memory has no room for
     ArtifactConfig artifacts;                     ///< used only with prefix_cache_bytes, through which they go
+    /// Called on the decode thread instead of a report when the model's file has been written to: what was computed
+    /// since the last report is worth nothing, and nothing more can be. It should not return.
+    std::function<void()> on_changed_file = {};
 };
 
 struct EngineStats {

@@ -125,7 +125,7 @@ void Engine::save(const sched::Save& save) {
 
 bool Engine::load(const sched::Load& load) {
     const HostState& host = host_states_.at(load.block);
-    const int begin = load.first - load.first % sched::BlockCache::kBlockTokens;
+    const int begin = load.first - load.first % kBlockTokens;
     const auto began = Clock::now();
     if (host.state == nullptr || !model_->load(load.slot, begin, load.first, load.n_tokens, *host.state)) {
         spdlog::warn("a kept prefix could not be put back; it is computed again");
@@ -143,7 +143,7 @@ bool Engine::confirm(std::span<const sched::Load> loads) {
         HostState& host = host_states_.at(load->block);
         if (!host.canary) continue;
         // After the whole block, also where the request goes on from a part of it.
-        const int begin = load->first - load->first % sched::BlockCache::kBlockTokens;
+        const int begin = load->first - load->first % kBlockTokens;
         const float* logits = model_->logits_after(load->slot, begin, host.n_tokens, *host.state, host.last);
         if (logits == nullptr) return true;  // aborted: another time
         const auto verdict = artifact::compare(

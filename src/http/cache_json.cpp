@@ -47,8 +47,10 @@ void append_model(std::string& out, const ModelStatus& model) {
            model.stats.prompt_tokens, model.stats.cached_tokens);
     append(out, R"("crashes": {}, "last_crash": {}, )", model.crashes,
            model.last_crash.empty() ? "null" : quoted(model.last_crash));
-    append(out, R"("artifacts": {{"count": {}, "bytes": {}, "restored_tokens": {}}}, "last_error": {}}})",
+    append(out,
+           R"("artifacts": {{"count": {}, "bytes": {}, "restored_tokens": {}}}, "file_note": {}, "last_error": {}}})",
            model.artifacts.count, model.artifacts.bytes, model.artifacts.restored_tokens,
+           model.file_note.empty() ? "null" : quoted(model.file_note),
            model.last_error.empty() ? "null" : quoted(model.last_error));
 }
 

@@ -39,6 +39,12 @@ std::vector<std::string> warm_models(const models::AdvancedModelManager& manager
     return names;
 }
 
+std::string file_note(const models::AdvancedModelManager& manager, const std::string& name) {
+    const std::vector<ModelStatus> all = manager.status();
+    const auto model = std::ranges::find(all, name, &ModelStatus::name);
+    return model == all.end() ? "" : model->file_note;
+}
+
 /// The models that an action without a list is for.
 std::vector<std::string> own_choice(const models::AdvancedModelManager& manager, CacheAction action) {
     return action == CacheAction::kWarmup ? manager.startup_models() : warm_models(manager);
@@ -53,7 +59,12 @@ CacheOutcome artifacts_outcome(std::string model, Result<ipc::CacheReport> repor
     tell(report->saved, "saved");
     tell(report->loaded, "restored");
     tell(report->removed, "removed");
-    out.message = out.message.empty() ? "nothing to do" : fmt::format("{} ({})", out.message, byte_text(report->bytes));
+    if (!out.message.empty()) out.message += fmt::format(" ({})", byte_text(report->bytes));
+    if (!report->problem.empty()) {
+        out.success = false;
+        out.message += (out.message.empty() ? "" : "; ") + report->problem;
+    }
+    if (out.message.empty()) out.message = "nothing to do";
     out.artifacts = *report;
     return out;
 }
@@ -69,11 +80,18 @@ asio::awaitable<CacheOutcome> save_or_prune(models::AdvancedModelManager& manage
 /// `held` keeps what this command has loaded from making room for what it loads next.
 asio::awaitable<CacheOutcome> warm_up(models::AdvancedModelManager& manager, std::string name,
                                       std::vector<Lease>& held) {
-    const bool was_warm = manager.hold_if_warm(name).has_value();
+    int pid_before = 0;
+    if (const auto before = manager.hold_if_warm(name)) pid_before = before->engine().pid();
     Result<Lease> lease = co_await manager.warm(name);
     if (!lease) co_return went_wrong(std::move(name), lease.error());
+    const bool was_warm = pid_before != 0 && lease->engine().pid() == pid_before;
     held.push_back(std::move(*lease));
-    co_return went_well(std::move(name), was_warm ? "was warm already" : "is warm");
+    std::string message = was_warm ? "was warm already" : "is warm";
+    // An engine that is not the one before was loaded because its file is another one, or the old one died.
+    if (!was_warm && pid_before != 0) message = "is warm, loaded anew";
+    const std::string note = file_note(manager, name);
+    if (!note.empty()) message += "; " + note;
+    co_return went_well(std::move(name), std::move(message));
 }
 
 asio::awaitable<CacheOutcome> restore(models::AdvancedModelManager& manager, std::string name,
@@ -90,10 +108,12 @@ asio::awaitable<CacheOutcome> evict(models::AdvancedModelManager& manager, std::
     co_return went_well(std::move(name), *evicted ? "was evicted" : "was not warm");
 }
 
-CacheOutcome pin(models::AdvancedModelManager& manager, std::string name, bool pinned) {
-    const Result<void> done = manager.pin(name, pinned);
-    if (!done) return went_wrong(std::move(name), done.error());
-    return went_well(std::move(name), pinned ? "is pinned until it is unpinned" : "is not pinned");
+asio::awaitable<CacheOutcome> pin(models::AdvancedModelManager& manager, std::string name, bool pinned) {
+    const Result<bool> remembered = co_await manager.pin(name, pinned);
+    if (!remembered) co_return went_wrong(std::move(name), remembered.error());
+    std::string message = pinned ? "is pinned until it is unpinned" : "is not pinned";
+    if (!*remembered) message += "; this could not be written down, and will be forgotten when the server ends";
+    co_return went_well(std::move(name), std::move(message));
 }
 
 asio::awaitable<CacheOutcome> act(models::AdvancedModelManager& manager, CacheAction action, std::string name,
@@ -104,8 +124,8 @@ asio::awaitable<CacheOutcome> act(models::AdvancedModelManager& manager, CacheAc
         case CacheAction::kLoad: co_return co_await restore(manager, std::move(name), held);
         case CacheAction::kPrune: co_return co_await save_or_prune(manager, ipc::CacheAction::kPrune, std::move(name));
         case CacheAction::kEvict: co_return co_await evict(manager, std::move(name), force);
-        case CacheAction::kPin: co_return pin(manager, std::move(name), true);
-        case CacheAction::kUnpin: co_return pin(manager, std::move(name), false);
+        case CacheAction::kPin: co_return co_await pin(manager, std::move(name), true);
+        case CacheAction::kUnpin: co_return co_await pin(manager, std::move(name), false);
         case CacheAction::kStatus: break;
     }
     co_return CacheOutcome{};
@@ -133,6 +153,7 @@ asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& ex
     auto command = co_await parse_body(services, exchange, api::parse_cache_command);
     if (!command) co_return std::unexpected(command.error());
     models::AdvancedModelManager& manager = services.models;
+    co_await manager.catch_up();
     if (command->action == CacheAction::kStatus) co_return co_await send_status(services, exchange);
     if (auto allowed = require_admin(services, exchange, api::to_string(command->action), "action"); !allowed) {
         co_return allowed;

@@ -28,7 +28,7 @@ class CacheManageTest : public ServedTest {
   protected:
     void SetUp() override {
         ServedTest::SetUp();
-        add_models({"a", "b", "c", "bad.fail_load", "full.no_artifacts"});
+        add_models({"a", "b", "c", "bad.fail_load", "full.no_artifacts", "partly.part_artifacts"});
         settings_.model_cache_size = 2;
         tuning_.placement.restore_factor = 1e9;
         start();
@@ -69,18 +69,19 @@ TEST_F(CacheManageTest, WarmsWhatItCanAndSaysWhatItCannot) {
     const std::string expected =
         "a: is warm (warm); "
         "NOT bad.fail_load: 'bad.fail_load' could not be loaded: the file has no tensors (failed); "
-        "NOT nobody: there is no model \"nobody\"; this server has: a, b, bad.fail_load, c, full.no_artifacts (cold); "
+        "NOT nobody: there is no model \"nobody\"; this server has: a, b, bad.fail_load, c, full.no_artifacts, "
+        "partly.part_artifacts (cold); "
         "b: is warm (warm); "
         "NOT c: 'c' needs a place and ";
     EXPECT_EQ(got.substr(0, expected.size()), expected);
-    EXPECT_NE(got.find("the pinned models leave 0 of 2 places"), std::string::npos) << got;
+    EXPECT_NE(got.find("what was just warmed up (a, b) leaves 0 of 2 places"), std::string::npos) << got;
 }
 
 TEST_F(CacheManageTest, StatusTellsOfEachModel) {
     EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a"]})"), "a: is warm (warm)");
     EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a"]})"), "a: was warm already (warm)");
     const json::object status = done(R"({"action": "status"})");
-    EXPECT_EQ(status.at("total_models").as_int64(), 5);
+    EXPECT_EQ(status.at("total_models").as_int64(), 6);
     EXPECT_EQ(status.at("warmed_models").as_int64(), 1);
     EXPECT_EQ(status.at("max_models").as_int64(), 2);
     EXPECT_GT(status.at("total_cache_size_mb").as_double(), 1);
@@ -92,7 +93,7 @@ TEST_F(CacheManageTest, PinsAndEvicts) {
     EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a", "b"]})"), "a: is warm (warm); b: is warm (warm)");
     EXPECT_EQ(outcomes(R"({"action": "pin", "models": ["a", "nobody"]})"),
               "a: is pinned until it is unpinned (warm); NOT nobody: there is no model \"nobody\"; this server has: a, "
-              "b, bad.fail_load, c, full.no_artifacts (cold)");
+              "b, bad.fail_load, c, full.no_artifacts, partly.part_artifacts (cold)");
     EXPECT_TRUE(model("a").at("pinned").as_bool());
     EXPECT_EQ(outcomes(R"({"action": "evict", "models": ["a", "b", "c"]})"),
               "NOT a: 'a' is pinned; unpin it first (warm); b: was evicted (cold); c: was not warm (cold)");
@@ -125,6 +126,28 @@ TEST_F(CacheManageTest, ArtifactsAreTheEnginesBusiness) {
     EXPECT_EQ(outcomes(R"({"action": "prune", "models": ["a", "b"]})"),
               "a: removed 1 (1 KiB) (warm); NOT b: 'b' is not warm (cold)");
     EXPECT_FALSE(done(R"({"action": "save"})").at("success").as_bool());
+}
+
+TEST_F(CacheManageTest, AnOrderThatWasCarriedOutInPartIsNoSuccess) {
+    EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["partly.part_artifacts"]})"),
+              "partly.part_artifacts: is warm (warm)");
+    const json::object answer = done(R"({"action": "save"})");
+    EXPECT_FALSE(answer.at("success").as_bool());
+    const json::object result = answer.at("results").as_array().at(0).as_object();
+    EXPECT_FALSE(result.at("success").as_bool());
+    EXPECT_EQ(result.at("message").as_string(), "saved 3 (4 KiB); 2 of 5 artifacts were not written: the disk is full");
+    EXPECT_EQ(result.at("saved").as_int64(), 3) << "what was done is told too";
+}
+
+TEST_F(CacheManageTest, AFileThatChangedIsSaidAndLoadedAnew) {
+    EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a"]})"), "a: is warm (warm)");
+    EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a"]})"), "a: was warm already (warm)");
+    fs::copy_file(folder_ / "a.gguf", folder_ / "fresh");
+    fs::rename(folder_ / "fresh", folder_ / "a.gguf");
+    EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a"]})"), "a: is warm, loaded anew (warm)");
+    fs::remove(folder_ / "a.gguf");
+    EXPECT_EQ(outcomes(R"({"action": "warmup", "models": ["a"]})"), "a: was warm already; its file is gone (warm)");
+    EXPECT_EQ(model("a").at("file_note").as_string(), "its file is gone");
 }
 
 TEST_F(CacheManageTest, ErrorsHaveTheFamilysShape) {

@@ -1,3 +1,7 @@
+#include <utility>
+#include <vector>
+
+#include "http/heavy.h"
 #include "http/routes.h"
 #include "http/status_json.h"
 
@@ -14,8 +18,14 @@ asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange) 
     const bool can_serve = services.models.any_warm() || !services.settings.cache_warmup_on_startup;
     const bool ready = can_serve && !services.draining;
     // Names of models and why one failed are for callers that may use them.
-    const std::string body = exchange.known ? readiness(ready, services.models.status()) : readiness(ready);
-    co_return co_await exchange.send_json(ready ? 200 : 503, body);
+    if (!exchange.known) co_return co_await exchange.send_json(ready ? 200 : 503, readiness(ready));
+    constexpr std::size_t kModelBytes = 60;
+    std::vector<models::ModelStatus> models = services.models.status();
+    const std::size_t bytes = models.size() * kModelBytes;
+    auto encode = [ready, models = std::move(models)] { return readiness(ready, models); };
+    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
+    if (!body) co_return std::unexpected(body.error());
+    co_return co_await exchange.send_json(ready ? 200 : 503, *body);
 }
 
 }  // namespace sutazai::http

@@ -124,12 +124,24 @@ asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exc
 }
 
 asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange) {
-    std::vector<api::openai::ModelCard> cards;
-    for (const catalog::ModelFile& file : services.catalog.list()) cards.push_back(card_of(file));
-    co_return co_await exchange.send_json(200, api::openai::encode_models(cards));
+    co_await services.models.catch_up();
+    const std::uint64_t generation = services.catalog.generation();
+    if (services.model_list.generation != generation) {
+        constexpr std::size_t kCardBytes = 100;
+        std::vector<api::openai::ModelCard> cards;
+        for (const catalog::ModelFile& file : services.catalog.list()) cards.push_back(card_of(file));
+        const std::size_t bytes = cards.size() * kCardBytes;
+        auto encode = [cards = std::move(cards)] { return api::openai::encode_models(cards); };
+        Result<std::string> json = co_await run_by_size(services.pool, bytes, encode);
+        if (!json) co_return std::unexpected(json.error());
+        services.model_list = {generation, std::move(*json)};
+    }
+    const std::string body = services.model_list.json;  // another request may make it anew meanwhile
+    co_return co_await exchange.send_json(200, body);
 }
 
 asio::awaitable<Result<void>> get_model(Services& services, Exchange& exchange) {
+    co_await services.models.catch_up();
     const auto file = services.catalog.find(exchange.parameter);
     if (!file) {
         // A name that no model can have is for the reader of a URL just one that does not exist.

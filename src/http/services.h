@@ -38,6 +38,12 @@ class LatencyBook {
     std::map<std::string, Entry> entries_;
 };
 
+/// The answer of GET /v1/models, made anew when the catalogue is another one.
+struct ModelList {
+    std::uint64_t generation = 0;
+    std::string json = {};
+};
+
 /// What handlers work with. Owned by the server; on the one I/O thread.
 struct Services {
     const config::Settings& settings;
@@ -48,6 +54,7 @@ struct Services {
     Auth auth;
     Router router;
     LatencyBook latencies = {};
+    ModelList model_list = {};
     api::batch::BatchIds batch_ids = {};
     bool draining = false;  ///< no new requests are taken
 };

@@ -45,8 +45,8 @@ class ServedTest : public testing::Test {
     models::Tuning tuning_;
     boost::asio::io_context io_{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};
-    std::optional<catalog::Catalog> catalog_;
     BlockingPool pool_;
+    std::optional<catalog::Catalog> catalog_;
     std::optional<models::AdvancedModelManager> models_;
     std::optional<Server> server_;
     std::uint16_t port_ = 0;

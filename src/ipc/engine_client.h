@@ -81,6 +81,7 @@ enum class CacheAction : std::uint8_t { kSave, kRestore, kPrune };
 struct CacheReport {
     std::uint64_t saved = 0, loaded = 0, removed = 0;  ///< artifacts
     std::uint64_t bytes = 0;                           ///< written, read or removed
+    std::string problem = {};  ///< what was left undone, and why; empty: the order was carried out
 };
 
 /// The reader's half of one request. Destroying it before the last update cancels the request, whose sequence is freed

@@ -17,6 +17,7 @@
 #include "ipc/frame.h"
 #include "ipc/order_queue.h"
 #include "ipc/outbox.h"
+#include "ipc/process.h"
 #include "ipc/step_frames.h"
 #include "ipc/wire.h"
 #include "proto/engine.pb.h"
@@ -144,7 +145,8 @@ wire::FromEngine pong(const engine::Engine& engine) {
 }
 
 wire::CacheReport to_wire(std::uint64_t id, const Result<engine::ArtifactReport>& done) {
-    if (done) return ipc::to_wire(id, ipc::CacheReport{done->saved, done->loaded, done->removed, done->bytes});
+    if (done)
+        return ipc::to_wire(id, ipc::CacheReport{done->saved, done->loaded, done->removed, done->bytes, done->problem});
     wire::CacheReport report;
     report.set_id(id);
     report.set_message(done.error().message);
@@ -220,8 +222,14 @@ class Host {
         const auto took = std::chrono::steady_clock::now() - began;
         outbox_.send(
             loaded_message((*model)->properties(), std::chrono::duration_cast<std::chrono::microseconds>(took)));
+        engine::EngineConfig config = config_of(options);
+        config.on_changed_file = [this] {
+            spdlog::error("the model file was written to while it was in use");
+            outbox_.flush();  // answers of earlier steps are good ones
+            std::_Exit(ipc::kChangedFileExit);
+        };
         engine::Engine engine(
-            std::move(*model), config_of(options), [&](engine::StepReport report) { send(std::move(report), engine); },
+            std::move(*model), config, [&](engine::StepReport report) { send(std::move(report), engine); },
             [&](const std::string& why) { die(outbox_, why); });
         OrderQueue orders;
         const bool sane = take_all(engine, orders);
@@ -276,7 +284,8 @@ class Host {
         return {[&engine, end] {
                     engine.wait_until_idle();
                     // What is kept now is there again after a restart. The server does not wait for ever.
-                    (void)engine.artifacts(engine::ArtifactAction::kSave, kSavePatience);
+                    const auto saved = engine.artifacts(engine::ArtifactAction::kSave, kSavePatience);
+                    if (saved && !saved->problem.empty()) spdlog::warn("at the end: {}", saved->problem);
                     end();
                 },
                 [end](const std::string& why) {

@@ -134,8 +134,10 @@ class FakeEngine {
             load(message.load());
         } else if (message.has_submit()) {
             const wire::Submit& submit = message.submit();
-            const bool chat = submit.has_chat() && submit.chat().messages_size() > 0 && submit.chat().messages().rbegin()->content_size() > 0;
-            std::istringstream prompt(chat ? submit.chat().messages().rbegin()->content().begin()->text() : submit.text());
+            const bool chat = submit.has_chat() && submit.chat().messages_size() > 0 &&
+                              submit.chat().messages().rbegin()->content_size() > 0;
+            std::istringstream prompt(chat ? submit.chat().messages().rbegin()->content().begin()->text()
+                                           : submit.text());
             Running request;
             prompt >> request.command >> request.wanted;
             for (RequestId i = 0; i < std::max(submit.n(), 1U); ++i) running_[submit.request_id() + i] = request;
@@ -170,6 +172,9 @@ class FakeEngine {
     void report(std::uint64_t id, const ipc::CacheReport& done) {
         wire::FromEngine message;
         *message.mutable_cache_report() = ipc::to_wire(id, done);
+        if (words_.contains("part_artifacts")) {
+            message.mutable_cache_report()->set_message("2 of 5 artifacts were not written: the disk is full");
+        }
         if (words_.contains("no_artifacts")) {
             message.mutable_cache_report()->set_ok(false);
             message.mutable_cache_report()->set_message("the disk is full");

@@ -52,7 +52,14 @@ namespace {
 }  // namespace
 
 std::string ExitStatus::describe() const {
+    if (!by_signal && value == kChangedFileExit) {
+        return "ended, since the model's file was changed on disk while it was in use";
+    }
     if (!by_signal) return fmt::format("ended with exit code {}", value);
+    if (value == SIGBUS) {
+        return "was killed by signal 7 (Bus error): the model's file was cut short while it was in use, or its disk "
+               "failed";
+    }
     const char* name = ::sigdescr_np(value);
     return fmt::format("was killed by signal {} ({})", value, name != nullptr ? name : "unknown");
 }

@@ -11,11 +11,14 @@
 /// One child process. Linux only (5.3 or newer, for pidfd).
 namespace sutazai::ipc {
 
+/// An engine ends with it when the file of its model was written to: what it would compute is no answer of any model.
+inline constexpr int kChangedFileExit = 75;
+
 struct ExitStatus {
     bool by_signal = false;
     int value = 0;  ///< signal number or exit code
 
-    /// "was killed by signal 9 (Killed)" or "ended with exit code 3".
+    /// "was killed by signal 9 (Killed)", "ended with exit code 3", or a reason where the status tells one.
     [[nodiscard]] std::string describe() const;
     [[nodiscard]] bool success() const { return !by_signal && value == 0; }
 };

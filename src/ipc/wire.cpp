@@ -341,11 +341,12 @@ wire::CacheReport to_wire(std::uint64_t id, const CacheReport& report) {
     out.set_n_loaded(report.loaded);
     out.set_n_removed(report.removed);
     out.set_bytes(report.bytes);
+    out.set_message(report.problem);
     return out;
 }
 
 CacheReport from_wire(const wire::CacheReport& report) {
-    return {report.n_saved(), report.n_loaded(), report.n_removed(), report.bytes()};
+    return {report.n_saved(), report.n_loaded(), report.n_removed(), report.bytes(), report.message()};
 }
 
 }  // namespace sutazai::ipc

@@ -232,7 +232,7 @@ TEST(Wire, StatsKeepEveryField) {
 }
 
 TEST(Wire, CacheReportsKeepEveryField) {
-    const wire::CacheReport on_the_wire = sent(to_wire(7, CacheReport{1, 2, 3, 4}));
+    const wire::CacheReport on_the_wire = sent(to_wire(7, CacheReport{1, 2, 3, 4, "5 were not written"}));
     EXPECT_EQ(on_the_wire.id(), 7U);
     EXPECT_TRUE(on_the_wire.ok());
     const CacheReport got = from_wire(on_the_wire);
@@ -240,6 +240,7 @@ TEST(Wire, CacheReportsKeepEveryField) {
     EXPECT_EQ(got.loaded, 2U);
     EXPECT_EQ(got.removed, 3U);
     EXPECT_EQ(got.bytes, 4U);
+    EXPECT_EQ(got.problem, "5 were not written");
 }
 
 }  // namespace

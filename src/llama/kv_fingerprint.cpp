@@ -1,6 +1,7 @@
 #include "llama/kv_fingerprint.h"
 
 #include <fmt/format.h>
+#include <llama-context.h>  // llama.cpp's own: nothing public tells
 #include <llama.h>
 
 #include <algorithm>
@@ -36,8 +37,12 @@ std::uint32_t width(const llama_model* model, const std::string& key) {
 
 }  // namespace
 
+bool uses_flash_attention(const llama_context* context) {
+    return context->get_cparams().flash_attn;
+}
+
 KvBuild kv_build() {
-    return {SUTAZAI_LLAMA_TAG, LLAMA_STATE_SEQ_VERSION};
+    return {SUTAZAI_LLAMA_VERSION, LLAMA_STATE_SEQ_VERSION};
 }
 
 artifact::FingerprintParts kv_fingerprint_parts(const llama_model* model, const KvSettings& settings) {

@@ -13,6 +13,7 @@
 #include "artifact/fingerprint.h"
 #include "base/error.h"
 #include "base/generation.h"
+#include "base/model_parts.h"
 #include "llama/side_context.h"
 #include "llama/tokenizer.h"
 #include "sched/types.h"
@@ -60,6 +61,7 @@ class LanguageModel {
         bool generates = true;  ///< false: an encoder, which makes embeddings only
         Pooling pooling = Pooling::kMean;
         int embedding_width = 0;
+        FileStamps files;  ///< of what was loaded
         std::uint64_t weights_bytes = 0;
         std::uint64_t parameters = 0;
         std::uint64_t untouched_bytes = 0;        ///< of the KV memory and the like: the process grows by them in use
@@ -68,6 +70,10 @@ class LanguageModel {
         std::string description;
     };
     [[nodiscard]] const Properties& properties() const { return properties_; }
+
+    /// Whether the file is still as it was loaded. Weights are mapped: what was computed counts only when this is asked
+    /// afterwards and says true. Microseconds; any thread.
+    [[nodiscard]] virtual bool file_intact() const = 0;
 
     /// The prompt as the model reads it. kInvalidArgument when the chat template refuses it (field "messages") or it
     /// holds what is no token (field "prompt"), and what Tokenizer::tokenize() fails with. At least one token. Any

@@ -11,9 +11,11 @@
 #include <limits>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <thread>
 #include <utility>
 
+#include "base/file_guard.h"
 #include "base/kv_cells.h"
 #include "grammar/token_trie.h"
 #include "kernels/cpu_level.h"
@@ -80,6 +82,7 @@ int chains_of(llama_model* model, const LoadOptions& options, bool recurrent) {
 }  // namespace
 
 struct Model::Impl {
+    std::optional<FileGuard> files;  ///< once it is loaded
     LlamaModel model;
     std::unique_ptr<llama_context, ContextDeleter> context;
     Vocabulary words;
@@ -113,11 +116,27 @@ void Model::prepare_process() {
 Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress) {
     prepare_process();
     spdlog::debug("kernels for {} processors", kernels::cpu_level().name);
-    if (options.vocabulary > 0 && !options.architecture.empty()) {
-        if (auto model = load(options, progress, true)) return model;
-        spdlog::debug("{} is not loaded in parts", options.path);
+    auto files = FileGuard::open(model_parts(options.path));
+    if (!files) return std::unexpected(files.error());
+    auto model = [&]() -> Result<std::unique_ptr<Model>> {
+        if (options.vocabulary > 0 && !options.architecture.empty()) {
+            if (auto loaded = load(options, progress, true)) return loaded;
+            spdlog::debug("{} is not loaded in parts", options.path);
+        }
+        return load(options, progress, false);
+    }();
+    if (!files->intact() || !files->in_place()) {
+        return fail(ErrorCode::kLoadFailed, options.path + " was changed while it was loaded");
     }
-    return load(options, progress, false);
+    if (model) {
+        (*model)->properties_.files = files->stamps();
+        (*model)->impl_->files.emplace(std::move(*files));
+    }
+    return model;
+}
+
+bool Model::file_intact() const {
+    return !impl_->files || impl_->files->intact();
 }
 
 Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress,
@@ -140,11 +159,11 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             words = std::async(std::launch::async, load_vocabulary, options.path, options.chat_template);
             impl.model = load_weights(options.path, params, options.architecture, options.vocabulary);
         } else {
-            impl.model.reset(llama_model_load_from_file(options.path.c_str(), params));
+            impl.model = load_file(options.path, params);
             if (impl.model == nullptr && offload) {
                 spdlog::warn("{} did not load on the GPU ({}); using the CPU", options.path, last_llama_error());
                 params.n_gpu_layers = 0;
-                impl.model.reset(llama_model_load_from_file(options.path.c_str(), params));
+                impl.model = load_file(options.path, params);
             }
         }
         self->properties_.on_gpu = params.n_gpu_layers > 0;
@@ -218,9 +237,9 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         p.vocabulary = llama_vocab_n_tokens(impl.vocab);
         const int window = llama_model_n_swa(impl.model.get());
         if (!recurrent) p.cuttable_tokens = window > 0 ? window - 1 : std::numeric_limits<int>::max();
-        p.fingerprint = kv_fingerprint_parts(
-            impl.model.get(), {ggml_type_name(context.type_k), ggml_type_name(context.type_v),
-                               context.flash_attn_type != LLAMA_FLASH_ATTN_TYPE_DISABLED, p.context_per_sequence});
+        p.fingerprint =
+            kv_fingerprint_parts(impl.model.get(), {ggml_type_name(context.type_k), ggml_type_name(context.type_v),
+                                                    uses_flash_attention(impl.context.get()), p.context_per_sequence});
         // A sliding window's state leaves out what it no longer sees, so that it could not be cut later.
         if (p.cuttable_tokens == std::numeric_limits<int>::max()) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /

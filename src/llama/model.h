@@ -61,6 +61,7 @@ class Model final : public LanguageModel {
     [[nodiscard]] bool ends_generation(Token token) const override;
     [[nodiscard]] std::string piece(Token token) const override;
     [[nodiscard]] std::unique_ptr<SideContext> beside(SideContext::Kind kind) const override;
+    [[nodiscard]] bool file_intact() const override;
 
     // For the other users of llama.h in this folder.
     [[nodiscard]] llama_model* handle() const;       ///< the weights; it may have no vocabulary

@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <vector>
+
+#include "base/model_parts.h"
 
 namespace sutazai::llama {
 namespace {
@@ -18,12 +21,21 @@ void copy_to(char (&to)[N], const std::string& from) {  // NOLINT(modernize-avoi
 
 }  // namespace
 
+LlamaModel load_file(const std::string& path, const llama_model_params& params) {
+    const std::vector<std::string> parts = model_parts(path);
+    if (parts.size() == 1) return LlamaModel(llama_model_load_from_file(path.c_str(), params));
+    // Given one by one: llama.cpp finds them by itself only under names of its own.
+    std::vector<const char*> paths;
+    for (const std::string& part : parts) paths.push_back(part.c_str());
+    return LlamaModel(llama_model_load_from_splits(paths.data(), paths.size(), params));
+}
+
 Vocabulary load_vocabulary(const std::string& path, const std::string& default_template) {
     Vocabulary out;
     try {
         llama_model_params params = llama_model_default_params();
         params.vocab_only = true;
-        out.model.reset(llama_model_load_from_file(path.c_str(), params));
+        out.model = load_file(path, params);
         if (out.model != nullptr) out.tokenizer = std::make_unique<Tokenizer>(llama_model_get_vocab(out.model.get()));
         if (out.model != nullptr) out.take_template(make_chat_template(out.model.get(), default_template));
     } catch (const std::exception& e) {
@@ -42,7 +54,7 @@ LlamaModel load_weights(const std::string& path, llama_model_params params, cons
     copy_to(overrides[1].key, architecture + ".vocab_size");
     overrides[1].val_i64 = n_tokens;
     params.kv_overrides = overrides.data();
-    return LlamaModel(llama_model_load_from_file(path.c_str(), params));
+    return load_file(path, params);
 }
 
 Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model,

@@ -34,6 +34,9 @@ struct Vocabulary {
     }
 };
 
+/// What llama.cpp makes of a file, or of all files of a split model whose first one it is; null when it refuses.
+[[nodiscard]] LlamaModel load_file(const std::string& path, const llama_model_params& params);
+
 /// Loads the vocabulary of a file, with make_chat_template(). Without a model when that fails: loading weights and
 /// vocabulary as one tells why. Any thread.
 [[nodiscard]] Vocabulary load_vocabulary(const std::string& path, const std::string& default_template);

@@ -82,8 +82,9 @@ class ManagerFixture : public testing::Test {
 
     /// Runs `test`, then drains the manager and waits until everything has ended.
     void run(Test test) {
-        const catalog::Catalog catalog({}, folder_.string(), {});
-        AdvancedModelManager manager(settings_, catalog, SUTAZAI_FAKE_ENGINE, tuning_);
+        catalog::Catalog catalog({}, folder_.string(), {});
+        BlockingPool pool;
+        AdvancedModelManager manager(settings_, catalog, pool, SUTAZAI_FAKE_ENGINE, tuning_);
         asio::co_spawn(io_, test_and_drain(std::move(test), manager), [](std::exception_ptr e) {
             if (e) std::rethrow_exception(e);
         });

@@ -35,9 +35,9 @@ const std::string& Lease::model() const {
     return slot_->model;
 }
 
-AdvancedModelManager::AdvancedModelManager(const config::Settings& settings, const catalog::Catalog& catalog,
-                                           std::string executable, Tuning tuning)
-    : warm_set_(WarmSet::make(settings, catalog, std::move(executable), std::move(tuning))) {}
+AdvancedModelManager::AdvancedModelManager(const config::Settings& settings, catalog::Catalog& catalog,
+                                           BlockingPool& pool, std::string executable, Tuning tuning)
+    : warm_set_(WarmSet::make(settings, catalog, pool, std::move(executable), std::move(tuning))) {}
 
 AdvancedModelManager::~AdvancedModelManager() {
     warm_set_->close();
@@ -58,8 +58,8 @@ Result<Lease> AdvancedModelManager::hold_if_warm(const std::string& name) {
 asio::awaitable<Result<bool>> AdvancedModelManager::evict(std::string name, bool wait) {
     return WarmSet::evict(warm_set_, std::move(name), wait);
 }
-Result<void> AdvancedModelManager::pin(const std::string& name, bool pinned) {
-    return warm_set_->pin(name, pinned);
+asio::awaitable<Result<bool>> AdvancedModelManager::pin(std::string name, bool pinned) {
+    return WarmSet::pin(warm_set_, std::move(name), pinned);
 }
 std::vector<std::string> AdvancedModelManager::startup_models() const {
     return warm_set_->startup_models();
@@ -83,6 +83,12 @@ placement::Room AdvancedModelManager::room() const {
 }
 void AdvancedModelManager::keep_standby(const asio::any_io_executor& executor) {
     warm_set_->standby().open(executor);
+}
+void AdvancedModelManager::watch_files(const asio::any_io_executor& executor) {
+    warm_set_->files().watch(executor);
+}
+asio::awaitable<void> AdvancedModelManager::catch_up() {
+    return warm_set_->files().catch_up();
 }
 std::vector<StandbyStatus> AdvancedModelManager::standby() const {
     return warm_set_->standby().status();

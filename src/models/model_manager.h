@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/blocking_pool.h"
 #include "base/duration.h"
 #include "base/error.h"
 #include "catalog/catalog.h"
@@ -60,9 +61,10 @@ struct Tuning {
 /// crashed with a back-off, and remembers which models were used. placement.h says who makes room.
 class AdvancedModelManager {
   public:
-    /// `catalog` outlives the manager. Engines live on the executor of the coroutine that first asked for them.
-    AdvancedModelManager(const config::Settings& settings, const catalog::Catalog& catalog, std::string executable,
-                         Tuning tuning = {});
+    /// `catalog` and `pool` outlive the manager. Engines live on the executor of the coroutine that first asked for
+    /// them.
+    AdvancedModelManager(const config::Settings& settings, catalog::Catalog& catalog, BlockingPool& pool,
+                         std::string executable, Tuning tuning = {});
     AdvancedModelManager(const AdvancedModelManager&) = delete;
     AdvancedModelManager& operator=(const AdvancedModelManager&) = delete;
     /// Ends all engines that no lease holds; the others end with their last lease.
@@ -71,12 +73,18 @@ class AdvancedModelManager {
     /// Engine processes stand by for cold models from now on, as STANDBY_ENGINES says.
     void keep_standby(const boost::asio::any_io_executor& executor);
 
+    /// The catalogue follows the disk from now on (models/catalog_keeper.h).
+    void watch_files(const boost::asio::any_io_executor& executor);
+    /// Returns when the catalogue is as the disk is now.
+    [[nodiscard]] boost::asio::awaitable<void> catch_up();
+
     /// A hold on `name`, loading it first if need be. `keep_alive` says how long the model stays warm once it is idle
     /// (negative: for ever, 0: not at all), until another request says something else; without it MODEL_KEEP_ALIVE
-    /// does. Errors: kNotFound, kLoadFailed (with the engine's reason; refused at once with retry_after_s while a
-    /// failed load backs off; with the numbers for a model larger than MODEL_CACHE_BYTES), kUnavailable (draining,
-    /// every warm model is busy or pinned and none can make room in time, or the engine crashes again and again). A
-    /// cancelled wait does not end the load.
+    /// does. A warm model whose file is another one by now, or was written to, is drained and loaded anew first; the
+    /// old weights stay when the new file cannot be used. Errors: kNotFound, kLoadFailed (with the engine's reason;
+    /// refused at once with retry_after_s while a failed load backs off; with the numbers for a model larger than
+    /// MODEL_CACHE_BYTES), kUnavailable (draining, every warm model is busy or pinned and none can make room in time,
+    /// or the engine crashes again and again). A cancelled wait does not end the load.
     [[nodiscard]] boost::asio::awaitable<Result<Lease>> acquire(std::string name,
                                                                 std::optional<KeepAlive> keep_alive = {});
 
@@ -92,8 +100,9 @@ class AdvancedModelManager {
     /// one that is pinned, loading, or busy; with `wait` a busy one gives no more leases and goes when the last one
     /// ends. A cancelled wait lets it stay.
     [[nodiscard]] boost::asio::awaitable<Result<bool>> evict(std::string name, bool wait);
-    /// A pinned model is never evicted to make room, nor for being idle, until it is unpinned or the server ends.
-    [[nodiscard]] Result<void> pin(const std::string& name, bool pinned);
+    /// A pinned model is never evicted to make room, nor for being idle, until it is unpinned. False when that could
+    /// not be written down, so that it ends with the server.
+    [[nodiscard]] boost::asio::awaitable<Result<bool>> pin(std::string name, bool pinned);
 
     /// What to warm at the start, most important first: the models of MODELS in their order, else those that were warm
     /// when the server last ran, most used first, else the default one; as many as may be warm at once.

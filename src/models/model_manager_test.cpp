@@ -410,8 +410,9 @@ TEST_F(ModelManagerTest, DrainCutsWhatIsLateAtTheDeadline) {
 }
 
 TEST_F(ModelManagerTest, DestructionEndsEverything) {
-    const catalog::Catalog catalog({}, folder_.string(), {});
-    auto manager = std::make_unique<AdvancedModelManager>(settings_, catalog, SUTAZAI_FAKE_ENGINE, tuning_);
+    catalog::Catalog catalog({}, folder_.string(), {});
+    BlockingPool pool;
+    auto manager = std::make_unique<AdvancedModelManager>(settings_, catalog, pool, SUTAZAI_FAKE_ENGINE, tuning_);
     std::optional<Result<Lease>> warm;
     std::optional<Result<Lease>> loading;
     acquire_later(*manager, "a", warm);

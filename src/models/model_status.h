@@ -32,9 +32,12 @@ struct ArtifactStatus {
 struct ModelStatus {
     std::string name;
     ModelState state = ModelState::kCold;
-    float load_progress = 0;       ///< 0 to 1 while loading
-    std::string last_error;        ///< why the last load failed or the engine ended, or what is wrong with what it
-                                   ///< computes; empty when all is well
+    float load_progress = 0;  ///< 0 to 1 while loading
+    std::string last_error;   ///< why the last load failed or the engine ended, or what is wrong with what it computes;
+                              ///< empty when all is well
+    /// What is to be said of its file: "changed on disk" while a warm model has weights that the file no longer has,
+    /// and why they are not replaced if they are not; a missing part. Empty when all is well.
+    std::string file_note;
     std::uint64_t crashes = 0;     ///< engines that ended without having been told to, since the server started
     std::string last_crash;        ///< why the last of them did
     std::uint64_t requests = 0;    ///< leases given out since the server started

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "models/process_memory.h"
@@ -104,7 +105,12 @@ void StandbyPool::look_at(Clock::time_point when) {
         const auto self = weak.lock();
         if (error || !self || self->timer_ == nullptr) return;
         self->looks_at_ = Clock::time_point::max();
-        self->on_timer();
+        try {
+            self->on_timer();
+        } catch (const std::exception& thrown) {
+            spdlog::error("keeping engines standing by failed: {}", thrown.what());
+            self->look_at(Clock::now() + kUntilUp);
+        }
     });
 }
 

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/byte_text.h"
-#include "catalog/gguf_file.h"
+#include "base/thrown.h"
 #include "models/memory_limit.h"
 
 namespace sutazai::models {
@@ -44,11 +44,11 @@ asio::awaitable<void> stop(std::shared_ptr<Lease::Slot> slot, WarmSet::Clock::ti
 
 }  // namespace
 
-std::shared_ptr<WarmSet> WarmSet::make(const config::Settings& settings, const catalog::Catalog& catalog,
+std::shared_ptr<WarmSet> WarmSet::make(const config::Settings& settings, catalog::Catalog& catalog, BlockingPool& pool,
                                        std::string executable, Tuning tuning) {
     StandbyPool::Options options{settings.standby_engines, executable, tuning.engine_arguments,
                                  Backoff(tuning.first_backoff, tuning.longest_backoff, tuning.stable_after)};
-    auto self = std::make_shared<WarmSet>(settings, catalog, std::move(executable), std::move(tuning));
+    auto self = std::make_shared<WarmSet>(settings, catalog, pool, std::move(executable), std::move(tuning));
     // The pool goes with the set.
     self->standby_ = std::make_shared<StandbyPool>(
         std::move(options), StandbyPool::Surroundings{[set = self.get()] { return set->free_bytes(); },
@@ -56,15 +56,16 @@ std::shared_ptr<WarmSet> WarmSet::make(const config::Settings& settings, const c
     return self;
 }
 
-WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catalog, std::string executable,
-                 Tuning tuning)
+WarmSet::WarmSet(const config::Settings& settings, catalog::Catalog& catalog, BlockingPool& pool,
+                 std::string executable, Tuning tuning)
     : catalog_(catalog),
+      files_(std::make_shared<CatalogKeeper>(catalog, pool)),
       tuning_(std::move(tuning)),
       rules_(tuning_.placement),
       shape_{settings.context_tokens, settings.batch_size, settings.batch_size_max, settings.batch_tokens},
       keep_alive_(settings.model_keep_alive),
       configured_(settings.model_order),
-      usage_path_(tuning_.usage_file) {
+      usage_writer_(pool, tuning_.usage_file) {
     rules_.room.places = settings.advanced_caching_enabled ? settings.model_cache_size : 1;
     rules_.room.bytes = settings.model_cache_bytes > 0 ? settings.model_cache_bytes : default_cache_bytes();
     options_.executable = std::move(executable);
@@ -87,19 +88,24 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
     options_.artifact_retention_days = settings.cache_artifact_retention_days;
     options_.load_timeout = tuning_.load_timeout.value_or(std::chrono::seconds(settings.load_timeout_s));
     options_.stall_timeout = tuning_.stall_timeout.value_or(std::chrono::seconds(settings.engine_stall_timeout_s));
-    if (!usage_path_.empty()) usage_ = read_usage(usage_path_);
+    if (!tuning_.usage_file.empty()) usage_ = read_usage(tuning_.usage_file);  // before the event loop runs
 }
 
 // --- asking
 
 asio::awaitable<Result<Lease>> WarmSet::acquire(std::shared_ptr<WarmSet> self, std::string name, Asking asking) {
     if (!self->executor_) self->executor_ = co_await asio::this_coro::executor;
-    const auto found = self->find(name);
+    auto found = self->find(name);
+    if (!found && found.error().code != ErrorCode::kInvalidArgument) {
+        co_await self->files_->catch_up();  // its file may have come just now
+        found = self->find(name);
+    }
     if (!found) co_return std::unexpected(found.error());
     Model& model = **found;
     const bool is_request = asking.purpose == Purpose::kRequest;
     self->count_use(model, asking.purpose);
     for (bool warm = true;; warm = false) {
+        if (auto error = co_await check_file(self, model)) co_return std::unexpected(std::move(*error));
         if (self->draining_ || self->closed_) co_return std::unexpected(shutting_down());
         Result<Lease> lease;
         if (model.slot && !model.slot->leaving) {
@@ -159,21 +165,6 @@ std::optional<Error> WarmSet::reason_to_refuse(Model& model) {
         error.retry_after_s = model.backoff.retry_after_s(now);
         return error;
     }
-    const auto file = catalog_.find(model.name);
-    if (!file) return file.error();
-    // A file that was good need not be read again as long as it is the same: a large vocabulary takes milliseconds.
-    if (file->path != model.path || file->bytes != model.file_bytes || file->modified_unix_s != model.modified_s) {
-        model.path.clear();
-        const auto summary = catalog::read_gguf_summary(file->path);
-        if (!summary) return on_load_failed(model, summary.error());
-        if (file->bytes != model.file_bytes) model.correction.reset();  // another file
-        model.path = file->path;
-        model.file_bytes = file->bytes;
-        model.modified_s = file->modified_unix_s;
-        model.architecture = summary->architecture;
-        model.vocabulary = static_cast<std::uint32_t>(std::min<std::uint64_t>(summary->vocabulary, UINT32_MAX));
-        model.estimate = estimate_memory(*summary, shape_);
-    }
     if (auto error = reason_not_to_fit(model)) {
         model.last_error = error;
         return error;
@@ -193,22 +184,25 @@ std::optional<Error> WarmSet::reason_not_to_fit(const Model& model) const {
                         byte_text(model.estimate.compute), byte_text(model.estimate.process),
                         model.correction ? "; corrected by what was measured" : "", byte_text(rules_.room.bytes))};
     }
-    placement::Room pinned;
+    placement::Room kept;
+    std::string pinned, held;
     for (const auto& [name, other] : models_) {
         const placement::Model seen = view(*other);
-        if (other.get() == &model || !seen.pinned || seen.phase == placement::Phase::kCold) continue;
-        ++pinned.places;
-        pinned.bytes += seen.bytes;
+        if (name == model.name || !seen.pinned || seen.phase == placement::Phase::kCold) continue;
+        ++kept.places;
+        kept.bytes += seen.bytes;
+        std::string& list = other->pinned ? pinned : held;
+        list += (list.empty() ? "" : ", ") + name;
     }
-    if (pinned.places < rules_.room.places && needed <= rules_.room.bytes - std::min(pinned.bytes, rules_.room.bytes)) {
-        return std::nullopt;
-    }
-    return Error{
-        ErrorCode::kUnavailable,
-        fmt::format("'{}' needs a place and {}, and the pinned models leave {} of {} places and {} of {}", model.name,
-                    byte_text(needed), rules_.room.places - std::min(pinned.places, rules_.room.places),
-                    rules_.room.places, byte_text(rules_.room.bytes - std::min(pinned.bytes, rules_.room.bytes)),
-                    byte_text(rules_.room.bytes))};
+    const std::uint64_t free = rules_.room.bytes - std::min(kept.bytes, rules_.room.bytes);
+    if (kept.places < rules_.room.places && needed <= free) return std::nullopt;
+    std::string who;
+    if (!pinned.empty()) who = fmt::format("what is pinned ({})", pinned);
+    if (!held.empty()) who += fmt::format("{}what was just warmed up ({})", who.empty() ? "" : " and ", held);
+    return Error{ErrorCode::kUnavailable,
+                 fmt::format("'{}' needs a place and {}, and {} leaves {} of {} places and {} of {}", model.name,
+                             byte_text(needed), who, rules_.room.places - std::min(kept.places, rules_.room.places),
+                             rules_.room.places, byte_text(free), byte_text(rules_.room.bytes))};
 }
 
 std::uint64_t WarmSet::expected_bytes(const Model& model) const {
@@ -243,8 +237,12 @@ asio::awaitable<Result<Lease>> WarmSet::wait_for(Model& model, Asking asking) {
     while (!waiter.result) {
         co_await waiter.ready.wait(model.loading ? ipc::Signal::kEver : deadline);
         if (!waiter.result && !model.loading && Clock::now() >= deadline) {
+            const bool stale = model.slot && model.slot->stale;
             Error error{ErrorCode::kUnavailable,
-                        fmt::format("every model that is loaded is busy; '{}' found no place", model.name)};
+                        stale ? fmt::format("the file of '{}' has changed on disk, and requests to what was loaded "
+                                            "before are still running",
+                                            model.name)
+                              : fmt::format("every model that is loaded is busy; '{}' found no place", model.name)};
             error.retry_after_s = kBusyRetryAfterS;
             co_return std::unexpected(std::move(error));
         }
@@ -354,7 +352,9 @@ void WarmSet::carry_out(placement::Action::Kind kind, Model& model) {
         case Kind::kUnload:
             spdlog::info("model {}: is unloaded", model.name);
             // Memory that was given back on purpose is not filled again by itself.
-            for (const auto& [name, other] : models_) other->displaced_until.reset();
+            if (!model.slot->stale) {
+                for (const auto& [name, other] : models_) other->displaced_until.reset();
+            }
             end_engine(model, now, now + tuning_.eviction_deadline);
             break;
         case Kind::kLeave: model.slot->leaving = true; break;
@@ -382,7 +382,11 @@ void WarmSet::look_again(std::optional<Clock::time_point> when) {
         const auto self = weak.lock();
         if (error || !self) return;
         self->timer_->expires_at(Clock::time_point::min());  // what was waited for is over
-        self->arrange();
+        try {
+            self->arrange();
+        } catch (const std::exception& thrown) {
+            spdlog::error("arranging the warm set failed: {}", thrown.what());
+        }
     });
 }
 
@@ -392,7 +396,8 @@ void WarmSet::end_engine(Model& model, Clock::time_point idle_until, Clock::time
     ++model.n_ending;
     if (!draining_) remember();
     asio::co_spawn(executor_, stop(slot, idle_until, deadline),
-                   [self = shared_from_this(), &model, slot](const std::exception_ptr&) {
+                   [self = shared_from_this(), &model, slot](const std::exception_ptr& thrown) {
+                       if (thrown) spdlog::error("model {}: its end failed: {}", model.name, text_of(thrown));
                        std::erase(self->ending_, slot);
                        --model.n_ending;
                        keep_counters(model, *slot);
@@ -422,9 +427,10 @@ void WarmSet::on_idle(const std::shared_ptr<Slot>& slot) {
 // --- all together
 
 asio::awaitable<void> WarmSet::drain(std::shared_ptr<WarmSet> self, Clock::time_point deadline) {
-    self->remember();  // while they are warm
+    UsageByName usage = self->usage_now();  // while they are warm
     self->draining_ = true;
     self->standby_->close();
+    self->files_->stop();
     self->look_again(std::nullopt);
     for (const auto& slot : self->ending_) {
         asio::co_spawn(self->executor_, stop(slot, Clock::now(), deadline), [](const std::exception_ptr&) {});
@@ -434,12 +440,14 @@ asio::awaitable<void> WarmSet::drain(std::shared_ptr<WarmSet> self, Clock::time_
         if (model->loading) model->cancel_load.emit(asio::cancellation_type::terminal);
         if (model->slot) self->end_engine(*model, deadline, deadline);
     }
+    (void)co_await self->usage_writer_.write_now(std::move(usage));
     while (self->has_engines()) co_await self->place_freed_.wait(ipc::Signal::kEver);
 }
 
 void WarmSet::close() {
     closed_ = true;
     standby_->close();
+    files_->stop();
     timer_.reset();
     for (const auto& [name, model] : models_) {
         refuse_all(*model, shutting_down());

@@ -15,12 +15,14 @@
 #include "ipc/engine_client.h"
 #include "ipc/signal.h"
 #include "models/backoff.h"
+#include "models/catalog_keeper.h"
+#include "models/file_look.h"
 #include "models/memory_estimate.h"
 #include "models/model_manager.h"
 #include "models/placement.h"
 #include "models/popularity.h"
 #include "models/standby_pool.h"
-#include "models/usage_file.h"
+#include "models/usage_writer.h"
 
 namespace sutazai::models {
 
@@ -34,6 +36,8 @@ struct Lease::Slot {
     std::size_t n_reserving = 0;  // of those
     bool leaving = false;         // no new leases; it is evicted when the last one ends
     bool dismissed = false;       // leaving because somebody ordered it
+    bool stale = false;           // leaving because its file is another one now
+    FileStamps stamps;            // of the file that it was loaded from
     KeepAlive keep_alive{0};      // as the last request has it
     Time loaded_at;
     Time idle_since;
@@ -50,6 +54,8 @@ struct Lease::Slot {
 class WarmSet : public std::enable_shared_from_this<WarmSet> {
   public:
     using Clock = placement::Clock;
+    static constexpr const char* kChangedOnDisk = "changed on disk";
+    static constexpr const char* kFileGone = "its file is gone";
 
     enum class Purpose : std::uint8_t {
         kRequest,  ///< only this one shows in the counters
@@ -61,17 +67,18 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
         std::optional<KeepAlive> keep_alive;
     };
 
-    [[nodiscard]] static std::shared_ptr<WarmSet> make(const config::Settings& settings,
-                                                       const catalog::Catalog& catalog, std::string executable,
-                                                       Tuning tuning);
-    WarmSet(const config::Settings& settings, const catalog::Catalog& catalog, std::string executable, Tuning tuning);
+    [[nodiscard]] static std::shared_ptr<WarmSet> make(const config::Settings& settings, catalog::Catalog& catalog,
+                                                       BlockingPool& pool, std::string executable, Tuning tuning);
+    WarmSet(const config::Settings& settings, catalog::Catalog& catalog, BlockingPool& pool, std::string executable,
+            Tuning tuning);
 
     [[nodiscard]] static boost::asio::awaitable<Result<Lease>> acquire(std::shared_ptr<WarmSet> self, std::string name,
                                                                        Asking asking);
     [[nodiscard]] Result<Lease> hold_if_warm(const std::string& name);
     [[nodiscard]] static boost::asio::awaitable<Result<bool>> evict(std::shared_ptr<WarmSet> self, std::string name,
                                                                     bool wait);
-    [[nodiscard]] Result<void> pin(const std::string& name, bool pinned);
+    [[nodiscard]] static boost::asio::awaitable<Result<bool>> pin(std::shared_ptr<WarmSet> self, std::string name,
+                                                                  bool pinned);
     [[nodiscard]] std::vector<std::string> startup_models() const;
     [[nodiscard]] static boost::asio::awaitable<void> drain(std::shared_ptr<WarmSet> self, Clock::time_point deadline);
     [[nodiscard]] std::vector<ModelStatus> status() const;
@@ -79,6 +86,7 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     [[nodiscard]] std::size_t open_requests() const;
     [[nodiscard]] const placement::Room& room() const { return rules_.room; }
     [[nodiscard]] StandbyPool& standby() { return *standby_; }
+    [[nodiscard]] CatalogKeeper& files() { return *files_; }
 
     void close();                                            ///< the manager goes away
     void on_idle(const std::shared_ptr<Lease::Slot>& slot);  ///< its last lease ended
@@ -95,9 +103,14 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     struct Model {
         explicit Model(std::string its_name, Backoff its_backoff) : name(std::move(its_name)), backoff(its_backoff) {}
         std::string name;
-        std::string path;  // as of the last check; empty before the first one, and when that went wrong
+        std::string path;  // with what follows as of the last look; empty before the first one
         std::uint64_t file_bytes = 0;
-        std::int64_t modified_s = 0;
+        FileStamps stamps;          // empty: what the file holds is not known
+        FileStamps loading_stamps;  // of what is being loaded
+        FileStamps bad_stamps;      // of one that cannot be used
+        std::string file_note;      // what is to be said of the file of a warm model; empty when all is well
+        bool looking = false;       // at the file
+        ipc::Signal looked;
         std::string architecture;      // as the file has it
         std::uint32_t vocabulary = 0;  // tokens
         std::shared_ptr<Slot> slot;    // when warm
@@ -127,6 +140,14 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
 
     // Asking.
     [[nodiscard]] Result<Model*> find(const std::string& name);
+    [[nodiscard]] static boost::asio::awaitable<std::optional<Error>> check_file(std::shared_ptr<WarmSet> self,
+                                                                                 Model& model);
+    [[nodiscard]] std::optional<Error> take_cold(Model& model, const std::string& path, FileLook look);
+    void take_warm(Model& model, const std::string& path, FileLook look);
+    [[nodiscard]] std::optional<Error> take_rewritten(Model& model, const std::string& path, FileLook look);
+    void dismiss_stale(Model& model);
+    void take_over(Model& model, const std::string& path, FileStamps stamps, const catalog::GgufSummary& summary);
+    void note_file(Model& model, std::string note);
     [[nodiscard]] std::optional<Error> reason_to_refuse(Model& model);
     [[nodiscard]] std::optional<Error> reason_not_to_fit(const Model& model) const;
     [[nodiscard]] boost::asio::awaitable<Result<Lease>> wait_for(Model& model, Asking asking);
@@ -160,19 +181,24 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     // What is remembered.
     void recall(Model& model) const;
     void remember();
+    [[nodiscard]] UsageByName usage_now() const;
 
     [[nodiscard]] ModelState state(const Model& model) const;
+    [[nodiscard]] std::string file_note(const Model& model) const;
     [[nodiscard]] ModelStatus status(const Model& model) const;
 
-    const catalog::Catalog& catalog_;
+    catalog::Catalog& catalog_;
+    /// For looks at files: a request waits for one, and must not wait for what others have put on the large pool.
+    BlockingPool looks_{1};
+    std::shared_ptr<CatalogKeeper> files_;
     Tuning tuning_;
     placement::Rules rules_;
     ipc::EngineOptions options_;  // all but name and path
     EngineShape shape_;
     KeepAlive keep_alive_;
     std::vector<std::string> configured_;  // models of MODELS
-    std::string usage_path_;               // empty: nothing is remembered
-    UsageByName usage_;                    // as of the last start
+    UsageWriter usage_writer_;
+    UsageByName usage_;  // as of the last start
     Clock::time_point remembered_at_{};
 
     boost::asio::any_io_executor executor_;  // of the first acquire()

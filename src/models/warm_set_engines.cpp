@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/byte_text.h"
+#include "base/thrown.h"
 #include "models/process_memory.h"
 #include "models/warm_set.h"
 
@@ -46,6 +47,8 @@ void WarmSet::start_engine(Model& model) {
     options.path = model.path;
     options.architecture = model.architecture;
     options.vocabulary = model.vocabulary;
+    model.loading_stamps = model.stamps;
+    model.file_note.clear();
     spdlog::info("model {}: loading, about {}", model.name, byte_text(expected_bytes(model)));
     asio::co_spawn(
         executor_,
@@ -59,8 +62,10 @@ void WarmSet::start_engine(Model& model) {
                                                                    const std::exception_ptr& thrown,
                                                                    Result<std::unique_ptr<EngineClient>> engine) {
             model.loading = false;
-            if (thrown || self->draining_ || self->closed_) {
+            if (self->draining_ || self->closed_) {
                 refuse_all(model, {ErrorCode::kUnavailable, "the server is shutting down"});
+            } else if (thrown) {
+                refuse_all(model, self->on_load_failed(model, {ErrorCode::kInternal, text_of(thrown)}));
             } else if (engine) {
                 self->on_loaded(model, std::move(*engine));
                 return;
@@ -83,6 +88,7 @@ void WarmSet::on_loaded(Model& model, std::unique_ptr<EngineClient> engine) {
         slot->unload_at = *model.displaced_until;
     }
     model.displaced_until.reset();
+    slot->stamps = std::move(model.loading_stamps);
     slot->engine = std::move(engine);
     slot->engine->on_exit([weak = weak_from_this(), &model, slot = slot.get()](bool, const std::string& why) {
         if (const auto self = weak.lock()) self->on_engine_exit(model, slot, why);

@@ -30,7 +30,7 @@ asio::awaitable<Result<bool>> WarmSet::evict(std::shared_ptr<WarmSet> self, std:
         Slot& slot;
         ~Dismissal() {
             if (slot.ended) return;
-            slot.dismissed = false;
+            slot.dismissed = slot.stale;
             set.arrange();
         }
     };
@@ -43,13 +43,13 @@ asio::awaitable<Result<bool>> WarmSet::evict(std::shared_ptr<WarmSet> self, std:
     co_return true;
 }
 
-Result<void> WarmSet::pin(const std::string& name, bool pinned) {
-    const auto found = find(name);
-    if (!found) return std::unexpected(found.error());
+asio::awaitable<Result<bool>> WarmSet::pin(std::shared_ptr<WarmSet> self, std::string name, bool pinned) {
+    const auto found = self->find(name);
+    if (!found) co_return std::unexpected(found.error());
     (*found)->pinned = pinned;
-    if (!draining_) remember();
-    arrange();
-    return {};
+    self->arrange();
+    if (self->draining_) co_return true;
+    co_return co_await self->usage_writer_.write_now(self->usage_now());
 }
 
 }  // namespace sutazai::models

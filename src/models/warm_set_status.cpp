@@ -42,6 +42,18 @@ ModelState WarmSet::state(const Model& model) const {
     return model.last_error ? ModelState::kFailed : ModelState::kCold;
 }
 
+/// The catalogue hears of a change before the next request does.
+std::string WarmSet::file_note(const Model& model) const {
+    if (!model.file_note.empty() || model.slot->stamps.empty()) return model.file_note;
+    const auto file = catalog_.find(model.name);
+    if (!file) return kFileGone;
+    // What the catalogue knows may also be older.
+    const auto latest = [](const FileStamps& stamps) {
+        return std::ranges::max(stamps, {}, &FileStamp::changed_ns).changed_ns;
+    };
+    return latest(file->stamps) > latest(model.slot->stamps) ? kChangedOnDisk : "";
+}
+
 ModelStatus WarmSet::status(const Model& model) const {
     ModelStatus out;
     out.name = model.name;
@@ -72,6 +84,7 @@ ModelStatus WarmSet::status(const Model& model) const {
                 "it bears",
                 n);
         }
+        out.file_note = file_note(model);
         if (slot->n_leases == 0 && slot->unload_at && !model.pinned) out.unload_at = to_system(*slot->unload_at);
     }
     out.artifacts = {out.stats.artifacts, out.stats.artifact_bytes, out.stats.artifact_tokens};
@@ -79,20 +92,27 @@ ModelStatus WarmSet::status(const Model& model) const {
 }
 
 std::vector<ModelStatus> WarmSet::status() const {
-    std::map<std::string, ModelStatus> by_name;
-    for (const auto& file : catalog_.list()) {
-        ModelStatus& cold = by_name[file.name];
+    std::vector<ModelStatus> out;
+    out.reserve(catalog_.list().size());
+    auto known = models_.begin();
+    const auto add_known = [&](bool is_listed) {
+        // A model whose file is gone matters for as long as it is in use.
+        if (is_listed || state(*known->second) != ModelState::kCold) out.push_back(status(*known->second));
+        ++known;
+    };
+    for (const catalog::ModelFile& file : catalog_.list()) {
+        while (known != models_.end() && known->first < file.name) add_known(false);
+        if (known != models_.end() && known->first == file.name) {
+            add_known(true);
+            continue;
+        }
+        ModelStatus& cold = out.emplace_back();
         cold.name = file.name;
+        cold.file_note = file.problem;
         const auto remembered = usage_.find(file.name);
         cold.pinned = remembered != usage_.end() && remembered->second.pinned;
     }
-    for (const auto& [name, model] : models_) {
-        // A model whose file is gone matters for as long as it is in use.
-        if (by_name.contains(name) || state(*model) != ModelState::kCold) by_name[name] = status(*model);
-    }
-    std::vector<ModelStatus> out;
-    out.reserve(by_name.size());
-    for (auto& [name, entry] : by_name) out.push_back(std::move(entry));
+    while (known != models_.end()) add_known(false);
     return out;
 }
 
@@ -141,8 +161,11 @@ void WarmSet::recall(Model& model) const {
 }
 
 void WarmSet::remember() {
-    if (usage_path_.empty()) return;
     remembered_at_ = Clock::now();
+    usage_writer_.write(usage_now());
+}
+
+UsageByName WarmSet::usage_now() const {
     UsageByName now = usage_;
     for (auto& [name, usage] : now) usage.warm = false;
     for (const auto& [name, model] : models_) {
@@ -159,7 +182,7 @@ void WarmSet::remember() {
         usage.memory_correction = model->correction;
         now.insert_or_assign(name, usage);
     }
-    if (!write_usage(usage_path_, now)) spdlog::warn("{} could not be written", usage_path_);
+    return now;
 }
 
 }  // namespace sutazai::models

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/kv_cells.h"
 #include "sched/types.h"
 
 namespace sutazai::sched {
@@ -24,8 +25,6 @@ class BlockCache {
     ~BlockCache();
     BlockCache(const BlockCache&) = delete;
     BlockCache& operator=(const BlockCache&) = delete;
-
-    static constexpr int kBlockTokens = 256;
 
     /// The first n_tokens of `block` agree with the chain that was asked for.
     struct Piece {

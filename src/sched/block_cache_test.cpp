@@ -10,7 +10,7 @@
 namespace sutazai::sched {
 namespace {
 
-constexpr int kBlock = BlockCache::kBlockTokens;
+constexpr int kBlock = kBlockTokens;
 
 std::vector<Token> chain(int n, Token first = 0) {
     std::vector<Token> tokens(static_cast<std::size_t>(n));

@@ -21,8 +21,8 @@ void Scheduler::save(SlotId slot, std::vector<KvOp>& ops) {
     const int held = host_.covered(salt, chain);
     if (const auto pieces = host_.find(salt, chain.first(held)); !pieces.empty()) host_.touch(pieces.back().block);
     std::vector<BlockId> dropped;
-    for (int first = held; first < n; first += BlockCache::kBlockTokens) {
-        const int end = std::min(first + BlockCache::kBlockTokens, n);
+    for (int first = held; first < n; first += kBlockTokens) {
+        const int end = std::min(first + kBlockTokens, n);
         const auto bytes = static_cast<std::uint64_t>(end - first) * limits_.host_bytes_per_token;
         const BlockId block = host_.add(salt, chain.first(end), bytes, dropped);
         if (block == kNoBlock) break;
@@ -34,9 +34,8 @@ void Scheduler::save(SlotId slot, std::vector<KvOp>& ops) {
 /// Is copying so many tokens from host memory worth it, and quicker than computing them?
 bool Scheduler::restore_pays(int n_tokens) const {
     if (n_tokens < kLeastHostTokens) return false;
-    const int whole = n_tokens / BlockCache::kBlockTokens;
-    const auto took = whole * restore_cost_.of(BlockCache::kBlockTokens) +
-                      restore_cost_.of(n_tokens - whole * BlockCache::kBlockTokens);
+    const int whole = n_tokens / kBlockTokens;
+    const auto took = whole * restore_cost_.of(kBlockTokens) + restore_cost_.of(n_tokens - whole * kBlockTokens);
     return took <= n_tokens * cost_.per_prefill_token();
 }
 
@@ -47,10 +46,10 @@ void Scheduler::restore(Step& step, Request& request) {
     const std::span<const Token> wanted = std::span(request.tokens).first(request.length() - 1);
     while (true) {
         const auto pieces = host_.find(request.salt, wanted);
-        const auto index = static_cast<std::size_t>(slot.n_computed / BlockCache::kBlockTokens);
+        const auto index = static_cast<std::size_t>(slot.n_computed / kBlockTokens);
         if (index >= pieces.size()) return;
         const auto [block, n_common] = pieces[index];
-        const int n = static_cast<int>(index) * BlockCache::kBlockTokens + n_common - slot.n_computed;
+        const int n = static_cast<int>(index) * kBlockTokens + n_common - slot.n_computed;
         if (n <= 0 || !give_up_kept(host_.tokens(block), step.ops)) return;
         if (!host_.contains(block)) continue;
         host_.touch(block);
@@ -95,7 +94,7 @@ std::vector<KvOp> Scheduler::take_operations() {
 }
 
 BlockId Scheduler::import(std::uint64_t salt, std::span<const Token> chain, std::uint64_t bytes) {
-    const std::size_t first = (chain.size() - 1) / BlockCache::kBlockTokens * BlockCache::kBlockTokens;
+    const std::size_t first = (chain.size() - 1) / kBlockTokens * kBlockTokens;
     const auto held = static_cast<std::size_t>(host_.covered(salt, chain));
     if (held < first || held == chain.size()) return kNoBlock;
     std::vector<BlockId> dropped;

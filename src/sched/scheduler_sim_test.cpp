@@ -32,7 +32,7 @@ class FakeEngine {
             chains_[trim->slot].resize(trim->n_tokens);
         } else if (const auto* save = std::get_if<Save>(&op)) {
             const auto& chain = chains_[save->slot];
-            ASSERT_EQ(save->first % BlockCache::kBlockTokens, 0);
+            ASSERT_EQ(save->first % kBlockTokens, 0);
             ASSERT_LE(save->first + save->n_tokens, static_cast<int>(chain.size()));
             ASSERT_TRUE(
                 host_
@@ -42,7 +42,7 @@ class FakeEngine {
             auto& chain = chains_[load->slot];
             ASSERT_EQ(load->first, static_cast<int>(chain.size()));
             const auto& block = host_.at(load->block);
-            const int skip = load->first % BlockCache::kBlockTokens;
+            const int skip = load->first % kBlockTokens;
             ASSERT_LE(skip + load->n_tokens, static_cast<int>(block.size()));
             chain.insert(chain.end(), block.begin() + skip, block.begin() + skip + load->n_tokens);
         } else {

@@ -43,7 +43,7 @@ struct Save {
     bool operator==(const Save&) const = default;
 };
 /// `slot`, which holds `first` tokens, gets the tokens [first, first + n_tokens) from `block`, which begins at the last
-/// multiple of BlockCache::kBlockTokens that is not past `first`. While it happens, the whole block takes cells.
+/// multiple of kBlockTokens that is not past `first`. While it happens, the whole block takes cells.
 struct Load {
     SlotId slot;
     int first;

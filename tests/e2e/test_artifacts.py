@@ -1,6 +1,7 @@
 """Cache artifacts as a user sees them: known prompts skip their prefill after a restart, on another server, elsewhere."""
 
 import os
+import resource
 import signal
 
 import harness
@@ -133,4 +134,27 @@ def test_keys_do_not_share_artifacts(tmp_path, toy):
     assert done["results"][0]["success"], done
     assert cached(ask_as(server, "bob-key-22")) < 64
     assert cached(ask_as(server, "alice-key-1")) > 500
+    server.stop()
+
+
+def test_a_save_that_fails_says_so_and_why(tmp_path, toy):
+    """A full disk, played by a limit on what the engine may write to a file."""
+    server = start(tmp_path, toy)
+    until_artifacts_open(server)
+    ask(server)
+    engine = server.only_engine()
+    resource.prlimit(engine, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    done = server.post(MANAGE, {"action": "save"}).json()
+    assert done["success"] is False
+    (result,) = done["results"]
+    assert result["success"] is False and result["saved"] == 0
+    assert "artifacts were not written: " in result["message"] and "File too large" in result["message"], result
+    shown = harness.run_binary("cache", "save", "--url", server.url, folder=tmp_path)
+    assert shown.returncode == 1
+    assert shown.stdout.startswith("toy: failed: "), shown
+    assert server.only_engine() == engine, "the engine outlives it"
+
+    resource.prlimit(engine, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    harness.wait_until("the disk is tried again", lambda: server.post(MANAGE, {"action": "save"}).json()["success"], 20)
+    assert artifacts_of(tmp_path)
     server.stop()

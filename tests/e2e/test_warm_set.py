@@ -340,3 +340,18 @@ def test_two_models_over_one_place_share_it(start_server, models):
     assert all(answer.usage["completion_tokens"] == 40 for answer in answers)
     loads = server.log().count(": loading, about")
     assert loads < n_requests / 2, f"{loads} loads in {time.monotonic() - started:.1f} s"
+
+
+def test_a_warm_up_that_does_not_fit_says_what_is_in_the_way(start_server, models):
+    server = start_server(*models, MODEL_CACHE_SIZE="2", CACHE_WARMUP_ON_STARTUP="false")
+    done = manage(server, "warmup", models=["m1", "m2", "m3"])
+    assert [result["success"] for result in done["results"]] == [True, True, False]
+    assert done["success"] is False
+    message = done["results"][2]["message"]
+    assert "what was just warmed up (m1, m2) leaves 0 of 2 places" in message and "pinned" not in message, message
+    manage(server, "pin", models=["m1"])
+    message = manage(server, "warmup", models=["m2", "m3"])["results"][1]["message"]
+    assert "what is pinned (m1) and what was just warmed up (m2) leaves 0 of 2 places" in message, message
+    shown = harness.run_binary("cache", "warmup", "m1", "m2", "m3", "--url", server.url, folder=server.folder)
+    assert shown.returncode == 1
+    assert "m3: failed: 'm3' needs a place" in shown.stdout

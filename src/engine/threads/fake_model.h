@@ -45,6 +45,7 @@ class FakeModel final : public llama::LanguageModel {
     [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request, std::size_t most_tokens,
                                                       const llama::CancelCheck& cancelled) const override;
     [[nodiscard]] bool names_hidden_token(std::string_view) const override { return false; }
+    [[nodiscard]] bool file_intact() const override { return true; }
     [[nodiscard]] Result<std::unique_ptr<llama::Grammar>> grammar_of(const GenerationRequest&) const override {
         return nullptr;
     }
