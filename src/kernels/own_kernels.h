@@ -17,9 +17,9 @@ struct OwnWork {
 };
 
 struct OwnKernels {
-    OwnWork attention;  ///< attention.h; the environment variable SUTAZAI_GGML_ATTENTION switches it off
-    OwnWork products;   ///< matmul.h; SUTAZAI_GGML_MATMUL switches it off
-    OwnWork meetings;   ///< of all threads of a team at team_barrier.h; the switch counts when the CPU backend is made
+    OwnWork attention;  ///< attention.h
+    OwnWork products;   ///< matmul.h
+    OwnWork meetings;   ///< of all threads of a team at team_barrier.h
     OwnWork clears;     ///< stand_ins.h, as the next two
     OwnWork repacks;
     OwnWork copies;
