@@ -26,6 +26,7 @@ struct ArtifactConfig {
     std::uint64_t byte_limit = 0;  ///< of all models
     std::chrono::seconds retention{0};
     std::string model_path;
+    std::chrono::milliseconds read_delay{0};  ///< how much longer each read takes: tests have a slow disk
 };
 
 /// What one of the artifact actions did.
