@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -210,6 +212,20 @@ INSTANTIATE_TEST_SUITE_P(Names, OfPreTokenizer,
                              return name;
                          });
 
+TEST(Tokenizer, AVocabularyOfScoresWithoutASpaceInFrontIsCutToo) {
+    llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+    llama_model_params params = llama_model_default_params();
+    params.vocab_only = true;
+    std::array<llama_model_kv_override, 2> overrides{};
+    overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_BOOL;
+    std::strcpy(overrides[0].key, "tokenizer.ggml.add_space_prefix");
+    params.kv_overrides = overrides.data();
+    const std::string path = std::string(SUTAZAI_LLAMA_MODELS) + "/ggml-vocab-llama-spm.gguf";
+    const LlamaModel model(llama_model_load_from_file(path.c_str(), params));
+    ASSERT_NE(model, nullptr);
+    expect_same(llama_model_get_vocab(model.get()), hostile_texts(6'000));
+}
+
 class TokenizerTest : public testing::Test {
   protected:
     explicit TokenizerTest(const std::string& name = "llama-bpe")
@@ -264,6 +280,15 @@ TEST_F(TokenizerTest, NamesOfControlTokensAreTextWhereAPartSaysSo) {
 
     const std::vector<Token> mixed = tokens_of({{"a<|eot_id|>"}, {"b <|eot_id|> c", false}, {"<|eot_id|>d"}});
     EXPECT_EQ(std::ranges::count(mixed, control.back()), 2);
+}
+
+TEST_F(TokenizerTest, WhatIsNoUtf8IsStillTokenised) {
+    for (const char* unit : {"\x80", "\xff", "\xe6\x97", "a\xc3"}) {
+        const std::string text = repeated(unit, 20'000);
+        // Cut by force: some tokens at each cut may be others.
+        EXPECT_NEAR(static_cast<double>(tokenize(text)->size()), static_cast<double>(in_one_piece(vocab_, text).size()),
+                    16);
+    }
 }
 
 TEST_F(TokenizerTest, PartsAreOneText) {
