@@ -113,7 +113,6 @@ void Tokenizer::measure_tokens() {
         longest_ = std::max(longest_, static_cast<std::size_t>(std::max(size, 0)));
         if (size == 1) single.set(static_cast<unsigned char>(buffer[0]));
         const std::string_view name = name_of(vocab_, token);
-        longest_ = std::max(longest_, name.size());
         std::size_t spaces = 0;
         while (name.substr(spaces).starts_with(kEscapedSpace)) spaces += kEscapedSpace.size();
         const auto attributes = static_cast<unsigned>(llama_vocab_get_attr(vocab_, token));
