@@ -256,6 +256,7 @@ std::vector<ArtifactKeeper::Find> ArtifactKeeper::find(std::string_view salt, st
 void ArtifactKeeper::fetch(std::vector<Find> blocks,
                            std::function<void(std::vector<Fetched>, std::chrono::microseconds)> done) {
     post([this, blocks = std::move(blocks), done = std::move(done)] {
+        std::this_thread::sleep_for(config_.read_delay);
         const auto began = Clock::now();
         std::vector<Fetched> fetched;
         const auto read_one = [&](const Find& wanted) {

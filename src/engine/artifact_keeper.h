@@ -29,6 +29,7 @@ struct ArtifactConfig {
     std::chrono::seconds retention{0};
     std::string model_path;
     FileStamps loaded_files;  ///< as they were when the model was loaded
+    std::chrono::milliseconds read_delay{0};  ///< how much longer each read takes: tests have a slow disk
 };
 
 /// What one of the artifact actions did.

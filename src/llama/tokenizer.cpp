@@ -35,6 +35,12 @@ bool begins_character(std::string_view text, std::size_t at) {
     return at >= text.size() || (static_cast<unsigned char>(text[at]) & 0xC0U) != 0x80U;
 }
 
+/// Bytes of common text: where each is a token by itself, none of them is left out. Others (controls, leading bytes of
+/// rare planes) are not in every vocabulary.
+bool is_counted(std::size_t byte) {
+    return (byte >= 0x20 && byte <= 0x7e) || (byte >= 0x80 && byte <= 0xbf) || (byte >= 0xc3 && byte <= 0xef);
+}
+
 std::string_view name_of(const llama_vocab* vocab, Token token) {
     const char* name = llama_vocab_get_text(vocab, token);
     return name == nullptr ? std::string_view() : std::string_view(name);
@@ -107,7 +113,6 @@ void Tokenizer::measure_tokens() {
         longest_ = std::max(longest_, static_cast<std::size_t>(std::max(size, 0)));
         if (size == 1) single.set(static_cast<unsigned char>(buffer[0]));
         const std::string_view name = name_of(vocab_, token);
-        longest_ = std::max(longest_, name.size());
         std::size_t spaces = 0;
         while (name.substr(spaces).starts_with(kEscapedSpace)) spaces += kEscapedSpace.size();
         const auto attributes = static_cast<unsigned>(llama_vocab_get_attr(vocab_, token));
@@ -123,8 +128,9 @@ void Tokenizer::measure_tokens() {
         n_before_newline_ = encode("\n").size() - 1;
     }
     // Some tokenizers leave out what they do not know, or make one token of it, however long it is.
-    const bool keeps_all = type == LLAMA_VOCAB_TYPE_SPM || type == LLAMA_VOCAB_TYPE_BPE;
-    if (!keeps_all || !single.all()) longest_ = 0;
+    bool keeps_all = type == LLAMA_VOCAB_TYPE_SPM || type == LLAMA_VOCAB_TYPE_BPE;
+    for (std::size_t byte = 0; byte < single.size(); ++byte) keeps_all &= !is_counted(byte) || single.test(byte);
+    if (!keeps_all) longest_ = 0;
     const std::string_view spaced = "a  \n a";
     std::size_t n_bytes = 0;
     for (const Token token : encode(spaced)) n_bytes += bytes_of_[static_cast<std::size_t>(token)];
@@ -133,13 +139,13 @@ void Tokenizer::measure_tokens() {
 
 std::size_t Tokenizer::least_tokens(std::span<const TextPart> parts) const {
     if (longest_ == 0) return 0;
+    // Where white space may be left out, capitals may be, too.
+    const auto counts = [&](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return is_counted(byte) && (counts_spaces_ || (byte > 0x20 && byte < 0x7f));
+    };
     std::size_t n_bytes = 0;
-    for (const TextPart& part : parts) {
-        n_bytes +=
-            counts_spaces_
-                ? part.text.size()
-                : static_cast<std::size_t>(std::ranges::count_if(part.text, [](char c) { return !is_space(c); }));
-    }
+    for (const TextPart& part : parts) n_bytes += static_cast<std::size_t>(std::ranges::count_if(part.text, counts));
     return (n_bytes + longest_ - 1) / longest_;
 }
 
@@ -273,11 +279,11 @@ std::size_t Tokenizer::Work::end_of_piece(std::string_view text, std::size_t beg
         while (digits_end < text.size() && is_digit(text[digits_end])) ++digits_end;
         end -= (3 - (digits_end - end) % 3) % 3;
     }
-    while (!begins_character(text, end)) --end;
+    for (int i = 0; i < 3 && !begins_character(text, end); ++i) --end;  // of UTF-8; of what is none, anywhere
     return end;
 }
 
-/// Text that is split into words by a regular expression and merged within them.
+/// Text that is split into words, or not, and merged within them.
 void Tokenizer::encode_merged(std::string_view text, Work& work) const {
     std::size_t least = 0;
     work.digits_end = 0;
@@ -355,7 +361,7 @@ Result<std::vector<Token>> Tokenizer::tokenize(std::span<const TextPart> parts, 
             continue;
         }
         const std::string_view piece = text.substr(fragment.begin, fragment.end - fragment.begin);
-        if (type == LLAMA_VOCAB_TYPE_BPE) {
+        if (type == LLAMA_VOCAB_TYPE_BPE || (type == LLAMA_VOCAB_TYPE_SPM && !prefixes_space_)) {
             encode_merged(piece, work);
         } else if (cuts_at_gaps_) {
             encode_at_gaps(piece, work);

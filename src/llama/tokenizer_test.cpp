@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -211,10 +212,32 @@ INSTANTIATE_TEST_SUITE_P(Names, OfPreTokenizer,
                              return name;
                          });
 
+TEST(Tokenizer, AVocabularyOfScoresWithoutASpaceInFrontIsCutToo) {
+    llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+    llama_model_params params = llama_model_default_params();
+    params.vocab_only = true;
+    std::array<llama_model_kv_override, 2> overrides{};
+    overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_BOOL;
+    std::strcpy(overrides[0].key, "tokenizer.ggml.add_space_prefix");
+    params.kv_overrides = overrides.data();
+    const std::string path = std::string(SUTAZAI_LLAMA_MODELS) + "/ggml-vocab-llama-spm.gguf";
+    const LlamaModel model(llama_model_load_from_file(path.c_str(), params));
+    ASSERT_NE(model, nullptr);
+    expect_same(llama_model_get_vocab(model.get()), hostile_texts(6'000));
+}
+
 class TokenizerTest : public testing::Test {
   protected:
     explicit TokenizerTest(const std::string& name = "llama-bpe")
-        : model_(load_vocabulary_of(name)), vocab_(llama_model_get_vocab(model_.get())), tokenizer_(vocab_) {}
+        : vocab_(llama_model_get_vocab(loaded(name))), tokenizer_(vocab_) {}
+
+    /// Once for all tests: the largest take a second or more.
+    static const llama_model* loaded(const std::string& name) {
+        static std::map<std::string, LlamaModel> models;
+        LlamaModel& model = models[name];
+        if (model == nullptr) model = load_vocabulary_of(name);
+        return model.get();
+    }
 
     [[nodiscard]] Result<std::vector<Token>> tokenize(const std::string& text, std::size_t most = kNoLimit,
                                                       const CancelCheck& cancelled = {}) const {
@@ -225,7 +248,6 @@ class TokenizerTest : public testing::Test {
         return tokenizer_.tokenize(parts, kNoLimit).value();
     }
 
-    LlamaModel model_;
     const llama_vocab* vocab_;
     Tokenizer tokenizer_;
 };
@@ -265,6 +287,15 @@ TEST_F(TokenizerTest, NamesOfControlTokensAreTextWhereAPartSaysSo) {
 
     const std::vector<Token> mixed = tokens_of({{"a<|eot_id|>"}, {"b <|eot_id|> c", false}, {"<|eot_id|>d"}});
     EXPECT_EQ(std::ranges::count(mixed, control.back()), 2);
+}
+
+TEST_F(TokenizerTest, WhatIsNoUtf8IsStillTokenised) {
+    for (const char* unit : {"\x80", "\xff", "\xe6\x97", "a\xc3"}) {
+        const std::string text = repeated(unit, 13'000);
+        // Cut by force: some tokens at each cut may be others.
+        EXPECT_NEAR(static_cast<double>(tokenize(text)->size()), static_cast<double>(in_one_piece(vocab_, text).size()),
+                    16);
+    }
 }
 
 TEST_F(TokenizerTest, PartsAreOneText) {
