@@ -194,15 +194,16 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
 void Engine::draw_slowly(std::shared_ptr<Generation> generation, std::span<const float> logits) {
     generation->is_drawing = true;
     ++n_slow_draws_;
-    slow_draws_.post([this, generation = std::move(generation), row = std::vector(logits.begin(), logits.end())] mutable {
-        grammar::Work work{llama::kWorkPerToken, &generation->is_gone};
-        const Token token = generation->source.draw(row, work);
-        {
-            const std::lock_guard lock(mutex_);
-            drawn_.emplace_back(std::move(generation), token);
-        }
-        inbox_ready_.notify_one();
-    });
+    slow_draws_.post(
+        [this, generation = std::move(generation), row = std::vector(logits.begin(), logits.end())] mutable {
+            grammar::Work work{llama::kWorkPerToken, &generation->is_gone};
+            const Token token = generation->source.draw(row, work);
+            {
+                const std::lock_guard lock(mutex_);
+                drawn_.emplace_back(std::move(generation), token);
+            }
+            inbox_ready_.notify_one();
+        });
 }
 
 void Engine::take_drawn(const std::shared_ptr<Generation>& generation, Token token, StepReport& report) {
@@ -229,7 +230,8 @@ void Engine::deliver(Generation& generation, Token token, StepReport& report) {
         const char* field = generation.source.grammar()->field();
         const char* why = too_dear ? "is too ambiguous: it takes too long to tell what may come next"
                                    : "lets nothing come next that this model can write";
-        fail_request(generation.id, Error{ErrorCode::kInvalidArgument, fmt::format("{} {}", field, why), field}, report);
+        fail_request(generation.id, Error{ErrorCode::kInvalidArgument, fmt::format("{} {}", field, why), field},
+                     report);
         return;
     }
     ++generation.n_generated;

@@ -23,8 +23,10 @@ CharClass normalized(CharClass set) {
     }
     CharClass out;
     for (const CharRange& range : merged) {
-        if (range.first < kSurrogates.first) out.push_back({range.first, std::min<char32_t>(range.last, kSurrogates.first - 1)});
-        if (range.last > kSurrogates.last) out.push_back({std::max<char32_t>(range.first, kSurrogates.last + 1), range.last});
+        if (range.first < kSurrogates.first)
+            out.push_back({range.first, std::min<char32_t>(range.last, kSurrogates.first - 1)});
+        if (range.last > kSurrogates.last)
+            out.push_back({std::max<char32_t>(range.first, kSurrogates.last + 1), range.last});
     }
     return out;
 }

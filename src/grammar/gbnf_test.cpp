@@ -48,7 +48,8 @@ TEST(Gbnf, SaysWhatLlamaCppMakesOfIt) {
            {"1", "2"});
     expect("root ::= \"a\" |\r\n \"b\"\r\n", {"a", "b"}, {"ab"});
     expect(R"(root ::= "" | "\x41\u00e9\U0001F600\t\n\\\"")", {"", "A\u00e9\U0001F600\t\n\\\""}, {"A"});
-    expect("root ::= [\u00e0-\u00ff\U0001F600]{2} .", {"\u00e9\U0001F600x", "\u00e0\u00ff\u65e5"}, {"ex", "\u00e9e.", "\u00e9\u00e9"});
+    expect("root ::= [\u00e0-\u00ff\U0001F600]{2} .", {"\u00e9\U0001F600x", "\u00e0\u00ff\u65e5"},
+           {"ex", "\u00e9e.", "\u00e9\u00e9"});
     expect("root ::= [^a]", {"b", "\u00e9", "\U0010ffff", "\n"}, {"a", "", "\xff", "\xed\xa0\x80"});
     expect("root ::= [] \"a\"", {"a"}, {""});
     expect("root ::= \"a\"{2} \"b\"{1,} \"c\"{0,2} \"d\"{0}", {"aab", "aabbcc"}, {"ab", "aabccc", "aabd"});

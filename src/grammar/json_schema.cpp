@@ -94,6 +94,7 @@ class Reader {
         while (!work.empty() && !failed()) {
             Part part = std::move(work.front());
             work.pop_front();
+            if (++n_parts_ > kMaxSchemaParts) refuse("combines too many schemas", part.path);
             if (part.schema->is_bool()) {
                 if (!part.schema->get_bool()) return std::nullopt;
                 continue;
@@ -109,9 +110,8 @@ class Reader {
             const auto here = std::make_shared<const Link>(Link{part.schema, part.before});
             check_dialect(part);
             if (const json::value* reference = part.node().if_contains("$ref")) {
-                const json::value* target = reference->is_string()
-                                                ? find_reference(root_, std::string_view(reference->get_string()))
-                                                : nullptr;
+                const json::value* target =
+                    reference->is_string() ? find_reference(root_, std::string_view(reference->get_string())) : nullptr;
                 if (target == nullptr) {
                     refuse("has a $ref to what this schema does not hold", part.path);
                     return std::nullopt;
@@ -145,9 +145,9 @@ class Reader {
     /// What changes the meaning of everything else.
     void check_dialect(const Part& part) {
         const json::value* dialect = part.node().if_contains("$schema");
-        const bool known = dialect == nullptr || (dialect->is_string() &&
-                                                  std::string_view(dialect->get_string()).find("json-schema.org/") !=
-                                                      std::string_view::npos);
+        const bool known = dialect == nullptr ||
+                           (dialect->is_string() &&
+                            std::string_view(dialect->get_string()).find("json-schema.org/") != std::string_view::npos);
         if (!known) refuse("names a $schema other than json-schema.org's", part.path);
         if (part.schema != &root_ && part.node().contains("$id")) refuse("uses $id", part.path);
     }
@@ -249,16 +249,16 @@ class Reader {
         const auto types = [&](const Parts& parts) {
             Types all = kAnyType;
             for (const Part& part : parts) {
-                if (const json::value* type = part.node().if_contains("type")) all &= types_named(*type).value_or(kAnyType);
+                if (const json::value* type = part.node().if_contains("type"))
+                    all &= types_named(*type).value_or(kAnyType);
             }
             return all;
         };
         const Types common = types(*left) & types(*right);
         if (common == 0) return true;
         const auto lists = [](const Parts& parts) {
-            return std::ranges::any_of(parts, [](const Part& part) {
-                return part.node().contains("enum") || part.node().contains("const");
-            });
+            return std::ranges::any_of(
+                parts, [](const Part& part) { return part.node().contains("enum") || part.node().contains("const"); });
         };
         const auto none_meets = [&](const Parts& of, const Parts& others) {
             return std::ranges::none_of(values_of(of), [&](const json::value* value) {
@@ -346,8 +346,8 @@ class Reader {
         if (n == 0) {
             if (more == 0) return sequence({text("["), blank(), text("]")});
             const Expression one = item(0);
-            Expression others = repeat(sequence({comma(), one}), least == 0 ? 0 : least - 1,
-                                       more == kEndless ? kEndless : more - 1);
+            Expression others =
+                repeat(sequence({comma(), one}), least == 0 ? 0 : least - 1, more == kEndless ? kEndless : more - 1);
             Expression some = sequence({one, std::move(others), end});
             if (least == 0) some = choice({text("]"), std::move(some)});
             return sequence({text("["), blank(), std::move(some)});
@@ -355,7 +355,8 @@ class Reader {
         Expression rest = end;
         if (more > 0) rest = sequence({repeat(sequence({comma(), item(n)}), least, more), end});
         for (std::uint32_t i = n; i-- > 0;) {
-            Expression next = sequence({i == 0 ? text("") : comma(), item(i), rule(rules_.add("items", std::move(rest)))});
+            Expression next =
+                sequence({i == 0 ? text("") : comma(), item(i), rule(rules_.add("items", std::move(rest)))});
             if (i >= count.least) next = choice({i == 0 ? text("]") : end, std::move(next)});
             rest = std::move(next);
         }
@@ -383,9 +384,8 @@ class Reader {
         Parts its;
         for (const Part& part : parts) {
             const json::value* properties = part.node().if_contains("properties");
-            const json::value* known = properties != nullptr && properties->is_object()
-                                           ? properties->get_object().if_contains(name)
-                                           : nullptr;
+            const json::value* known =
+                properties != nullptr && properties->is_object() ? properties->get_object().if_contains(name) : nullptr;
             if (known != nullptr) {
                 its.push_back(child(part, *known, "properties", name));
             } else if (const json::value* others = part.node().if_contains("additionalProperties")) {
@@ -456,7 +456,8 @@ class Reader {
         }
         Expression other = nothing();
         if (open) {
-            const RuleId name = names.empty() ? any_string() : rules_.add("another name", string_other_than(names, rules_));
+            const RuleId name =
+                names.empty() ? any_string() : rules_.add("another name", string_other_than(names, rules_));
             other = sequence({rule(name), colon(), convert(other_parts)});
         }
         // after[c]: what may follow when c members have come, from the last place to the first.
@@ -494,7 +495,8 @@ class Reader {
     }
     RuleId any_string() {
         if (!any_string_) {
-            any_string_ = rules_.add("a string", sequence({text("\""), repeat(rule(any_char()), 0, kEndless), text("\"")}));
+            any_string_ =
+                rules_.add("a string", sequence({text("\""), repeat(rule(any_char()), 0, kEndless), text("\"")}));
         }
         return *any_string_;
     }
@@ -517,6 +519,7 @@ class Reader {
     std::map<std::set<std::tuple<const json::value*, bool, bool>>, RuleId> built_;
     std::deque<std::pair<RuleId, Parts>> to_build_;
     std::optional<RuleId> any_char_, any_string_, any_value_;
+    std::size_t n_parts_ = 0;
     std::string wrong_;
 };
 

@@ -60,20 +60,21 @@ Expression hex_digits(std::uint32_t n) {
 }  // namespace
 
 Expression blank() {
-    return optional(choice({text(" "), sequence({repeat(text("\n"), 1, 2),
-                                                 repeat(one_of({{' ', ' '}, {'\t', '\t'}}), 0, 20)})}));
+    return optional(
+        choice({text(" "), sequence({repeat(text("\n"), 1, 2), repeat(one_of({{' ', ' '}, {'\t', '\t'}}), 0, 20)})}));
 }
 
 Expression string_char() {
     const Expression d = one_of({{'d', 'd'}, {'D', 'D'}});
     // \u with four digits, of which the first two are no surrogate's; or both halves of a pair.
-    Expression unit = choice({sequence({one_of({{'0', '9'}, {'a', 'c'}, {'A', 'C'}, {'e', 'f'}, {'E', 'F'}}),
-                                        hex_digits(3)}),
-                              sequence({d, one_of({{'0', '7'}}), hex_digits(2)}),
-                              sequence({d, one_of({{'8', '9'}, {'a', 'b'}, {'A', 'B'}}), hex_digits(2), text("\\u"), d,
-                                        one_of({{'c', 'f'}, {'C', 'F'}}), hex_digits(2)})});
+    Expression unit =
+        choice({sequence({one_of({{'0', '9'}, {'a', 'c'}, {'A', 'C'}, {'e', 'f'}, {'E', 'F'}}), hex_digits(3)}),
+                sequence({d, one_of({{'0', '7'}}), hex_digits(2)}),
+                sequence({d, one_of({{'8', '9'}, {'a', 'b'}, {'A', 'B'}}), hex_digits(2), text("\\u"), d,
+                          one_of({{'c', 'f'}, {'C', 'F'}}), hex_digits(2)})});
     CharClass letters;
-    for (const char c : std::string_view("\"\\/bfnrt")) letters.push_back({static_cast<char32_t>(c), static_cast<char32_t>(c)});
+    for (const char c : std::string_view("\"\\/bfnrt"))
+        letters.push_back({static_cast<char32_t>(c), static_cast<char32_t>(c)});
     return choice({one_of(complement_of(kEscaped)),
                    sequence({text("\\"), choice({one_of(letters), sequence({text("u"), std::move(unit)})})})});
 }
@@ -87,8 +88,9 @@ Expression plain_char(const CharClass& set) {
     const auto has_all_controls = [](const CharRange& range) { return range.first == 0 && range.last >= 0x1F; };
     if (std::ranges::any_of(normalized(set), has_all_controls)) {
         escapes.erase(escapes.begin());
-        choices.push_back(sequence({text("\\"), choice({one_of({{'b', 'b'}, {'f', 'f'}, {'n', 'n'}, {'r', 'r'}, {'t', 't'}}),
-                                                        sequence({text("u00"), one_of({{'0', '1'}}), hex_digits(1)})})}));
+        choices.push_back(
+            sequence({text("\\"), choice({one_of({{'b', 'b'}, {'f', 'f'}, {'n', 'n'}, {'r', 'r'}, {'t', 't'}}),
+                                          sequence({text("u00"), one_of({{'0', '1'}}), hex_digits(1)})})}));
     }
     for (const CharRange& range : set) {
         for (const CharRange& escaped : escapes) {

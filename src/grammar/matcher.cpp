@@ -76,9 +76,7 @@ std::size_t Matcher::Hash::operator()(std::int32_t id) const {
 bool Matcher::Equal::operator()(std::int32_t a, std::int32_t b) const {
     const Span& left = (*spans)[static_cast<std::size_t>(a)];
     const Span& right = (*spans)[static_cast<std::size_t>(b)];
-    const auto values_at = [&](const Span& span) {
-        return std::span(*values).subspan(span.begin, span.size);
-    };
+    const auto values_at = [&](const Span& span) { return std::span(*values).subspan(span.begin, span.size); };
     return left.may_end == right.may_end && std::ranges::equal(values_at(left), values_at(right));
 }
 
@@ -283,9 +281,8 @@ Matcher::Position Matcher::forget_all_but(Position at) {
     const auto rename = [&](std::span<const Pair> pairs) {
         std::vector<Pair> out;
         for (const Pair pair : pairs) {
-            out.push_back(pair == kEndOfText
-                              ? pair
-                              : pair_of(state_of(pair), renamed[static_cast<std::size_t>(node_of(pair))]));
+            out.push_back(
+                pair == kEndOfText ? pair : pair_of(state_of(pair), renamed[static_cast<std::size_t>(node_of(pair))]));
         }
         std::ranges::sort(out);
         return out;

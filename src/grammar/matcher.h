@@ -44,8 +44,7 @@ class Matcher {
     /// Before the first byte, or kTooDear.
     [[nodiscard]] Position start(Work& work);
     [[nodiscard]] Position step(Position from, std::uint8_t byte, Work& work) {
-        const Position known =
-            steps_[static_cast<std::size_t>(from) * n_classes_ + automaton_->class_of(byte)];
+        const Position known = steps_[static_cast<std::size_t>(from) * n_classes_ + automaton_->class_of(byte)];
         return known != kUnknown ? known : compute_step(from, automaton_->class_of(byte), work);
     }
     [[nodiscard]] Position walk(Position from, std::string_view bytes, Work& work);
@@ -54,8 +53,8 @@ class Matcher {
     /// By what the grammar says of tokens by number. `has_text`: others than one that is named mean this one, too.
     [[nodiscard]] Position step_token(Position from, std::int32_t token, bool has_text, Work& work);
     struct NamedTokens {
-        std::vector<std::int32_t> tokens;     ///< these
-        std::vector<std::int32_t> all_but;    ///< each: all others
+        std::vector<std::int32_t> tokens;   ///< these
+        std::vector<std::int32_t> all_but;  ///< each: all others
     };
     [[nodiscard]] NamedTokens named_tokens(Position at) const;
     /// What is allowed by one or the other; neither is kDead or kTooDear.
@@ -71,8 +70,8 @@ class Matcher {
 
   private:
     static constexpr Position kUnknown = -3;
-    using Node = std::int32_t;       ///< a list of returns
-    using Pair = std::uint64_t;      ///< state and node
+    using Node = std::int32_t;                    ///< a list of returns
+    using Pair = std::uint64_t;                   ///< state and node
     static constexpr Pair kEndOfText = ~Pair{0};  ///< in a list: nothing to return to
     struct Span {
         std::size_t begin = 0;

@@ -86,12 +86,12 @@ struct Fraction {
 Fraction at_least(const std::string& bound, bool excluded) {
     std::vector<Expression> choices;
     for (std::size_t i = 0; i < bound.size(); ++i) {
-        choices.push_back(sequence({text(bound.substr(0, i)), digit(static_cast<char>(bound[i] + 1), '9'),
-                                    digits(0, kMaxDigits)}));
+        choices.push_back(
+            sequence({text(bound.substr(0, i)), digit(static_cast<char>(bound[i] + 1), '9'), digits(0, kMaxDigits)}));
     }
     if (excluded) {
-        choices.push_back(sequence({text(bound), repeat(text("0"), 0, kMaxDigits), digit('1', '9'),
-                                    digits(0, kMaxDigits)}));
+        choices.push_back(
+            sequence({text(bound), repeat(text("0"), 0, kMaxDigits), digit('1', '9'), digits(0, kMaxDigits)}));
     } else {
         choices.push_back(sequence({text(bound), digits(bound.empty() ? 1 : 0, kMaxDigits)}));
     }
@@ -102,8 +102,8 @@ Fraction at_most(const std::string& bound, bool excluded) {
     std::vector<Expression> choices;
     for (std::size_t i = 0; i < bound.size(); ++i) {
         if (i > 0) choices.push_back(text(bound.substr(0, i)));
-        choices.push_back(sequence({text(bound.substr(0, i)), digit('0', static_cast<char>(bound[i] - 1)),
-                                    digits(0, kMaxDigits)}));
+        choices.push_back(
+            sequence({text(bound.substr(0, i)), digit('0', static_cast<char>(bound[i] - 1)), digits(0, kMaxDigits)}));
     }
     if (!excluded) {
         choices.push_back(sequence({text(bound), repeat(text("0"), bound.empty() ? 1 : 0, kMaxDigits)}));
@@ -149,14 +149,14 @@ Expression magnitudes(const Bound& least, const std::optional<Bound>& most) {
     const std::string to = open ? plus_one(highest()) : most->value.whole;
     if (compare_digits(from, to) > 0 || compare_digits(from, highest()) > 0) return nothing();
     if (from == to) {
-        return sequence({text(from), between(least.value.fraction, least.excluded, most->value.fraction, most->excluded)
-                                         .written()});
+        return sequence(
+            {text(from),
+             between(least.value.fraction, least.excluded, most->value.fraction, most->excluded).written()});
     }
-    std::vector<Expression> choices{
-        sequence({text(from), at_least(least.value.fraction, least.excluded).written()})};
+    std::vector<Expression> choices{sequence({text(from), at_least(least.value.fraction, least.excluded).written()})};
     if (compare_digits(plus_one(from), to) < 0) {
-        choices.push_back(
-            sequence({naturals_between(plus_one(from), minus_one(to)), Fraction{true, digits(1, kMaxDigits)}.written()}));
+        choices.push_back(sequence(
+            {naturals_between(plus_one(from), minus_one(to)), Fraction{true, digits(1, kMaxDigits)}.written()}));
     }
     if (!open) {
         choices.push_back(sequence({text(to), at_most(most->value.fraction, most->excluded).written()}));
@@ -230,8 +230,9 @@ void NumberRange::lower_most(Bound bound) {
 
 Expression whole_numbers(const NumberRange& range) {
     std::vector<Expression> choices;
-    const bool below_zero = range.most && (range.most->value.negative || (range.most->excluded && range.most->value.whole == "0" &&
-                                                                          range.most->value.is_whole()));
+    const bool below_zero =
+        range.most && (range.most->value.negative ||
+                       (range.most->excluded && range.most->value.whole == "0" && range.most->value.is_whole()));
     const bool negative_least = !range.least || range.least->value.negative;
     if (!below_zero) {
         choices.push_back(

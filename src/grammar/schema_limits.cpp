@@ -20,8 +20,10 @@ Result<std::optional<std::uint32_t>> count_of(const json::object& node, std::str
     const json::value* value = node.if_contains(name);
     if (value == nullptr) return std::nullopt;
     const bool whole = value->is_number() && Decimal::of(*value).is_whole();
-    if (!whole || Decimal::of(*value).negative) return refuse(fmt::format("has {} that is no whole number from 0 on", name));
-    if (const auto* small = value->if_int64()) return static_cast<std::uint32_t>(std::min<std::int64_t>(*small, kEndless));
+    if (!whole || Decimal::of(*value).negative)
+        return refuse(fmt::format("has {} that is no whole number from 0 on", name));
+    if (const auto* small = value->if_int64())
+        return static_cast<std::uint32_t>(std::min<std::int64_t>(*small, kEndless));
     if (value->is_uint64()) return kEndless;
     return static_cast<std::uint32_t>(std::min<double>(value->get_double(), kEndless));
 }

@@ -94,11 +94,11 @@ class Grammar {
     [[nodiscard]] const std::string& refusal() const { return refusal_; }
     [[nodiscard]] bool can_write(const json::value& value, bool spaced) {
         return matcher_ != nullptr && std::ranges::any_of(ways_to_write(value, spaced), [&](const std::string& text) {
-            Work work{10'000'000};
-            const Matcher::Position at = matcher_->walk(matcher_->start(work), text, work);
-            EXPECT_NE(at, Matcher::kTooDear) << text;
-            return at >= 0 && matcher_->may_end(at);
-        });
+                   Work work{10'000'000};
+                   const Matcher::Position at = matcher_->walk(matcher_->start(work), text, work);
+                   EXPECT_NE(at, Matcher::kTooDear) << text;
+                   return at >= 0 && matcher_->may_end(at);
+               });
     }
 
   private:
@@ -190,7 +190,8 @@ TEST(SchemaSuite, FormatsThatAreKept) {
 
 TEST(SchemaSuite, Optional) {
     Count count;
-    for (const char* name : {"ecmascript-regex", "non-bmp-regex", "no-schema", "refOfUnknownKeyword", "unknownKeyword"}) {
+    for (const char* name :
+         {"ecmascript-regex", "non-bmp-regex", "no-schema", "refOfUnknownKeyword", "unknownKeyword"}) {
         judge(suite() / "optional" / (std::string(name) + ".json"), count);
     }
     EXPECT_GE(count.taken, 18);

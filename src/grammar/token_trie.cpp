@@ -13,9 +13,8 @@ TokenTrie::TokenTrie(std::vector<std::string> texts) : texts_(std::move(texts)) 
     std::vector<std::int32_t> order(texts_.size());
     std::iota(order.begin(), order.end(), 0);
     std::erase_if(order, [&](std::int32_t token) { return text(token).empty(); });
-    std::ranges::sort(order, [&](std::int32_t a, std::int32_t b) {
-        return std::pair(text(a), a) < std::pair(text(b), b);
-    });
+    std::ranges::sort(order,
+                      [&](std::int32_t a, std::int32_t b) { return std::pair(text(a), a) < std::pair(text(b), b); });
     std::vector<std::uint32_t> path;  // the nodes above and at the last text's end
     const auto close = [&](std::size_t depth) {
         while (path.size() > depth) {

@@ -48,7 +48,8 @@ Result<std::unique_ptr<Grammar>> Grammar::from_gbnf(const Model& model, const st
     if (gbnf.size() > kMaxGrammarBytes) {
         return refuse(fmt::format("has {} bytes; at most {} are allowed", gbnf.size(), kMaxGrammarBytes), kField);
     }
-    const auto rules = grammar::read_gbnf(gbnf, [&](std::string_view name) { return token_named(model.vocab(), name); });
+    const auto rules =
+        grammar::read_gbnf(gbnf, [&](std::string_view name) { return token_named(model.vocab(), name); });
     if (!rules) return refuse(rules.error().message, kField);
     return compile(model, *rules, kField);
 }

@@ -27,11 +27,12 @@ TEST(Grammar, WhatCannotBeUsedIsRefused) {
         return grammar.error().message;
     };
     EXPECT_EQ(refused(R"(root ::= "a")"), "accepted");
-    for (const char* gbnf : {"", "root", "other ::= \"a\"", "root ::= unknown", "root ::= root \"a\"",
-                             "root ::= [", "root ::= \"", "root ::= (", "\xff\xfe"}) {
+    for (const char* gbnf : {"", "root", "other ::= \"a\"", "root ::= unknown", "root ::= root \"a\"", "root ::= [",
+                             "root ::= \"", "root ::= (", "\xff\xfe"}) {
         EXPECT_NE(refused(gbnf), "accepted") << gbnf;
     }
-    EXPECT_EQ(refused("root ::= <|nothing|>"), "grammar does not parse in line 1: <|nothing|> is no token of this model");
+    EXPECT_EQ(refused("root ::= <|nothing|>"),
+              "grammar does not parse in line 1: <|nothing|> is no token of this model");
     EXPECT_NE(refused("root ::= \"" + std::string(300'000, 'a') + "\"").find("bytes"), std::string::npos);
 }
 
