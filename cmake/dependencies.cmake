@@ -21,6 +21,7 @@ sutazai_find(CLI11)
 sutazai_find(GTest)
 sutazai_find(prometheus-cpp)
 sutazai_find(OpenSSL)
+sutazai_find(ZLIB)
 # Debian's packages of these two have no CMake configuration.
 foreach(library zstd xxhash)
     find_library(SUTAZAI_${library} ${library})

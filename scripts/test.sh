@@ -39,13 +39,14 @@ stage() {
 unit() {
     local preset=$1 module=${2:-}
     stage "unit tests, $preset $module" ctest --test-dir "build/$preset${module:+/src/$module}" -j "$(nproc)" \
-        --output-on-failure --no-tests=error --progress --output-junit "$PWD/$results/unit-$preset-$module.xml"
+        --output-on-failure --no-tests=error --progress --output-junit "$PWD/$results/unit-$preset-${module//\//_}.xml"
 }
 
 end_to_end() {
     local preset=$1 python
     shift
     python=$(scripts/venv.sh) || { broken_stages=1; exit 1; }
+    stage "trained test models" scripts/test-models.sh
     stage "end-to-end tests, $preset" env SUTAZAI_BIN="$PWD/build/$preset/sutazai" "$python" -m pytest -q tests/e2e \
         --junitxml="$results/e2e-$preset.xml" -o junit_suite_name="e2e-$preset" "$@"
 }
@@ -67,10 +68,10 @@ test_asan() {
 }
 
 test_tsan() {
-    # The modules whose tests have threads. The engine is left out: TSan sees nothing of the synchronisation inside
-    # llama.cpp and libgomp and would report all of it.
-    local module modules=(base ipc models http)
-    stage "build, tsan" scripts/build.sh tsan $(printf 'sutazai_%s_test ' "${modules[@]}")
+    # The modules whose tests have threads; of the engine those with a model of their own, because TSan sees nothing of
+    # the synchronisation inside llama.cpp and libgomp and would report all of it.
+    local module modules=(base ipc models http engine/threads)
+    stage "build, tsan" scripts/build.sh tsan $(printf 'sutazai_%s_test ' "${modules[@]//\//_}")
     for module in "${modules[@]}"; do unit tsan "$module"; done
 }
 

@@ -11,6 +11,7 @@
 #include "api/error_names.h"
 #include "api/json.h"
 #include "api/json_text.h"
+#include "api/unsupported.h"
 
 namespace sutazai::api::batch {
 
@@ -34,7 +35,7 @@ Result<GenerationRequest> read_item(const json::value& entry, std::size_t index,
     if (has_prompt && has_messages) {
         fields.refuse("prompt", "and messages exclude each other");
     } else if (has_messages) {
-        item.generation.prompt = read_messages(fields);
+        item.generation.prompt = read_chat(fields);
     } else if (has_prompt) {
         std::string prompt;
         fields.string("prompt", prompt);
@@ -47,6 +48,7 @@ Result<GenerationRequest> read_item(const json::value& entry, std::size_t index,
         fields.refuse("model", "must be the batch's, or be left out");
     }
     if (item.stream) fields.refuse("stream", "does not go with a batch");
+    refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));
     return std::move(item.generation);
 }
@@ -60,8 +62,10 @@ std::string key_of(const GenerationRequest& request) {
         key += content;
         key += '\0';
     };
-    if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
-        for (const ChatMessage& message : *messages) add(message.role, message.content);
+    if (const auto* chat = std::get_if<Chat>(&request.prompt)) {
+        for (const ChatMessage& message : chat->messages) {
+            for (const ContentPart& part : message.content) add(to_string(message.role), part.text);
+        }
     } else if (const auto* text = std::get_if<std::string>(&request.prompt)) {
         add("user", *text);
     }
@@ -109,6 +113,7 @@ Result<BatchRequest> parse(std::string_view body, std::size_t max_requests) {
         fields.refuse("requests",
                       fmt::format("must hold 1 to {} requests (got {}; MAX_BATCH_REQUESTS)", max_requests, size));
     }
+    refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));
     batch.items.reserve(requests->get_array().size());
     for (const json::value& entry : requests->get_array()) {
@@ -119,8 +124,8 @@ Result<BatchRequest> parse(std::string_view body, std::size_t max_requests) {
 
 void as_chat(GenerationRequest& request) {
     if (auto* text = std::get_if<std::string>(&request.prompt)) {
-        std::vector<ChatMessage> messages{{"user", std::move(*text)}};
-        request.prompt = std::move(messages);
+        Chat chat{{text_message(Role::kUser, std::move(*text))}};
+        request.prompt = std::move(chat);
     }
 }
 

@@ -48,7 +48,7 @@ TEST(Batch, EntriesGoBeforeTheDefaultsBesideThem) {
     EXPECT_EQ(b.sampling.temperature, 1.5F);
     EXPECT_EQ(b.stop, (std::vector<std::string>{"y", "z"}));
     EXPECT_EQ(b.priority, 3);
-    EXPECT_EQ(std::get<std::vector<ChatMessage>>(b.prompt), (std::vector<ChatMessage>{{"user", "b"}}));
+    EXPECT_EQ(std::get<Chat>(b.prompt), (Chat{{text_message(Role::kUser, "b")}}));
 }
 
 TEST(Batch, WhatIsWrongWithAnEntryFailsItAlone) {
@@ -84,9 +84,9 @@ TEST(Batch, APromptBecomesAChat) {
     GenerationRequest request;
     request.prompt = "a";
     as_chat(request);
-    EXPECT_EQ(std::get<std::vector<ChatMessage>>(request.prompt), (std::vector<ChatMessage>{{"user", "a"}}));
+    EXPECT_EQ(std::get<Chat>(request.prompt), (Chat{{text_message(Role::kUser, "a")}}));
     as_chat(request);
-    EXPECT_EQ(std::get<std::vector<ChatMessage>>(request.prompt).size(), 1U) << "a chat stays as it is";
+    EXPECT_EQ(std::get<Chat>(request.prompt).messages.size(), 1U) << "a chat stays as it is";
 }
 
 Result<GenerationRequest> item(std::string prompt, int priority = 0) {
@@ -105,7 +105,7 @@ TEST(Batch, SharedBeginningsComeOneAfterTheOther) {
 
 TEST(Batch, AUserMessageSortsBesideTheSamePrompt) {
     GenerationRequest chat;
-    chat.prompt = std::vector<ChatMessage>{{"user", "m"}};
+    chat.prompt = Chat{{text_message(Role::kUser, "m")}};
     const std::vector<Result<GenerationRequest>> items{item("z"), chat, item("m"), item("a")};
     EXPECT_EQ(sharing_order(items), (std::vector<std::size_t>{3, 1, 2, 0}));
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api/json.h"
+#include "api/unsupported.h"
 
 namespace sutazai::api {
 
@@ -81,6 +82,7 @@ Result<CacheCommand> parse_cache_command(std::string_view body) {
     if (command.models.empty() && !has_a_choice(command.action)) {
         fields.refuse("models", fmt::format("must name at least one model for {}", to_string(command.action)));
     }
+    refuse_unknown(fields);
     if (error) return std::unexpected(std::move(*error));
     return command;
 }

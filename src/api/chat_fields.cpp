@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/response_format.h"
+#include "api/unsupported.h"
 
 namespace sutazai::api {
 
@@ -17,7 +18,9 @@ std::string shown(const std::string& word) {
     return word.size() <= 40 ? fmt::format("\"{}\"", word) : "a long string";
 }
 
-void read_part(const json::value& part, FieldReader& message, const std::string& name, std::string& content) {
+constexpr const char* kNoTools = "is about tools, which are not supported yet";
+
+void read_part(const json::value& part, FieldReader& message, const std::string& name, ChatMessage& out) {
     if (!part.is_object()) {
         return message.refuse(name, fmt::format("must be an object with a type (got {})", kind_of(part)));
     }
@@ -31,18 +34,19 @@ void read_part(const json::value& part, FieldReader& message, const std::string&
     if (fields.find("text") == nullptr) return fields.refuse("text", "is missing");
     std::string text;
     fields.string("text", text);
-    content += text;
+    out.content.push_back({std::move(text)});
+    refuse_unknown(fields, {"annotations", "cache_control"});
 }
 
-void read_content(FieldReader& message, std::string& content) {
+void read_content(FieldReader& message, ChatMessage& out) {
     const json::value* value = message.find("content");
     if (value == nullptr) return message.refuse("content", "is missing");
     if (value->is_string()) {
-        content = std::string_view(value->get_string());
+        out.content.push_back({std::string(std::string_view(value->get_string()))});
     } else if (value->is_array()) {
         std::size_t index = 0;
         for (const json::value& part : value->get_array()) {
-            read_part(part, message, fmt::format("content[{}]", index++), content);
+            read_part(part, message, fmt::format("content[{}]", index++), out);
             if (message.failed()) return;
         }
     } else {
@@ -50,43 +54,39 @@ void read_content(FieldReader& message, std::string& content) {
     }
 }
 
+void read_role(FieldReader& message, Role& out) {
+    std::string role;
+    message.string("role", role);
+    if (role.empty()) return message.refuse("role", "is missing");
+    if (role == "tool" || role == "function") return message.refuse("role", kNoTools);
+    for (const Role known : {Role::kSystem, Role::kDeveloper, Role::kUser, Role::kAssistant}) {
+        if (role != to_string(known)) continue;
+        out = known;
+        return;
+    }
+    message.refuse("role", fmt::format("must be system, developer, user or assistant (got {})", shown(role)));
+}
+
 ChatMessage read_message(FieldReader& message) {
     ChatMessage out;
-    message.string("role", out.role);
-    if (out.role == "developer") out.role = "system";
-    if (out.role.empty()) {
-        message.refuse("role", "is missing");
-    } else if (out.role != "system" && out.role != "user" && out.role != "assistant") {
-        message.refuse("role", fmt::format("must be system, developer, user or assistant (got {})", shown(out.role)));
+    read_role(message, out.role);
+    for (const char* name : {"tool_calls", "function_call", "tool_call_id"}) {
+        const json::value* value = message.find(name);
+        if (value != nullptr && !(value->is_array() && value->get_array().empty())) message.refuse(name, kNoTools);
     }
-    read_content(message, out.content);
+    read_content(message, out);
+    message.string("name", out.name);
+    // DeepSeek's and llama-server's name, and that of newer vLLM and OpenRouter.
+    message.string("reasoning", out.reasoning);
+    message.string("reasoning_content", out.reasoning);
+    if (!out.reasoning.empty() && out.role != Role::kAssistant) {
+        message.refuse(message.find("reasoning_content") != nullptr ? "reasoning_content" : "reasoning",
+                       "goes with the assistant's messages only");
+    }
+    // What an answer holds, and clients send back as it came.
+    refuse_unknown(message, {"annotations", "id", "refusal", "type"});
     return out;
 }
-
-void read_stop(FieldReader& fields, std::vector<std::string>& stops) {
-    const json::value* value = fields.find("stop");
-    if (value == nullptr) return;
-    stops.clear();
-    const auto add = [&](const json::value& entry, std::string_view name) {
-        if (!entry.is_string()) return fields.refuse(name, fmt::format("must be a string (got {})", kind_of(entry)));
-        const std::size_t size = entry.get_string().size();
-        if (size == 0 || size > kMaxStopBytes) {
-            return fields.refuse(name, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
-        }
-        stops.emplace_back(std::string_view(entry.get_string()));
-    };
-    if (!value->is_array()) {
-        if (value->is_string()) return add(*value, "stop");
-        return fields.refuse("stop", fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
-    }
-    const json::array& list = value->get_array();
-    if (list.size() > kMaxStops) {
-        return fields.refuse("stop", fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
-    }
-    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
-}
-
-}  // namespace
 
 std::vector<ChatMessage> read_messages(FieldReader& fields) {
     std::vector<ChatMessage> messages;
@@ -116,6 +116,58 @@ std::vector<ChatMessage> read_messages(FieldReader& fields) {
         if (fields.failed()) break;
     }
     return messages;
+}
+
+void read_optional(FieldReader& fields, const char* name, std::optional<bool>& out) {
+    if (fields.find(name) == nullptr) return;
+    bool value = false;
+    fields.boolean(name, value);
+    out = value;
+}
+
+void read_stop(FieldReader& fields, std::vector<std::string>& stops) {
+    const json::value* value = fields.find("stop");
+    if (value == nullptr) return;
+    stops.clear();
+    const auto add = [&](const json::value& entry, std::string_view name) {
+        if (!entry.is_string()) return fields.refuse(name, fmt::format("must be a string (got {})", kind_of(entry)));
+        const std::size_t size = entry.get_string().size();
+        if (size == 0 || size > kMaxStopBytes) {
+            return fields.refuse(name, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
+        }
+        stops.emplace_back(std::string_view(entry.get_string()));
+    };
+    if (!value->is_array()) {
+        if (value->is_string()) return add(*value, "stop");
+        return fields.refuse("stop", fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
+    }
+    const json::array& list = value->get_array();
+    if (list.size() > kMaxStops) {
+        return fields.refuse("stop", fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
+    }
+    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
+}
+
+}  // namespace
+
+Chat read_chat(FieldReader& fields) {
+    Chat chat{.messages = read_messages(fields)};
+    std::optional<bool> goes_on;
+    std::optional<bool> begins;
+    read_optional(fields, "continue_final_message", goes_on);
+    read_optional(fields, "add_generation_prompt", begins);
+    if (fields.failed()) return chat;
+    const bool last_is_assistants = chat.messages.back().role == Role::kAssistant;
+    if (goes_on == true && begins == true) {
+        fields.refuse("continue_final_message", "and add_generation_prompt exclude each other");
+    } else if (goes_on == true && !last_is_assistants) {
+        fields.refuse("continue_final_message", "needs a last message that is the assistant's");
+    } else if (goes_on.value_or(last_is_assistants && begins != true)) {
+        chat.turn = Turn::kContinue;
+    } else if (begins == false) {
+        chat.turn = Turn::kOpen;
+    }
+    return chat;
 }
 
 void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out) {
@@ -155,7 +207,7 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max
 }
 
 void read_chat_fields(FieldReader& fields, ChatRequest& out) {
-    out.generation.prompt = read_messages(fields);
+    out.generation.prompt = read_chat(fields);
     read_generation_fields(fields, out);
 }
 

@@ -22,11 +22,11 @@ struct ChatRequest {
     bool stream = false;
 };
 
-/// Reads messages, model, temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed,
-/// max_tokens, stop, response_format, grammar, ignore_eos, priority, keep_alive and stream. keep_alive is Ollama's: a
-/// time ("5m", "1h30m") or a number of seconds; 0 unloads the model after use, a negative one keeps it. The role
-/// "developer" becomes "system"; content given as text parts is joined. A seed of -1 means a random one, as in
-/// llama-server; any other int64 is a seed of its own.
+/// Reads messages (with continue_final_message and add_generation_prompt), model, temperature, top_p, top_k, min_p,
+/// repeat_penalty, presence_penalty, frequency_penalty, seed, max_tokens, stop, response_format, grammar, ignore_eos,
+/// priority, keep_alive and stream. keep_alive is Ollama's: a time ("5m", "1h30m") or a number of seconds; 0 unloads
+/// the model after use, a negative one keeps it. A seed of -1 means a random one, as in llama-server; any other int64
+/// is a seed of its own.
 void read_chat_fields(FieldReader& fields, ChatRequest& out);
 
 /// All but `messages`: for families that carry the prompt in another way. Fields that are absent leave what is in
@@ -36,7 +36,8 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max
 /// `keep_alive` alone.
 void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out);
 
-/// `messages` alone.
-[[nodiscard]] std::vector<ChatMessage> read_messages(FieldReader& fields);
+/// `messages`, and what is to come behind them: a new message, unless the last one is the assistant's, which is then
+/// continued. `continue_final_message` and `add_generation_prompt`, vLLM's names, say otherwise.
+[[nodiscard]] Chat read_chat(FieldReader& fields);
 
 }  // namespace sutazai::api

@@ -35,10 +35,12 @@ TEST(ChatFields, ReadsEveryField) {
                      {"role": "assistant", "content": ""}],
         "model": "qwen2.5:3b", "temperature": 0.5, "top_p": 0.25, "top_k": 7, "min_p": 0.125, "repeat_penalty": 1.5,
         "presence_penalty": -2, "frequency_penalty": 2, "seed": 42, "max_tokens": 9, "stop": ["a", "b"],
-        "ignore_eos": true, "priority": -5, "stream": true, "something_new": {"x": 1}})");
+        "ignore_eos": true, "priority": -5, "stream": true})");
     ASSERT_TRUE(request) << refusal(request);
     GenerationRequest expected;
-    expected.prompt = std::vector<ChatMessage>{{"system", "Be brief."}, {"user", "Grüße"}, {"assistant", ""}};
+    expected.prompt = Chat{{text_message(Role::kSystem, "Be brief."), text_message(Role::kUser, "Grüße"),
+                            text_message(Role::kAssistant, "")},
+                           Turn::kContinue};
     expected.sampling = {.temperature = 0.5F,
                          .top_k = 7,
                          .top_p = 0.25F,
@@ -113,7 +115,9 @@ TEST(ChatFields, ContentMayComeInTextParts) {
     const auto request =
         with_message(R"({"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]})");
     ASSERT_TRUE(request) << refusal(request);
-    EXPECT_EQ(std::get<0>(request->generation.prompt), (std::vector<ChatMessage>{{"system", "ab"}}));
+    ChatMessage expected = text_message(Role::kDeveloper, "a");
+    expected.content.push_back({"b"});
+    EXPECT_EQ(std::get<Chat>(request->generation.prompt), (Chat{{expected}}));
     EXPECT_EQ(
         refusal(with_message(R"({"role":"user","content":[{"type":"image_url","image_url":{}}]})")),
         "messages[0].content[0].type: messages[0].content[0].type \"image_url\" is not supported; only \"text\" is");
@@ -130,13 +134,68 @@ TEST(ChatFields, MessagesAreChecked) {
     EXPECT_EQ(refusal(with_message("1")), "messages[0]: messages[0] must be an object (got a number)");
     EXPECT_EQ(refusal(with_message(R"({"content":"x"})")), "messages[0].role: messages[0].role is missing");
     EXPECT_EQ(refusal(with_message(R"({"role":"user"})")), "messages[0].content: messages[0].content is missing");
-    EXPECT_EQ(refusal(with_message(R"({"role":"tool","content":"x"})")),
-              "messages[0].role: messages[0].role must be system, developer, user or assistant (got \"tool\")");
+    EXPECT_EQ(refusal(with_message(R"({"role":"god","content":"x"})")),
+              "messages[0].role: messages[0].role must be system, developer, user or assistant (got \"god\")");
     EXPECT_EQ(refusal(with_message(R"({"role":"user","content":{}})")),
               "messages[0].content: messages[0].content must be a string or an array of text parts (got an object)");
     std::string many = R"({"messages":[)";
     for (int i = 0; i < 4097; ++i) many += i == 0 ? "0" : ",0";
     EXPECT_EQ(refusal(read(many + "]}")), "messages: messages must hold 1 to 4096 messages (got 4097)");
+}
+
+TEST(ChatFields, WhatIsAboutToolsSaysThatTheyAreNotThereYet) {
+    const std::string no_tools = " is about tools, which are not supported yet";
+    EXPECT_EQ(refusal(with_message(R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]})")),
+              "messages[0].tool_calls: messages[0].tool_calls" + no_tools);
+    EXPECT_EQ(refusal(with_message(R"({"role":"tool","content":"x","tool_call_id":"1"})")),
+              "messages[0].role: messages[0].role" + no_tools);
+    EXPECT_EQ(refusal(with_message(R"({"role":"function","name":"f","content":"x"})")),
+              "messages[0].role: messages[0].role" + no_tools);
+    EXPECT_EQ(refusal(with_message(R"({"role":"user","content":"x","tool_call_id":"1"})")),
+              "messages[0].tool_call_id: messages[0].tool_call_id" + no_tools);
+    EXPECT_EQ(refusal(with_message(R"({"role":"assistant","content":"x","tool_calls":[],"function_call":null})")),
+              "accepted");
+    EXPECT_EQ(refusal(with_message(R"({"role":"assistant","content":null})")),
+              "messages[0].content: messages[0].content is missing");
+}
+
+TEST(ChatFields, NamesAndReasoningAreRead) {
+    const auto request = with_message(R"({"role":"user","name":"Bo","content":"x"},
+                        {"role":"assistant","reasoning_content":"hm","content":"y"},
+                        {"role":"assistant","reasoning":"so","content":"z"},{"role":"user","content":"x"})");
+    ASSERT_TRUE(request) << refusal(request);
+    const auto& messages = std::get<Chat>(request->generation.prompt).messages;
+    EXPECT_EQ(messages.at(0).name, "Bo");
+    EXPECT_EQ(messages.at(1).reasoning, "hm");
+    EXPECT_EQ(messages.at(2).reasoning, "so");
+    EXPECT_EQ(refusal(with_message(R"({"role":"user","reasoning":"hm","content":"x"})")),
+              "messages[0].reasoning: messages[0].reasoning goes with the assistant's messages only");
+}
+
+TEST(ChatFields, AnAnswerThatHasBegunGoesOn) {
+    const auto turn = [](std::string_view last, std::string_view fields = "") {
+        const auto request = read(R"({"messages":[{"role":"user","content":"hi"},{"role":")" + std::string(last) +
+                                  R"(","content":"x"}])" + std::string(fields) + "}");
+        EXPECT_TRUE(request) << refusal(request);
+        return std::get<Chat>(request->generation.prompt).turn;
+    };
+    EXPECT_EQ(turn("user"), Turn::kNew);
+    EXPECT_EQ(turn("user", R"(,"add_generation_prompt":true)"), Turn::kNew);
+    EXPECT_EQ(turn("user", R"(,"add_generation_prompt":false)"), Turn::kOpen);
+    EXPECT_EQ(turn("user", R"(,"continue_final_message":false)"), Turn::kNew);
+    EXPECT_EQ(turn("assistant"), Turn::kContinue);
+    EXPECT_EQ(turn("assistant", R"(,"add_generation_prompt":false)"), Turn::kContinue);
+    EXPECT_EQ(turn("assistant", R"(,"continue_final_message":true,"add_generation_prompt":false)"), Turn::kContinue);
+    EXPECT_EQ(turn("assistant", R"(,"add_generation_prompt":true)"), Turn::kNew);
+    EXPECT_EQ(turn("assistant", R"(,"continue_final_message":false)"), Turn::kNew);
+    EXPECT_EQ(turn("assistant", R"(,"continue_final_message":false,"add_generation_prompt":false)"), Turn::kOpen);
+
+    EXPECT_EQ(refusal(with(R"("continue_final_message": true)")),
+              "continue_final_message: continue_final_message needs a last message that is the assistant's");
+    EXPECT_EQ(refusal(with(R"("continue_final_message": true, "add_generation_prompt": true)")),
+              "continue_final_message: continue_final_message and add_generation_prompt exclude each other");
+    EXPECT_EQ(refusal(with(R"("continue_final_message": "yes")")),
+              "continue_final_message: continue_final_message must be true or false (got a string)");
 }
 
 TEST(ChatFields, KeepAliveIsATimeOrANumberOfSeconds) {

@@ -22,14 +22,6 @@ Usage total_usage(std::span<const Choice> choices, std::size_t per_prompt) {
     return total_usage(usages, per_prompt);
 }
 
-std::vector<GenerationRequest> repeated(const GenerationRequest& request, std::size_t n) {
-    std::vector<GenerationRequest> all(n, request);
-    for (std::size_t i = 0; i < n; ++i) {
-        if (request.sampling.seed) all[i].sampling.seed = *request.sampling.seed + i;
-    }
-    return all;
-}
-
 double mean_logprob(const Choice& choice) {
     // With echo the prompt's scores come first, and the first of them is none.
     const bool echoed = !choice.scores.empty() && !choice.scores.front().scored;

@@ -22,9 +22,6 @@ struct Choice {
 [[nodiscard]] Usage total_usage(std::span<const Usage> usages, std::size_t per_prompt);
 [[nodiscard]] Usage total_usage(std::span<const Choice> choices, std::size_t per_prompt);
 
-/// `n` generations of one request. With a seed each has one of its own, the first the request's.
-[[nodiscard]] std::vector<GenerationRequest> repeated(const GenerationRequest& request, std::size_t n);
-
 /// Mean log-probability of a choice's generated tokens; 0 without any.
 [[nodiscard]] double mean_logprob(const Choice& choice);
 

@@ -14,16 +14,6 @@ TEST(Choice, UsageCountsAPromptOnceAndWhatAllOfItsChoicesFoundCached) {
     EXPECT_EQ(total_usage(std::span<const Usage>(), 3), Usage{});
 }
 
-TEST(Choice, RepetitionsHaveSeedsOfTheirOwn) {
-    GenerationRequest request;
-    request.prompt = "x";
-    EXPECT_EQ(repeated(request, 3), std::vector<GenerationRequest>(3, request)) << "each draws a seed by itself";
-    request.sampling.seed = 0xFFFFFFFFU;
-    const auto all = repeated(request, 2);
-    EXPECT_EQ(all[0], request);
-    EXPECT_EQ(all[1].sampling.seed, 0U);
-}
-
 TEST(Choice, TheMeanIsThatOfTheGeneratedTokens) {
     Choice choice;
     EXPECT_EQ(mean_logprob(choice), 0);

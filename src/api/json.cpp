@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <cmath>
 
@@ -10,6 +11,11 @@ namespace sutazai::api {
 namespace json = boost::json;
 
 Result<json::object> parse_object(std::string_view body) {
+    // RFC 8259 lets a parser pass over a byte order mark, and clients on Windows send one.
+    if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
+    if (body.starts_with("\xFF\xFE") || body.starts_with("\xFE\xFF")) {
+        return fail(ErrorCode::kInvalidArgument, "The body is UTF-16; JSON is sent as UTF-8.");
+    }
     json::parse_options options;
     options.max_depth = kMaxJsonDepth;
     json::error_code failure;
@@ -70,8 +76,22 @@ FieldReader::FieldReader(const json::object& object, std::optional<Error>& error
 
 const json::value* FieldReader::find(std::string_view name) const {
     if (error_) return nullptr;
+    if (!has_read(name)) read_.emplace_back(name);
     const json::value* value = object_.if_contains(name);
     return value != nullptr && !value->is_null() ? value : nullptr;
+}
+
+bool FieldReader::has_read(std::string_view name) const {
+    return std::ranges::find(read_, name) != read_.end();
+}
+
+std::optional<std::string> FieldReader::first_unread(const std::function<bool(std::string_view)>& passes) const {
+    if (error_) return std::nullopt;
+    for (const auto& [key, value] : object_) {
+        const std::string_view name = key;
+        if (!value.is_null() && !has_read(name) && !passes(name)) return std::string(name);
+    }
+    return std::nullopt;
 }
 
 std::string FieldReader::path_of(std::string_view name) const {

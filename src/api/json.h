@@ -3,10 +3,12 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
@@ -29,9 +31,9 @@ struct Range {
     bool above_min = false;  ///< min itself is not allowed
 };
 
-/// Reads the fields of one object into typed variables. A field that is absent or null leaves its variable as it is;
-/// fields nobody reads are ignored. The first thing wrong is kept in the error that readers of nested objects share,
-/// and later reads do nothing; so read everything, then ask for the error once.
+/// Reads the fields of one object into typed variables. A field that is absent or null leaves its variable as it is.
+/// Fields nobody reads are for unsupported.h. The first thing wrong is kept in the error that readers of nested objects
+/// share, and later reads do nothing; so read everything, then ask for the error once.
 class FieldReader {
   public:
     /// `path` is put before each name in errors, for example "messages[2].". `object` and `error` must outlive this.
@@ -47,6 +49,13 @@ class FieldReader {
     /// The field's value; null pointer when it is absent or null, or when an error has already been found.
     [[nodiscard]] const boost::json::value* find(std::string_view name) const;
 
+    /// Whether somebody has looked for the field.
+    [[nodiscard]] bool has_read(std::string_view name) const;
+
+    /// The first field with a value that nobody has looked for and that `passes` does not take; nothing when an error
+    /// has already been found.
+    [[nodiscard]] std::optional<std::string> first_unread(const std::function<bool(std::string_view)>& passes) const;
+
     /// Records kInvalidArgument with the message "<path><name> <what>", unless there is an error already.
     void refuse(std::string_view name, std::string_view what);
 
@@ -58,6 +67,7 @@ class FieldReader {
     const boost::json::object& object_;
     std::optional<Error>& error_;
     std::string path_;
+    mutable std::vector<std::string> read_;  ///< names that were looked for
 };
 
 }  // namespace sutazai::api

@@ -2,22 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
 #include "api/error_names.h"
 #include "api/json_text.h"
 #include "api/logprobs_json.h"
+#include "api/unsupported.h"
 
 namespace sutazai::api::openai {
 
 namespace json = boost::json;
 
 namespace {
-
-bool is_empty(const json::value& value) {
-    return (value.is_array() && value.get_array().empty()) || (value.is_object() && value.get_object().empty()) ||
-           (value.is_bool() && !value.get_bool()) || (value.is_number() && value.to_number<double>() == 0);
-}
 
 void read_logprobs(FieldReader& fields, int& top_logprobs) {
     bool wanted = false;
@@ -63,13 +57,7 @@ void read_stream_options(FieldReader& fields, bool& include_usage) {
     }
     FieldReader inner(options->get_object(), fields.error(), "stream_options.");
     inner.boolean("include_usage", include_usage);
-}
-
-void refuse_unsupported(FieldReader& fields, std::span<const char* const> names) {
-    for (const char* name : names) {
-        const json::value* value = fields.find(name);
-        if (value != nullptr && !is_empty(*value)) fields.refuse(name, "is not supported");
-    }
+    refuse_unknown(inner, {"include_obfuscation"});
 }
 
 void append_head(std::string& out, const Identity& identity, std::string_view object) {
@@ -101,8 +89,7 @@ Result<OpenAiChatRequest> parse_chat(std::string_view body) {
     read_stream_options(fields, request.include_usage);
     fields.integer("n", 1, kMaxChoices, request.n);
     read_logprobs(fields, request.generation.top_logprobs);
-    constexpr std::array kNotYet{"tools", "functions", "logit_bias", "audio"};
-    refuse_unsupported(fields, kNotYet);
+    refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));
     return request;
 }

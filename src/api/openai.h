@@ -13,23 +13,18 @@
 /// The OpenAI-compatible API, /v1/...: its JSON to requests, its objects and chunks to bytes. Pure.
 namespace sutazai::api::openai {
 
-inline constexpr int kMaxChoices = 128;
 
 struct OpenAiChatRequest : ChatRequest {
     bool include_usage = false;  ///< stream_options.include_usage
     int n = 1;                   ///< choices
 };
 
-/// The body of POST /v1/chat/completions. max_completion_tokens goes before max_tokens. What is not there yet (tools,
-/// logit_bias, ...) is refused by name rather than ignored, because ignoring it would give a wrong answer; other fields
-/// that are not known are ignored.
+/// The body of POST /v1/chat/completions. max_completion_tokens goes before max_tokens. Fields that are not
+/// supported are refused by name (unsupported.h).
 [[nodiscard]] Result<OpenAiChatRequest> parse_chat(std::string_view body);
 
 /// stream_options of every OpenAI route that streams.
 void read_stream_options(FieldReader& fields, bool& include_usage);
-
-/// Refuses those of `names` that the request holds with anything but an empty value.
-void refuse_unsupported(FieldReader& fields, std::span<const char* const> names);
 
 /// What stays the same over one answer.
 struct Identity {

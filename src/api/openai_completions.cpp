@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/json/array.hpp>
 #include <numeric>
 
 #include "api/json_text.h"
 #include "api/logprobs_json.h"
+#include "api/unsupported.h"
 
 namespace sutazai::api::openai {
 
@@ -96,15 +96,15 @@ std::vector<PromptItem> read_prompts(FieldReader& fields, std::string_view name,
     return prompts;
 }
 
-std::vector<GenerationRequest> CompletionRequest::generations() const {
+std::vector<GenerationRequest> CompletionRequest::take_generations() {
     std::vector<GenerationRequest> all;
-    all.reserve(prompts.size() * static_cast<std::size_t>(best_of));
-    for (const PromptItem& prompt : prompts) {
-        GenerationRequest request = generation;
-        std::visit([&](const auto& item) { request.prompt = item; }, prompt);
-        for (GenerationRequest& one : repeated(request, static_cast<std::size_t>(best_of)))
-            all.push_back(std::move(one));
+    all.reserve(prompts.size());
+    for (PromptItem& prompt : prompts) {
+        GenerationRequest& request = all.emplace_back(generation);
+        request.n = best_of;
+        std::visit([&](auto& item) { request.prompt = std::move(item); }, prompt);
     }
+    prompts.clear();
     return all;
 }
 
@@ -116,6 +116,7 @@ Result<CompletionRequest> parse_completion(std::string_view body, std::size_t ma
     CompletionRequest request;
     GenerationRequest& generation = request.generation;
     request.prompts = read_prompts(fields, "prompt", max_generations);
+    request.n_prompts = request.prompts.size();
     generation.max_tokens = kDefaultCompletionTokens;
     fields.boolean("echo", generation.echo);
     read_generation_fields(fields, request, generation.echo ? 0 : 1);
@@ -140,12 +141,7 @@ Result<CompletionRequest> parse_completion(std::string_view body, std::size_t ma
         fields.refuse("prompt", fmt::format("times n or best_of makes {} generations; at most {} are allowed",
                                             n_generations, max_generations));
     }
-    const json::value* suffix = fields.find("suffix");
-    if (suffix != nullptr && !(suffix->is_string() && suffix->get_string().empty())) {
-        fields.refuse("suffix", "is not supported");
-    }
-    constexpr std::array kNotYet{"logit_bias"};
-    refuse_unsupported(fields, kNotYet);
+    refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));
     return request;
 }

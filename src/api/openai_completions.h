@@ -28,14 +28,15 @@ using PromptItem = std::variant<std::string, std::vector<std::int32_t>>;
 [[nodiscard]] std::vector<PromptItem> read_prompts(FieldReader& fields, std::string_view name, std::size_t max_items);
 
 struct CompletionRequest : ChatRequest {
-    std::vector<PromptItem> prompts;
+    std::vector<PromptItem> prompts;  ///< until take_generations()
+    std::size_t n_prompts = 0;
     bool include_usage = false;
     int n = 1;
     int best_of = 1;  ///< generated for each prompt; the `n` most likely are given back
     bool logprobs = false;
 
-    /// Prompt by prompt, `best_of` of each.
-    [[nodiscard]] std::vector<GenerationRequest> generations() const;
+    /// One for each prompt, of `best_of` answers. Takes the prompts.
+    [[nodiscard]] std::vector<GenerationRequest> take_generations();
 };
 
 /// The body. kInvalidArgument too when prompts times best_of are more than `max_generations`.

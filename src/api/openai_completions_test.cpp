@@ -84,18 +84,20 @@ TEST(Completions, RefusesByNameWhatItCannotDo) {
               "prompt: prompt times n or best_of makes 102 generations; at most 100 are allowed");
 }
 
-TEST(Completions, GenerationsGoPromptByPrompt) {
-    const auto request = with(R"("prompt": ["a", [7]], "n": 1, "best_of": 2, "seed": 5, "temperature": 0.5)");
+TEST(Completions, APromptIsOneRequestForAllOfItsAnswers) {
+    auto request = with(R"("prompt": ["a", [7]], "n": 1, "best_of": 2, "seed": 5, "temperature": 0.5)");
     ASSERT_TRUE(request);
     EXPECT_EQ(request->generation.top_logprobs, 0) << "the choice among them needs scores";
-    const auto all = request->generations();
-    ASSERT_EQ(all.size(), 4U);
+    const auto all = request->take_generations();
+    ASSERT_EQ(all.size(), 2U);
     EXPECT_EQ(std::get<std::string>(all[0].prompt), "a");
-    EXPECT_EQ(std::get<std::string>(all[1].prompt), "a");
-    EXPECT_EQ(std::get<Ids>(all[2].prompt), Ids{7});
-    EXPECT_EQ(all[2].sampling.seed, 5U);
-    EXPECT_EQ(all[3].sampling.seed, 6U);
-    EXPECT_EQ(all[3].sampling.temperature, 0.5F);
+    EXPECT_EQ(std::get<Ids>(all[1].prompt), Ids{7});
+    for (const GenerationRequest& one : all) {
+        EXPECT_EQ(one.n, 2);
+        EXPECT_EQ(one.sampling.seed, 5U);
+        EXPECT_EQ(one.sampling.temperature, 0.5F);
+    }
+    EXPECT_EQ(request->n_prompts, 2U);
 }
 
 TEST(Completions, WritesTheGoldenAnswer) {

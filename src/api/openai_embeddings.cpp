@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "api/json_text.h"
+#include "api/unsupported.h"
 
 namespace sutazai::api::openai {
 
@@ -67,6 +68,7 @@ Result<EmbeddingsRequest> parse_embeddings(std::string_view body, std::size_t ma
     }
     fields.integer("priority", -1000, 1000, request.priority);
     read_keep_alive(fields, request.keep_alive);
+    refuse_unknown(fields);
     if (error) return std::unexpected(std::move(*error));
     return request;
 }

@@ -2,6 +2,7 @@
 
 #include "api/error_names.h"
 #include "api/json_text.h"
+#include "api/unsupported.h"
 
 namespace sutazai::api::streaming_v1 {
 
@@ -12,6 +13,7 @@ Result<ChatRequest> parse_chat(std::string_view body) {
     FieldReader fields(*object, error);
     ChatRequest request{.stream = true};
     read_chat_fields(fields, request);
+    refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));
     return request;
 }

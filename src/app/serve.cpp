@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/blocking_pool.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
 #include "cli/model_files.h"
@@ -36,6 +37,8 @@ using std::chrono::milliseconds;
 
 /// Time for cut streams to hand their error on.
 constexpr milliseconds kLastWords{500};
+/// Time for the last lines of the log to be written.
+constexpr milliseconds kLastLines{2000};
 /// Supervisors may signal a process and its group: what comes so soon after the first signal is still that one.
 constexpr milliseconds kOneSignal{100};
 
@@ -49,7 +52,7 @@ void raise_file_limit() {
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files could not be raised");
+    setrlimit(RLIMIT_NOFILE, &limit);  // what it was before is good for most
 }
 
 bool is_loopback(const std::string& host) {
@@ -96,8 +99,26 @@ Result<catalog::Catalog> open_models(const config::Settings& settings, const std
 /// that come meanwhile have a better claim.
 asio::awaitable<void> warm_up(models::AdvancedModelManager& models) {
     for (const auto& name : models.startup_models()) {
-        const auto warmed = co_await models.warm_if_room(name);
-        if (!warmed) spdlog::warn("model {}: not warmed: {}", name, warmed.error().message);
+        try {
+            const auto warmed = co_await models.warm_if_room(name);
+            if (!warmed) spdlog::warn("model {}: not warmed: {}", name, warmed.error().message);
+        } catch (const std::exception& error) {
+            spdlog::error("model {}: not warmed: {}", name, error.what());
+        }
+    }
+}
+
+/// Until the last coroutine has ended, whatever a handler throws: one that fails must not take the others with it.
+void run_to_end(asio::io_context& io) {
+    for (;;) {
+        try {
+            io.run();
+            return;
+        } catch (const std::exception& error) {
+            spdlog::error("the I/O thread goes on after: {}", error.what());
+        } catch (...) {
+            spdlog::error("the I/O thread goes on after an exception of no known kind");
+        }
     }
 }
 
@@ -126,26 +147,29 @@ asio::awaitable<void> drain_on_signal(const config::Settings& settings, http::Se
 }
 
 /// Between two steps an engine's threads wait in libgomp, which would keep its processors from other engines for
-/// milliseconds. Within a step they meet at engine/team_barrier.h. libgomp reads this when a process starts.
+/// milliseconds. Within a step they meet at kernels/team_barrier.h. libgomp reads this when a process starts.
 void let_idle_threads_sleep() {
     ::setenv("GOMP_SPINCOUNT", "1000", 0);  // NOLINT(concurrency-mt-unsafe): no other thread runs yet
 }
 
-}  // namespace
+/// Engines choose their kernels before they are told anything else.
+void cap_cpu_level(const config::Settings& settings) {
+    if (settings.cpu_level.empty()) return;
+    ::setenv("SUTAZAI_CPU_LEVEL", settings.cpu_level.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): as above
+}
 
-int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
+int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
     const config::Settings& settings = loaded.settings;
-    cli::start_logging(settings, "server");
-    raise_file_limit();
-    let_idle_threads_sleep();
     const auto catalog = open_models(settings, executable);
     if (!catalog) return report(catalog.error());
+    if (const auto problem = cli::models_dir_problem(loaded); !problem.empty()) spdlog::warn("{}", problem);
 
     asio::io_context io(1);
+    BlockingPool pool;
     models::Tuning tuning;
     tuning.usage_file = (std::filesystem::path(settings.home) / "usage").string();
     models::AdvancedModelManager models(settings, *catalog, executable.string(), std::move(tuning));
-    http::Server server(io, settings, models, *catalog);
+    http::Server server(io, settings, models, *catalog, pool);
 
     std::exception_ptr failure;
     // Before the first request: a signal from here on is a drain.
@@ -157,7 +181,7 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
 
     const auto port = server.listen();
     if (!port) return report(port.error());
-    if (!is_loopback(settings.host) && settings.api_keys.empty()) {
+    if (!is_loopback(settings.host) && settings.api_keys.empty() && settings.admin_api_keys.empty()) {
         spdlog::warn("HOST={} can be reached from other machines and API_KEYS is empty: whoever reaches it may use it",
                      settings.host);
     }
@@ -166,16 +190,32 @@ int serve(const config::Loaded& loaded, const std::filesystem::path& executable)
 
     models.keep_standby(io.get_executor());
     if (settings.cache_warmup_on_startup) {
-        asio::co_spawn(io, warm_up(models), [&](const std::exception_ptr& thrown) {
-            if (!thrown) return;
-            failure = thrown;
-            io.stop();
+        asio::co_spawn(io, warm_up(models), [](const std::exception_ptr& thrown) {
+            if (thrown) spdlog::error("the warm-up of models ended early");
         });
     }
-    io.run();
+    run_to_end(io);
     if (failure) std::rethrow_exception(failure);
     spdlog::info("ended");
     return 0;
+}
+
+}  // namespace
+
+int serve(const config::Loaded& loaded, const std::filesystem::path& executable) {
+    raise_file_limit();
+    let_idle_threads_sleep();
+    cap_cpu_level(loaded.settings);
+    // The I/O thread must not wait for whoever reads the log.
+    cli::start_logging(loaded.settings, "server", log::Writing::kBeside);
+    int code = 1;
+    try {
+        code = run(loaded, executable);
+    } catch (const std::exception& error) {
+        spdlog::error("ended: {}", error.what());
+    }
+    if (!log::finish(kLastLines)) std::_Exit(code);
+    return code;
 }
 
 }  // namespace sutazai::app

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,11 +18,64 @@ namespace sutazai {
 /// Unique within one server process; 0 is never used.
 using RequestId = std::uint64_t;
 
+enum class Role : std::uint8_t { kSystem, kDeveloper, kUser, kAssistant, kTool };
+
+[[nodiscard]] constexpr const char* to_string(Role role) {
+    switch (role) {
+        case Role::kSystem: return "system";
+        case Role::kDeveloper: return "developer";
+        case Role::kUser: return "user";
+        case Role::kAssistant: return "assistant";
+        case Role::kTool: return "tool";
+    }
+    return "user";
+}
+
+/// A part of what a message says; so far there is nothing but text.
+struct ContentPart {
+    std::string text;  ///< UTF-8
+
+    bool operator==(const ContentPart&) const = default;
+};
+
+/// A function that the assistant wants to be called.
+struct ToolCall {
+    std::string id;
+    std::string name;
+    std::string arguments;  ///< JSON, an object
+
+    bool operator==(const ToolCall&) const = default;
+};
+
 struct ChatMessage {
-    std::string role;     ///< "system", "user" or "assistant"
-    std::string content;  ///< UTF-8
+    Role role = Role::kUser;
+    std::vector<ContentPart> content = {};
+    std::string name = {};                  ///< of who speaks, or of the tool that answers; may be empty
+    std::string reasoning = {};             ///< kAssistant: what it thought before it spoke
+    std::vector<ToolCall> tool_calls = {};  ///< kAssistant
+    std::string tool_call_id = {};          ///< kTool: the call that this is the answer to
 
     bool operator==(const ChatMessage&) const = default;
+};
+
+[[nodiscard]] inline ChatMessage text_message(Role role, std::string text) {
+    ChatMessage message{.role = role};
+    message.content.push_back({std::move(text)});
+    return message;
+}
+
+/// What the model is to write behind the messages.
+enum class Turn : std::uint8_t {
+    kNew,       ///< a message of the assistant
+    kContinue,  ///< the rest of the last message
+    kOpen,      ///< whatever comes: the template does not begin an answer
+};
+
+struct Chat {
+    std::vector<ChatMessage> messages = {};
+    Turn turn = Turn::kNew;
+
+    bool operator==(const Chat&) const = default;
 };
 
 /// How the next token is chosen. Defaults and meanings are llama.cpp's; the chain is applied in this order:
@@ -34,7 +88,7 @@ struct SamplingParams {
     float repeat_penalty = 1.0F;        ///< (0, 2]; 1 is off; applies to the last kPenaltyWindow tokens
     float presence_penalty = 0.0F;      ///< [-2, 2]
     float frequency_penalty = 0.0F;     ///< [-2, 2]
-    std::optional<std::uint32_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
+    std::optional<std::uint64_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
 
     bool operator==(const SamplingParams&) const = default;
 };
@@ -49,7 +103,7 @@ enum class Task : std::uint8_t {
 struct GenerationRequest {
     /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is;
     /// token ids are taken as they are.
-    std::variant<std::vector<ChatMessage>, std::string, std::vector<std::int32_t>> prompt;
+    std::variant<Chat, std::string, std::vector<std::int32_t>> prompt;
     SamplingParams sampling;
     int max_tokens = -1;            ///< > 0, or -1: until the context is full; 0 (with echo): the prompt alone
     std::vector<std::string> stop;  ///< generation ends before the first of these; they are never sent

@@ -1,16 +1,21 @@
 #include "base/log.h"
 
+#include <spdlog/async.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <array>
 #include <cstdint>
+#include <future>
 #include <memory>
+#include <thread>
 #include <utility>
 
 namespace sutazai::log {
 namespace {
+
+constexpr std::size_t kMostWaiting = 8192;  // lines
 
 /// Length of the UTF-8 sequence that starts at `text[at]`, or 0 when the bytes there are no valid one (RFC 3629).
 std::size_t sequence_length(std::string_view text, std::size_t at) {
@@ -87,10 +92,21 @@ std::string json_quote(std::string_view text) {
     return out;
 }
 
-void init(std::string_view level, bool json, std::string_view process) {
-    auto logger =
-        json ? std::make_shared<spdlog::logger>("sutazai", std::make_shared<spdlog::sinks::stderr_sink_mt>())
-             : std::make_shared<spdlog::logger>("sutazai", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+void init(std::string_view level, bool json, std::string_view process, Writing writing) {
+    spdlog::sink_ptr sink;
+    if (json) {
+        sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    } else {
+        sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+    }
+    std::shared_ptr<spdlog::logger> logger;
+    if (writing == Writing::kBeside) {
+        spdlog::init_thread_pool(kMostWaiting, 1);
+        logger = std::make_shared<spdlog::async_logger>("sutazai", std::move(sink), spdlog::thread_pool(),
+                                                        spdlog::async_overflow_policy::overrun_oldest);
+    } else {
+        logger = std::make_shared<spdlog::logger>("sutazai", std::move(sink));
+    }
     auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
     if (json) {
         formatter->add_flag<JsonMessageFlag>('*').set_pattern(
@@ -102,6 +118,16 @@ void init(std::string_view level, bool json, std::string_view process) {
     logger->set_level(spdlog::level::from_str(std::string(level)));
     logger->flush_on(spdlog::level::info);
     spdlog::set_default_logger(std::move(logger));
+}
+
+bool finish(std::chrono::milliseconds patience) {
+    const auto done = std::make_shared<std::promise<void>>();
+    auto finished = done->get_future();
+    std::thread([done] {
+        spdlog::shutdown();
+        done->set_value();
+    }).detach();
+    return finished.wait_for(patience) == std::future_status::ready;
 }
 
 }  // namespace sutazai::log

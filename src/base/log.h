@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -9,9 +11,18 @@
 /// Nothing logged may hold prompt text, answers or keys.
 namespace sutazai::log {
 
+enum class Writing : std::uint8_t {
+    kAtOnce,  ///< by the thread that logs, which waits when nobody reads standard error
+    kBeside   ///< by a thread of its own; when thousands of lines wait, the oldest are dropped
+};
+
 /// Sets level ("trace" to "error") and format up; `json` writes one object a line with ts (UTC, ISO 8601), level, msg
 /// and process ("server" or "engine:<model>"). Call once, before threads start.
-void init(std::string_view level, bool json, std::string_view process);
+void init(std::string_view level, bool json, std::string_view process, Writing writing = Writing::kAtOnce);
+
+/// Writes what waits, and ends logging: nothing may log afterwards. False when that took longer than `patience`; then
+/// only _Exit() ends the process without waiting for whoever should read standard error.
+[[nodiscard]] bool finish(std::chrono::milliseconds patience);
 
 /// `text` as a JSON string with its quotes. Invalid UTF-8 bytes become U+FFFD.
 [[nodiscard]] std::string json_quote(std::string_view text);

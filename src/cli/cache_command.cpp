@@ -48,6 +48,7 @@ Result<ServerClient> connect(const CacheFlags& flags, const Flags& setting_flags
     auto url = flags.url.empty() ? server_url(settings) : Result<std::string>(flags.url);
     if (!url) return std::unexpected(url.error());
     std::string key = flags.api_key;
+    if (key.empty() && !settings.admin_api_keys.empty()) key = settings.admin_api_keys.front();
     if (key.empty() && !settings.api_keys.empty()) key = settings.api_keys.front();
     return ServerClient(std::move(*url), std::move(key));
 }
@@ -120,7 +121,9 @@ std::shared_ptr<CacheFlags> add_flags(CLI::App& app, Flags& setting_flags) {
     const auto flags = std::make_shared<CacheFlags>();
     app.add_option("--url", flags->url, "The server, http://host:port; without it HOST and PORT say where")
         ->type_name("URL");
-    app.add_option("--api-key", flags->api_key, "Key to show; without it the first one of API_KEYS")->type_name("KEY");
+    app.add_option("--api-key", flags->api_key,
+                   "Key to show; without it the first one of ADMIN_API_KEYS, else of API_KEYS")
+        ->type_name("KEY");
     app.add_flag("--json", flags->json, "Print the server's answer as it is");
     add_setting_flags(app, setting_flags);
     return flags;

@@ -43,7 +43,7 @@ ChatSession::ChatSession(asio::io_context& io, models::AdvancedModelManager& man
       manager_(manager),
       model_(std::move(model)),
       settings_(std::move(settings)),
-      history_(std::get<std::vector<ChatMessage>>(settings_.prompt)) {}
+      history_(std::get<Chat>(settings_.prompt)) {}
 
 Ending ChatSession::failed(const Error& error) const {
     fmt::print(stderr, "sutazai: {}\n", error.message);
@@ -78,7 +78,7 @@ asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
     auto& lease = std::get<0>(acquired);
     if (!lease) co_return failed(lease.error());
 
-    history_.push_back({"user", std::move(prompt)});
+    history_.messages.push_back(text_message(Role::kUser, std::move(prompt)));
     GenerationRequest request = settings_;
     request.prompt = history_;
     ipc::TokenStream stream = lease->engine().submit(std::move(request));
@@ -97,12 +97,12 @@ asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
         if (update.error) {
             if (!answer.empty()) write("\n");
             // The model did not take this prompt (it may be too long): the next one starts from what worked.
-            history_.pop_back();
+            history_.messages.pop_back();
             co_return failed(*update.error);
         }
     }
     write("\n");
-    history_.push_back({"assistant", std::move(answer)});
+    history_.messages.push_back(text_message(Role::kAssistant, std::move(answer)));
     co_return *ending;
 }
 
@@ -124,7 +124,7 @@ asio::awaitable<Ending> ChatSession::converse() {
         }
         if (*line == "/bye") co_return Ending::kFinished;
         if (*line == "/clear") {
-            history_ = std::get<std::vector<ChatMessage>>(settings_.prompt);
+            history_ = std::get<Chat>(settings_.prompt);
         } else if (line->find_first_not_of(" \t") != std::string::npos) {
             if (co_await ask(*line) == Ending::kTerminated) co_return Ending::kTerminated;
         }

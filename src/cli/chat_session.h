@@ -41,7 +41,7 @@ class ChatSession {
     models::AdvancedModelManager& manager_;
     std::string model_;
     GenerationRequest settings_;
-    std::vector<ChatMessage> history_;
+    Chat history_;
 };
 
 }  // namespace sutazai::cli

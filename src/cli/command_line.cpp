@@ -34,10 +34,16 @@ int serve(const Flags& flags, const Hooks& hooks) {
     return hooks.serve(*loaded, executable_path());
 }
 
+/// Beside what a command prints: the command goes on.
+void tell_problem(const std::string& problem) {
+    if (!problem.empty()) fmt::print(stderr, "sutazai: {}\n", problem);
+}
+
 int config(const Flags& flags, bool json) {
     const auto loaded = load_settings(flags);
     if (!loaded) return report(loaded.error());
     fmt::print("{}", json ? config_json(loaded->rows) : config_table(loaded->rows));
+    tell_problem(models_dir_problem(*loaded));
     return 0;
 }
 
@@ -46,8 +52,10 @@ int list(const Flags& flags) {
     if (!loaded) return report(loaded.error());
     const auto catalog = open_catalog(loaded->settings, executable_path());
     if (!catalog) return report(catalog.error());
+    const std::string problem = models_dir_problem(*loaded);
+    tell_problem(problem);
     const std::string table = model_table(*catalog);
-    if (table.empty()) {
+    if (table.empty() && problem.empty()) {
         fmt::print(stderr, "There are no models: put a GGUF file into {} or name one with --model NAME=PATH.\n",
                    loaded->settings.models_dir);
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -50,6 +51,17 @@ Result<catalog::Catalog> open_catalog(const config::Settings& settings, const fs
     }
     return catalog::Catalog(settings.models, settings.models_dir, bundled_models(settings, executable),
                             settings.model_order.empty() ? "" : settings.model_order.front());
+}
+
+std::string models_dir_problem(const config::Loaded& loaded) {
+    const bool named = std::ranges::any_of(loaded.rows, [](const config::SettingInfo& row) {
+        return row.name == "MODELS_DIR" && row.source != config::Source::kDefault && !row.value.empty();
+    });
+    const std::string& folder = loaded.settings.models_dir;
+    std::error_code error;
+    if (named) fs::directory_iterator(folder, error);
+    if (!error) return {};
+    return fmt::format("MODELS_DIR={}: no models are found there: {}", folder, error.message());
 }
 
 Result<void> make_toy_model(const config::Settings& settings) {

@@ -25,6 +25,10 @@ inline constexpr const char* kToyModel = "sutazai-toy";
 [[nodiscard]] Result<catalog::Catalog> open_catalog(const config::Settings& settings,
                                                     const std::filesystem::path& executable);
 
+/// What is wrong with the folder that MODELS_DIR names, as a sentence; empty when all is well, or when nobody named
+/// one.
+[[nodiscard]] std::string models_dir_problem(const config::Loaded& loaded);
+
 /// Makes the toy model of random weights (always the same ones) under SUTAZAI_HOME, if it is not there. About 1 MB.
 [[nodiscard]] Result<void> make_toy_model(const config::Settings& settings);
 

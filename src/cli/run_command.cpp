@@ -102,8 +102,8 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
         return report({ErrorCode::kInvalidArgument, "the prompt is empty"});
     }
     GenerationRequest request = flags.request;
-    std::vector<ChatMessage> first;
-    if (!flags.system.empty()) first.push_back({"system", flags.system});
+    Chat first;
+    if (!flags.system.empty()) first.messages.push_back(text_message(Role::kSystem, flags.system));
     request.prompt = std::move(first);
 
     asio::io_context io(1);

@@ -66,9 +66,9 @@ Result<config::Loaded> load_settings(const std::map<std::string, std::string>& f
     return config::load({flags, read_environment(), std::move(*dot_env)});
 }
 
-void start_logging(const config::Settings& settings, const std::string& process) {
+void start_logging(const config::Settings& settings, const std::string& process, log::Writing writing) {
     const bool json = settings.log_format == config::LogFormat::kJson;
-    log::init(settings.log_level, json, process);
+    log::init(settings.log_level, json, process, writing);
     setenv("LOG_LEVEL", settings.log_level.c_str(), 1);
     setenv("LOG_FORMAT", json ? "json" : "text", 1);
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "base/log.h"
 #include "config/settings.h"
 
 /// Settings on the command line, and where the other ones come from.
@@ -18,7 +19,8 @@ void add_setting_flags(CLI::App& app, std::map<std::string, std::string>& flags)
 
 /// Starts logging as `settings` say, here and, through the environment, in the engine processes that this one starts.
 /// Call once, before threads start.
-void start_logging(const config::Settings& settings, const std::string& process);
+void start_logging(const config::Settings& settings, const std::string& process,
+                   log::Writing writing = log::Writing::kAtOnce);
 
 /// The same in an engine process. `model` may be empty.
 void start_engine_logging(const std::string& model);

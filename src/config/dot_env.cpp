@@ -54,6 +54,11 @@ std::optional<std::string> read_value(std::string_view text) {
 }  // namespace
 
 Result<std::map<std::string, std::string>> parse_dot_env(std::string_view text) {
+    // What editors on Windows put in front.
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
+        return fail(ErrorCode::kInvalidArgument, "the file .env is UTF-16; save it as UTF-8", ".env");
+    }
     std::map<std::string, std::string> values;
     std::map<std::string, int> lines;
     for (int number = 1; !text.empty(); ++number) {

@@ -68,5 +68,18 @@ TEST(DotEnv, ErrorsDoNotShowValues) {
     EXPECT_EQ(values.error().message.find("sk-secret"), std::string::npos);
 }
 
+TEST(DotEnv, AByteOrderMarkIsNoPartOfTheFirstName) {
+    const auto values = parse_dot_env("\xEF\xBB\xBFPORT=1234\nHOST=::1\n");
+    ASSERT_TRUE(values) << values.error().message;
+    EXPECT_EQ(values->at("PORT"), "1234");
+    EXPECT_TRUE(parse_dot_env("\xEF\xBB\xBF")->empty());
+    EXPECT_FALSE(parse_dot_env("PORT=1\n\xEF\xBB\xBFHOST=x\n")) << "only at the beginning";
+    for (const std::string_view text : {std::string_view("\xFF\xFEP\0O\0", 6), std::string_view("\xFE\xFF\0P", 4)}) {
+        const auto refused = parse_dot_env(text);
+        ASSERT_FALSE(refused);
+        EXPECT_NE(refused.error().message.find("UTF-16"), std::string::npos);
+    }
+}
+
 }  // namespace
 }  // namespace sutazai::config

@@ -7,6 +7,8 @@
 #include <array>
 #include <utility>
 
+#include "base/cpu_levels.h"
+
 namespace sutazai::config {
 namespace {
 
@@ -129,9 +131,26 @@ Parsed<void> set_log_level(Settings& settings, std::string_view text) {
     return {};
 }
 
+Parsed<void> set_cpu_level(Settings& settings, std::string_view text) {
+    if (!text.empty() && std::ranges::find(kCpuLevels, text) == kCpuLevels.end()) {
+        return std::unexpected(fmt::format("{}, or empty", fmt::join(kCpuLevels, ", ")));
+    }
+    settings.cpu_level = text;
+    return {};
+}
+
 Parsed<void> set_log_format(Settings& settings, std::string_view text) {
     if (text != "text" && text != "json") return std::unexpected("text or json");
     settings.log_format = text == "json" ? LogFormat::kJson : LogFormat::kText;
+    return {};
+}
+
+Parsed<void> set_chat_template(Settings& settings, std::string_view text) {
+    const bool is_name = std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    });
+    if (!is_name || text.size() > 64) return std::unexpected("a name of small letters, digits, -, _ and .");
+    settings.chat_template = text;
     return {};
 }
 
@@ -166,9 +185,17 @@ std::vector<SettingRow> make_rows() {
     SettingRow home = path("SUTAZAI_HOME", &Settings::home,
                            "folder of models and state; empty: $XDG_DATA_HOME/sutazai, else ~/.local/share/sutazai");
     home.flag = "--home";
+    SettingRow cpu_level =
+        row("SUTAZAI_CPU_LEVEL", "level of processor whose kernels may be used at most; empty: the best there is",
+            set_cpu_level, [](const Settings& settings) { return settings.cpu_level; });
+    cpu_level.flag = "--cpu-level";
     SettingRow keys = list("API_KEYS", &Settings::api_keys, is_printable_word, "printable ASCII keys without blanks",
-                           "keys that clients must show, comma separated; empty: none is asked for");
+                           "keys that clients must show, comma separated; none is asked for without any");
     keys.secret = true;
+    SettingRow admin_keys =
+        list("ADMIN_API_KEYS", &Settings::admin_api_keys, is_printable_word, "printable ASCII keys without blanks",
+             "keys that may pin, warm, evict, save, load and prune as well, and go before others, comma separated");
+    admin_keys.secret = true;
     SettingRow models =
         row("MODELS", "models by name, name=path, several separated by commas (the flag may be repeated)", set_models,
             show_models);
@@ -217,6 +244,7 @@ std::vector<SettingRow> make_rows() {
             }),
         std::move(home),
         std::move(keys),
+        std::move(admin_keys),
         list("ALLOWED_ORIGINS", &Settings::allowed_origins, is_origin, "origins such as https://example.org (or *)",
              "origins that browsers may call from (CORS), comma separated"),
         list("ALLOWED_HOSTS", &Settings::allowed_hosts, is_host, "host names",
@@ -236,6 +264,8 @@ std::vector<SettingRow> make_rows() {
                "seconds a client may take nothing of its answer"),
         number("DRAIN_TIMEOUT_S", &Settings::drain_timeout_s, 0, 3600, "seconds that running streams get at SIGTERM"),
         number("LOAD_TIMEOUT_S", &Settings::load_timeout_s, 1, 86400, "seconds for a model to load"),
+        number("ENGINE_STALL_TIMEOUT_S", &Settings::engine_stall_timeout_s, 0, 86400,
+               "seconds after which an engine that gets no further is ended and started anew, 0 never"),
         number("MAX_TOKENS_LIMIT", &Settings::max_tokens_limit, 0, UINT32_MAX,
                "cap on a request's max_tokens; 0: no cap"),
 
@@ -244,9 +274,15 @@ std::vector<SettingRow> make_rows() {
         number("CONTEXT_TOKENS", &Settings::context_tokens, 0, UINT32_MAX,
                "KV cells per model; 0: chosen from the model"),
         number("THREADS", &Settings::threads, 0, 1024, "threads per engine; 0: one per core"),
+        std::move(cpu_level),
         number("BATCH_TOKENS", &Settings::batch_tokens, 16, 65536, "tokens in one decode step at most"),
         number("TOKEN_GAP_MS", &Settings::token_gap_ms, 1, 10000,
                "milliseconds that reading prompts may add to the token gap of running streams"),
+        row("CHAT_TEMPLATE",
+            "llama.cpp's name of the chat template for models whose file has none, for example chatml; empty: none",
+            set_chat_template, [](const Settings& settings) { return settings.chat_template; }),
+        boolean("CONTROL_TOKENS_IN_MESSAGES", &Settings::control_tokens_in_messages,
+                "names of control tokens in a message's text become those tokens: who writes them speaks as anybody"),
         boolean("PREFIX_SHARING", &Settings::prefix_sharing,
                 "share the work on prompts that begin alike; false computes every prompt anew"),
         size("PREFIX_CACHE_BYTES", &Settings::prefix_cache_bytes, 0, 1ULL << 40,

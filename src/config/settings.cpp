@@ -65,6 +65,38 @@ Result<std::string> default_home(const std::map<std::string, std::string>& envir
                 "SUTAZAI_HOME");
 }
 
+/// No shell has seen a path of .env, of a service's environment or of --flag=~/path.
+Result<void> expand_tilde(const std::string& name, std::string& path,
+                          const std::map<std::string, std::string>& environment) {
+    if (!path.starts_with('~')) return {};
+    if (path.size() > 1 && path[1] != '/') {
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("{}: \"{}\" is not allowed; ~ stands for your own folder alone, as in ~/models (a path "
+                                "may begin with ./~)",
+                                name, path),
+                    name);
+    }
+    const auto home = environment.find("HOME");
+    if (home == environment.end() || !std::filesystem::path(home->second).is_absolute()) {
+        return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("{}: \"{}\" is not allowed, as HOME names no folder that ~ could stand for", name, path), name);
+    }
+    path = home->second + path.substr(1);
+    return {};
+}
+
+Result<void> expand_tildes(Settings& settings, const std::map<std::string, std::string>& environment) {
+    std::vector<std::pair<std::string, std::string*>> paths{{"SUTAZAI_HOME", &settings.home},
+                                                            {"CACHE_ARTIFACTS_DIR", &settings.cache_artifacts_dir},
+                                                            {"MODELS_DIR", &settings.models_dir}};
+    for (auto& [model, path] : settings.models) paths.emplace_back("MODELS", &path);
+    for (const auto& [name, path] : paths) {
+        if (auto expanded = expand_tilde(name, *path, environment); !expanded) return expanded;
+    }
+    return {};
+}
+
 }  // namespace
 
 const char* to_string(Source source) {
@@ -104,6 +136,9 @@ Result<Loaded> load(const Inputs& inputs) {
     }
 
     Settings& settings = loaded.settings;
+    if (auto expanded = expand_tildes(settings, inputs.environment); !expanded) {
+        return std::unexpected(std::move(expanded.error()));
+    }
     if (settings.home.empty()) {
         auto home = default_home(inputs.environment);
         if (!home) return std::unexpected(home.error());

@@ -40,7 +40,8 @@ struct Settings {
     std::string log_level = "info";           ///< LOG_LEVEL: trace, debug, info, warn, error
     LogFormat log_format = LogFormat::kText;  ///< LOG_FORMAT: text, json
     std::string home;                   ///< SUTAZAI_HOME; default $XDG_DATA_HOME/sutazai or ~/.local/share/sutazai
-    std::vector<std::string> api_keys;  ///< API_KEYS, comma separated; empty: no key is asked for
+    std::vector<std::string> api_keys;  ///< API_KEYS, comma separated
+    std::vector<std::string> admin_api_keys;   ///< ADMIN_API_KEYS, the same; no key is asked for when both are empty
     std::vector<std::string> allowed_origins;  ///< ALLOWED_ORIGINS, comma separated, for CORS
     std::vector<std::string> allowed_hosts;    ///< ALLOWED_HOSTS, comma separated, beside loopback names and HOST
 
@@ -55,6 +56,7 @@ struct Settings {
     std::uint32_t idle_timeout_s = 75;          ///< IDLE_TIMEOUT_S, between requests of one connection, 1 to 3600
     std::uint32_t write_timeout_s = 60;         ///< WRITE_TIMEOUT_S, for a reader that takes nothing, 1 to 3600
     std::uint32_t drain_timeout_s = 30;         ///< DRAIN_TIMEOUT_S, for running streams at SIGTERM, 0 to 3600
+    std::uint32_t engine_stall_timeout_s = 60;  ///< ENGINE_STALL_TIMEOUT_S, 0 (never) to 86400
     std::uint32_t load_timeout_s = 300;         ///< LOAD_TIMEOUT_S, for a model to load, 1 to 86400
     std::uint32_t max_tokens_limit = 0;         ///< MAX_TOKENS_LIMIT, caps max_tokens of a request; 0: no cap
 
@@ -64,9 +66,12 @@ struct Settings {
     std::vector<std::string> model_order;       ///< names of `models` as given
     std::uint32_t context_tokens = 0;           ///< CONTEXT_TOKENS, KV cells per model; 0: chosen from the model
     std::uint32_t threads = 0;                  ///< THREADS, per engine; 0: one per core
+    std::string cpu_level;                      ///< SUTAZAI_CPU_LEVEL, one of kCpuLevels; empty: the best there is
     std::uint32_t batch_tokens = 2048;          ///< BATCH_TOKENS, tokens in one decode step at most, 16 to 65536
     std::uint32_t token_gap_ms = 50;  ///< TOKEN_GAP_MS, what prefill may add to the gap of running streams, 1 to 10000
-    bool prefix_sharing = true;       ///< PREFIX_SHARING; false computes every prompt anew
+    std::string chat_template;        ///< CHAT_TEMPLATE, llama.cpp's name of the one for models without; empty: none
+    bool control_tokens_in_messages = false;  ///< CONTROL_TOKENS_IN_MESSAGES; true lets texts of messages become them
+    bool prefix_sharing = true;               ///< PREFIX_SHARING; false computes every prompt anew
     std::uint64_t prefix_cache_bytes = 1ULL << 30;  ///< PREFIX_CACHE_BYTES, host memory per model, 0 to 1 TiB
 };
 

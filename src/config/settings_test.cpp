@@ -131,6 +131,7 @@ TEST(Settings, RefusalsNameSettingValueAndRange) {
         {"PORT", "65536", "0 to 65535"},
         {"LOG_LEVEL", "loud", "trace, debug, info, warn or error"},
         {"LOG_FORMAT", "xml", "text or json"},
+        {"SUTAZAI_CPU_LEVEL", "avx3", "x86-64-v2, avx2, avx2-vnni, avx512, avx512-vnni, avx512-bf16, or empty"},
         {"ALLOWED_ORIGINS", "example.org", "origins"},
         {"ALLOWED_ORIGINS", "https://a.example/", "origins"},
         {"ALLOWED_ORIGINS", "https://a.example,,", "without empty parts"},
@@ -197,6 +198,31 @@ TEST(Settings, KeysAreNeverShown) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().field, "API_KEYS");
     EXPECT_EQ(refused.error().message.find("sk"), std::string::npos);
+}
+
+TEST(Settings, ATildeStandsForTheUsersFolder) {
+    const std::map<std::string, std::string> values{{"SUTAZAI_HOME", "~"},
+                                                    {"MODELS_DIR", "~/gguf"},
+                                                    {"CACHE_ARTIFACTS_DIR", "~/a/~/b"},
+                                                    {"MODELS", "one=~/one.gguf,two=./~/two.gguf,three=/x/~"}};
+    const auto loaded = load({.environment = {{"HOME", "/home/u"}}, .dot_env = values});
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    EXPECT_EQ(loaded->settings.home, "/home/u");
+    EXPECT_EQ(loaded->settings.models_dir, "/home/u/gguf");
+    EXPECT_EQ(loaded->settings.cache_artifacts_dir, "/home/u/a/~/b");
+    EXPECT_EQ(loaded->settings.models.at("one"), "/home/u/one.gguf");
+    EXPECT_EQ(loaded->settings.models.at("two"), "./~/two.gguf");
+    EXPECT_EQ(loaded->settings.models.at("three"), "/x/~");
+    EXPECT_EQ(row(*loaded, "MODELS_DIR").value, "/home/u/gguf") << "`sutazai config` shows what is used";
+    for (const auto& [name, value] : std::map<std::string, std::string>{
+             {"MODELS_DIR", "~other/gguf"}, {"SUTAZAI_HOME", "~x"}, {"MODELS", "m=~other/m.gguf"}}) {
+        const auto refused = load({.flags = {{name, value}}, .environment = {{"HOME", "/home/u"}}});
+        ASSERT_FALSE(refused) << name;
+        EXPECT_EQ(refused.error().field, name);
+    }
+    const auto homeless = load({.flags = {{"MODELS_DIR", "~/m"}}, .environment = {{"XDG_DATA_HOME", "/data"}}});
+    ASSERT_FALSE(homeless);
+    EXPECT_EQ(homeless.error().field, "MODELS_DIR");
 }
 
 TEST(Settings, FlagsAreNamedAfterTheSettings) {

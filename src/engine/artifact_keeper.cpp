@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <future>
 
@@ -33,6 +34,18 @@ int n_common(std::span<const sched::Token> a, std::span<const sched::Token> b) {
     return static_cast<int>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
+/// Whatever the disk and the memory do, the keeper's thread goes on: what cannot be kept is computed again.
+template <typename Work>
+bool survives(const char* what, Work&& work) {
+    try {
+        work();
+        return true;
+    } catch (const std::exception& e) {
+        spdlog::error("cache artifacts: {} failed: {}", what, e.what());
+        return false;
+    }
+}
+
 }  // namespace
 
 ArtifactKeeper::ArtifactKeeper(ArtifactConfig config, artifact::FingerprintParts parts, std::uint64_t most_block_bytes)
@@ -52,7 +65,8 @@ ArtifactKeeper::~ArtifactKeeper() {
 // --- the keeper's thread
 
 void ArtifactKeeper::run() {
-    const bool opened = open();
+    bool opened = false;
+    survives("opening the folder", [&] { opened = open(); });
     {
         const std::lock_guard lock(mutex_);
         failed_ = !opened;
@@ -70,22 +84,27 @@ void ArtifactKeeper::run() {
             const auto job = std::move(jobs_.front());
             jobs_.pop_front();
             lock.unlock();
-            job();
+            {
+                const Progress::Turn turn(progress_);
+                survives("a job", job);
+            }
             lock.lock();
             continue;
         }
         lock.unlock();
-        if (store_ != nullptr) {
-            store_->flush_touches();
-            learn();
-            if (store_->wants_prune()) {
-                (void)store_->prune(config_.retention, now());
-                learn();
-            }
-        }
+        survives("looking at the folder", [&] { look_around(); });
         next_refresh = Clock::now() + kRefresh;
         lock.lock();
     }
+}
+
+void ArtifactKeeper::look_around() {
+    if (store_ == nullptr) return;
+    store_->flush_touches();
+    learn();
+    if (!store_->wants_prune()) return;
+    (void)store_->prune(config_.retention, now());
+    learn();
 }
 
 bool ArtifactKeeper::open() {
@@ -155,10 +174,7 @@ void ArtifactKeeper::post(std::function<void()> job) {
 
 bool ArtifactKeeper::call(const std::function<void()>& job) {
     std::promise<bool> done;
-    post([&] {
-        if (store_ != nullptr) job();
-        done.set_value(store_ != nullptr);
-    });
+    post([&] { done.set_value(store_ != nullptr && survives("an order", job)); });
     return done.get_future().get();
 }
 
@@ -219,21 +235,28 @@ void ArtifactKeeper::fetch(std::vector<Find> blocks,
     post([this, blocks = std::move(blocks), done = std::move(done)] {
         const auto began = Clock::now();
         std::vector<Fetched> fetched;
-        for (const Find& wanted : blocks) {
-            if (store_ == nullptr) break;
+        const auto read_one = [&](const Find& wanted) {
             auto block = store_->get(wanted.hash, now());
             if (!block || block->info.first != wanted.first) {
                 const std::lock_guard lock(mutex_);
                 forget(wanted.hash);
-                break;
+                return false;
             }
             llama::KvState state;
             state.size = block->payload.size();
             state.data.reset(new (std::nothrow) std::uint8_t[state.size]);
-            if (state.data == nullptr) break;
+            if (state.data == nullptr) return false;
             std::memcpy(state.data.get(), block->payload.data(), state.size);
             fetched.push_back({std::move(block->info), std::move(state)});
-        }
+            progress_.advance();
+            return true;
+        };
+        // Who waits is told in any case.
+        survives("a read", [&] {
+            for (const Find& wanted : blocks) {
+                if (store_ == nullptr || !read_one(wanted)) break;
+            }
+        });
         done(std::move(fetched), std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began));
     });
 }
@@ -271,7 +294,8 @@ void ArtifactKeeper::keep(std::string_view salt, std::span<const sched::Token> c
     }
     post([this, info, state = std::move(state)] {
         const auto bytes = std::as_bytes(std::span(state->data.get(), state->size));
-        const auto put = store_->put(*info, bytes, now());
+        Result<artifact::ArtifactStore::Put> put = fail(ErrorCode::kInternal, "the store failed");
+        survives("a write", [&] { put = store_->put(*info, bytes, now()); });
         const auto stats = store_->stats();
         const std::lock_guard lock(mutex_);
         pending_bytes_ -= state->size;

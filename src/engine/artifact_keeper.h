@@ -17,7 +17,8 @@
 
 #include "artifact/store.h"
 #include "base/error.h"
-#include "llama/model.h"
+#include "engine/progress.h"
+#include "llama/language_model.h"
 
 namespace sutazai::engine {
 
@@ -83,6 +84,8 @@ class ArtifactKeeper {
     [[nodiscard]] Stats stats() const;
     /// False while the weights' digest is not known, and when the folder cannot be used. Waits up to `patience`.
     [[nodiscard]] bool ready(std::chrono::milliseconds patience);
+    /// Of the jobs that the engine's threads have given it.
+    [[nodiscard]] const Progress& progress() const { return progress_; }
 
   private:
     struct Known {
@@ -93,6 +96,7 @@ class ArtifactKeeper {
     };
 
     void run();
+    void look_around();
     bool open();
     void learn();
     void add_known(const artifact::ChainHash& hash, Known known);
@@ -106,6 +110,7 @@ class ArtifactKeeper {
     std::uint64_t most_block_bytes_;
 
     std::unique_ptr<artifact::ArtifactStore> store_;  ///< keeper's thread
+    Progress progress_;
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;

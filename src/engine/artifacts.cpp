@@ -19,6 +19,10 @@ constexpr int kStepsBetweenHotBlocks = 16;
 constexpr int kMostCanaries = 32;
 constexpr std::chrono::milliseconds kFlushPatience{60'000};
 
+std::unexpected<Error> being_stopped() {
+    return fail(ErrorCode::kUnavailable, "the engine is being stopped");
+}
+
 std::span<const Token> first(const std::vector<Token>& tokens, std::size_t n) {
     return std::span(tokens).first(n);
 }
@@ -140,11 +144,11 @@ std::optional<artifact::Canary> Engine::canary_of(sched::SlotId slot, std::span<
 
 // --- on request
 
-void Engine::run_on_decode_thread(const std::function<void()>& task) {
+bool Engine::run_on_decode_thread(const std::function<void()>& task) {
     auto done = std::make_shared<std::promise<void>>();
     {
         const std::lock_guard lock(mutex_);
-        if (stopping_) return;
+        if (stopping_) return false;
         tasks_.push_back([&task, done] {
             task();
             done->set_value();
@@ -155,8 +159,9 @@ void Engine::run_on_decode_thread(const std::function<void()>& task) {
     while (finished.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
         const std::lock_guard lock(mutex_);
         // A task that was not taken never will be; one that was is waited for.
-        if (stopping_ && std::erase_if(tasks_, [](const auto&) { return true; }) > 0) return;
+        if (stopping_ && std::erase_if(tasks_, [](const auto&) { return true; }) > 0) return false;
     }
+    return true;
 }
 
 Result<ArtifactReport> Engine::save_artifacts() {
@@ -168,7 +173,7 @@ Result<ArtifactReport> Engine::save_artifacts() {
     };
     std::vector<Block> blocks;
     std::uint64_t compute_us = 0;
-    run_on_decode_thread([&] {
+    const bool copied = run_on_decode_thread([&] {
         compute_us =
             static_cast<std::uint64_t>((artifact::kBlockTokens * scheduler_.cost().per_prefill_token()).count());
         scheduler_.save_all();
@@ -191,6 +196,7 @@ Result<ArtifactReport> Engine::save_artifacts() {
             blocks.push_back(std::move(block));
         });
     });
+    if (!copied) return being_stopped();
     ArtifactReport total = keeper_->flush(kFlushPatience);
     for (Block& block : blocks) {
         keeper_->keep(block.salt, block.chain, std::move(block.canary), compute_us, std::move(block.state));
@@ -205,18 +211,20 @@ Result<ArtifactReport> Engine::save_artifacts() {
 Result<ArtifactReport> Engine::restore_artifacts() {
     ArtifactReport total;
     std::uint64_t room = 0;
-    run_on_decode_thread([&] { room = scheduler_.host().budget() - scheduler_.host().bytes(); });
+    const auto look = [&] { room = scheduler_.host().budget() - scheduler_.host().bytes(); };
+    if (!run_on_decode_thread(look)) return being_stopped();
     for (std::vector<ArtifactKeeper::Find>& chain : keeper_->best(room)) {
         std::promise<std::vector<ArtifactKeeper::Fetched>> fetched;
         keeper_->fetch(std::move(chain), [&](std::vector<ArtifactKeeper::Fetched> blocks, sched::Time /*took*/) {
             fetched.set_value(std::move(blocks));
         });
         std::vector<ArtifactKeeper::Fetched> blocks = fetched.get_future().get();
-        run_on_decode_thread([&] {
+        const bool taken = run_on_decode_thread([&] {
             const std::uint64_t before = scheduler_.host().bytes();
             total.loaded += static_cast<std::uint64_t>(import(std::hash<std::string>{}(""), {}, std::move(blocks)));
             total.bytes += scheduler_.host().bytes() - std::min(before, scheduler_.host().bytes());
         });
+        if (!taken) return being_stopped();
     }
     return total;
 }
@@ -232,6 +240,12 @@ Result<ArtifactReport> Engine::artifacts(ArtifactAction action, std::chrono::mil
         return fail(ErrorCode::kUnavailable,
                     "the artifact folder cannot be used, or the model file is still being hashed");
     }
+    struct Ordered {
+        std::atomic<bool>& flag;
+        explicit Ordered(std::atomic<bool>& it) : flag(it) { flag = true; }
+        ~Ordered() { flag = false; }
+    };
+    const Ordered ordered(ordered_);
     switch (action) {
         case ArtifactAction::kSave: return save_artifacts();
         case ArtifactAction::kRestore: return restore_artifacts();

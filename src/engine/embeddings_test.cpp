@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::vector<Token> tokens_of(const Model& model, int i, int length) {
+std::vector<Token> tokens_of(const llama::Model& model, int i, int length) {
     std::vector<Token> tokens(length);
     for (int k = 0; k < length; ++k) tokens[k] = (i * 131 + k * 17 + 3) % std::min(model.properties().vocabulary, 700);
     return tokens;
@@ -41,19 +41,21 @@ double cosine(const std::vector<float>& a, const std::vector<float>& b) {
     return dot;
 }
 
-void expect_packing_changes_nothing(const Model& model, int longest) {
+void expect_packing_changes_nothing(const llama::Model& model, int longest) {
     const auto job = [&](int i) {
         return SideContext::Job{
             static_cast<RequestId>(i + 1), tokens_of(model, i, 1 + (i * 37) % longest), 0, {}, {}, {}, {}};
     };
-    SideContext packed(model, SideContext::Kind::kEmbeddings);
+    const auto packed_context = model.beside(SideContext::Kind::kEmbeddings);
+    SideContext& packed = *packed_context;
     std::vector<SideContext::Job> jobs;
     for (int i = 0; i < 70; ++i) jobs.push_back(job(i));
     int turns = 0;
     const auto together = compute(packed, std::move(jobs), milliseconds(1000), &turns);
     ASSERT_EQ(together.size(), 70U);
     EXPECT_LT(turns, 50) << "hardly anything was packed: the test shows nothing";
-    SideContext single(model, SideContext::Kind::kEmbeddings);
+    const auto single_context = model.beside(SideContext::Kind::kEmbeddings);
+    SideContext& single = *single_context;
     for (int i = 0; i < 70; i += 3) {
         std::vector<SideContext::Job> one;
         one.push_back(job(i));
@@ -76,7 +78,7 @@ TEST(Embeddings, APackedBatchOfAnEncoderGivesWhatOneAtATimeGives) {
 }
 
 /// The mean of the last layer's results, by llama.cpp itself.
-std::vector<float> pooled_by_llama(const Model& model, std::vector<Token> tokens) {
+std::vector<float> pooled_by_llama(const llama::Model& model, std::vector<Token> tokens) {
     llama_context_params params = llama_context_default_params();
     params.embeddings = true;
     params.pooling_type = LLAMA_POOLING_TYPE_MEAN;
@@ -96,7 +98,8 @@ TEST(Embeddings, AreLlamasOwnWithoutTheOutputLayer) {
     for (const char* preset : {"toy", "toy-qwen2", "toy-mamba", "toy-jamba", "toy-gemma3"}) {
         SCOPED_TRACE(preset);
         const auto model = load_test_model(preset);
-        SideContext side(*model, SideContext::Kind::kEmbeddings);
+        const auto side_context = model->beside(SideContext::Kind::kEmbeddings);
+        SideContext& side = *side_context;
         std::vector<SideContext::Job> jobs;
         for (int i = 0; i < 3; ++i)
             jobs.push_back({static_cast<RequestId>(i), tokens_of(*model, i, 90), 0, {}, {}, {}, {}});
@@ -111,7 +114,8 @@ TEST(Embeddings, AreLlamasOwnWithoutTheOutputLayer) {
 TEST(Embeddings, AnInputMayComeInParts) {
     const auto model = load_test_model("toy", 4096);
     const auto job = [&] { return SideContext::Job{1, tokens_of(*model, 4, 3000), 0, {}, {}, {}, {}}; };
-    SideContext side(*model, SideContext::Kind::kEmbeddings);
+    const auto side_context = model->beside(SideContext::Kind::kEmbeddings);
+    SideContext& side = *side_context;
     std::vector<SideContext::Job> jobs;
     jobs.push_back(job());
     int turns = 0;
@@ -128,7 +132,8 @@ TEST(Embeddings, PoolingIsTheModelsOwn) {
     std::map<std::uint32_t, std::vector<float>> by_pooling;
     for (const std::uint32_t pooling : {1U, 2U, 3U}) {
         const auto model = load_test_model("toy-bert", 4096, pooling);
-        SideContext side(*model, SideContext::Kind::kEmbeddings);
+        const auto side_context = model->beside(SideContext::Kind::kEmbeddings);
+        SideContext& side = *side_context;
         std::vector<SideContext::Job> jobs;
         jobs.push_back({1, tokens_of(*model, 1, 20), 0, {}, {}, {}, {}});
         by_pooling[pooling] = compute(side, std::move(jobs), milliseconds(100)).at(1);
@@ -138,7 +143,8 @@ TEST(Embeddings, PoolingIsTheModelsOwn) {
     // Causal: what the first token makes does not depend on the others, what the last makes does.
     for (const auto& [pooling, same] : {std::pair(2U, true), std::pair(3U, false)}) {
         const auto model = load_test_model("toy", 4096, pooling);
-        SideContext side(*model, SideContext::Kind::kEmbeddings);
+        const auto side_context = model->beside(SideContext::Kind::kEmbeddings);
+        SideContext& side = *side_context;
         std::vector<SideContext::Job> jobs;
         jobs.push_back({1, {5, 6, 7, 8}, 0, {}, {}, {}, {}});
         jobs.push_back({2, {5, 9, 10, 11}, 0, {}, {}, {}, {}});

@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -17,9 +20,10 @@
 #include "artifact/hot_chains.h"
 #include "base/generation.h"
 #include "engine/artifact_keeper.h"
+#include "engine/progress.h"
 #include "engine/slow_draws.h"
 #include "llama/grammar.h"
-#include "llama/model.h"
+#include "llama/language_model.h"
 #include "llama/side_context.h"
 #include "sched/linear_cost.h"
 #include "sched/scheduler.h"
@@ -28,7 +32,7 @@ namespace sutazai::engine {
 
 using llama::Grammar;
 using llama::KvState;
-using llama::Model;
+using Model = llama::LanguageModel;
 using llama::Pooling;
 using llama::SideContext;
 using sched::Token;
@@ -63,6 +67,7 @@ struct EngineStats {
     int prefixes = 0;                                 ///< chains of finished requests that are kept
     std::uint64_t artifacts = 0, artifact_bytes = 0;  ///< of this model on disk
     std::uint64_t artifact_tokens = 0;                ///< read back from artifacts instead of being computed
+    std::uint64_t broken_results = 0;                 ///< that were no numbers: rows of logits, embeddings
 };
 
 enum class ArtifactAction : std::uint8_t { kSave, kRestore, kPrune };
@@ -73,19 +78,27 @@ struct StepReport {
     std::optional<EngineStats> stats;  ///< after the step; none for a refused request
 };
 
-/// Serves one model. Two threads of its own: one prepares requests (template, tokens), one plans, decodes and samples;
-/// nothing on the latter ever waits for a reader.
+/// What a thread is at, and a number that is another one as soon as it has got on.
+struct Work {
+    const char* what;
+    std::uint64_t progress;
+};
+
+/// Serves one model. Threads of its own: two prepare requests (template, tokens, grammar), one of them only short ones,
+/// so that they do not wait for long ones; one plans, decodes and samples, and nothing on it ever waits for a reader.
 class Engine {
   public:
-    /// `report` is called on either thread and must neither block nor throw.
-    Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report);
+    /// `report` is called on any of them and must not block. `on_death` is called on a thread that dies of an
+    /// exception, and ends the process: what the thread left behind cannot be relied on.
+    Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::function<void(StepReport)> report,
+           std::function<void(const std::string& why)> on_death = end_process);
     ~Engine();  ///< stop(), and waits for the threads
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
     // Any thread; none of these waits for a step.
 
-    /// Errors come as updates. Ids must not repeat.
+    /// Its `n` answers are the requests `id` to `id` + n - 1. Errors come as updates. Ids must not repeat.
     void submit(RequestId id, GenerationRequest request);
     /// Unknown and ended ids are ignored. The sequence is freed by the next step; a step that mostly computes this
     /// request's prompt is cut short. No update follows.
@@ -95,9 +108,11 @@ class Engine {
     /// Waits up to `patience` for the folder, which is not ready before the weights have been hashed once.
     [[nodiscard]] Result<ArtifactReport> artifacts(ArtifactAction action,
                                                    std::chrono::milliseconds patience = std::chrono::seconds(10));
+    /// What the threads that do not wait for work are at, to see from one call to the next that they get on.
+    [[nodiscard]] std::vector<Work> works() const;
     /// Returns when nothing is open, or after stop(). New requests should have stopped.
     void wait_until_idle();
-    /// Ends both threads soon; open requests get nothing more.
+    /// Ends the threads soon; open requests get nothing more.
     void stop();
 
     [[nodiscard]] const Model& model() const { return *model_; }
@@ -106,13 +121,16 @@ class Engine {
     static constexpr std::size_t kMostHotChains = 64;  ///< reused prefixes that wait to become artifacts
     struct Generation;
     struct Prepared {
-        RequestId id = 0;
+        RequestId id = 0;  ///< of the first of its `request.n` answers
         GenerationRequest request;
         std::vector<Token> prompt;
         std::chrono::steady_clock::time_point submitted;
-        std::vector<ArtifactKeeper::Find> on_disk;  ///< blocks of the prompt, as of its preparation
-        std::unique_ptr<Grammar> grammar = {};
-        std::string echo = {};  ///< the prompt's text, for requests that want it back
+        std::vector<ArtifactKeeper::Find> on_disk;            ///< blocks of the prompt, as of its preparation
+        std::vector<std::unique_ptr<Grammar>> grammars = {};  ///< one for each answer, or none
+        std::string echo = {};                                ///< the prompt's text, for requests that want it back
+        std::set<RequestId> cancelled = {};                   ///< of its answers
+        const char* input_field = "prompt";                   ///< where the request holds what the model reads
+        [[nodiscard]] std::vector<RequestId> wanted() const;  ///< the answers that are not cancelled
         [[nodiscard]] std::uint64_t salt() const { return std::hash<std::string>{}(request.cache_salt); }
     };
     /// A state outside the KV memory.
@@ -130,10 +148,33 @@ class Engine {
         sched::Time took{0};
     };
 
-    void prepare_loop();
+    [[noreturn]] static void end_process(const std::string& why);
+    [[nodiscard]] std::jthread guarded(const char* name, void (Engine::*loop)());
+    /// A request on its way to the inbox.
+    struct Preparing {
+        int n = 1;
+        bool is_long = false;
+        std::set<RequestId> cancelled;
+        std::atomic<bool> unwanted{false};  ///< all of it is cancelled, or the engine stops
+    };
+    static int n_of(const Prepared& prepared) { return prepared.request.n; }
+    static int n_of(const std::shared_ptr<Preparing>& preparing) { return preparing->n; }
+    /// Of requests by the id of their first answer, the one that `answer` belongs to; end() when there is none.
+    template <typename Requests>
+    static auto request_of(Requests& requests, RequestId answer) {
+        const auto next = requests.upper_bound(answer);
+        if (next == requests.begin()) return requests.end();
+        const auto found = std::prev(next);
+        return answer - found->first < static_cast<RequestId>(n_of(found->second)) ? found : requests.end();
+    }
+    void prepare_short() { prepare_loop(false); }
+    void prepare_all() { prepare_loop(true); }
+    void prepare_loop(bool takes_long);
+    [[nodiscard]] bool is_late(const Prepared& prepared) const;
     void decode_loop();
     void take_inbox(StepReport& report);
-    [[nodiscard]] Result<void> prepare(Prepared& prepared) const;
+    [[nodiscard]] Result<void> prepare_guarded(Prepared& prepared, const std::atomic<bool>& unwanted) const;
+    [[nodiscard]] Result<void> prepare(Prepared& prepared, const std::atomic<bool>& unwanted) const;
     void start(Prepared prepared, StepReport& report);
     /// False when the step is held for requests in preparation.
     bool run_step(StepReport& report);
@@ -152,11 +193,14 @@ class Engine {
     [[nodiscard]] artifact::TokenCost token_cost() const;
     std::optional<artifact::Canary> canary_of(sched::SlotId slot, std::span<const Token> chain);
     void keep_one_hot_block();
-    void run_on_decode_thread(const std::function<void()>& task);
+    /// False when the engine is being stopped and the task was not run.
+    [[nodiscard]] bool run_on_decode_thread(const std::function<void()>& task);
     Result<ArtifactReport> save_artifacts();
     Result<ArtifactReport> restore_artifacts();
     void expire(StepReport& report);
-    [[nodiscard]] GenerationUpdate timed_out() const;
+    [[nodiscard]] Error timed_out() const;
+    void fail_all(const Prepared& prepared, const Error& error, StepReport& report) const;
+    [[nodiscard]] int fetching() const;
     void sample(const sched::Step& step, StepReport& report);
     /// Draws a token whose grammar takes long, away from the decode thread. The request sits out until then.
     void draw_slowly(std::shared_ptr<Generation> generation, std::span<const float> logits);
@@ -165,17 +209,19 @@ class Engine {
     /// False when the request ended with this token.
     void deliver(Generation& generation, Token token, StepReport& report);
     void end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report);
-    void refuse(RequestId id, Error error);
+    void refuse(const std::vector<RequestId>& ids, const Error& error);
     // engine_side.cpp: embeddings, and prompts that are given back with their scores.
     /// False when the request is none of these, and so is left to the scheduler.
     bool start_beside(Prepared& prepared, StepReport& report);
     void run_beside(StepReport& report);
     void begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepReport& report);
     void schedule(Prepared prepared, StepReport& report);
+    void fail_beside(RequestId id, const Error& error, StepReport& report);
     void cancel_beside(RequestId id);
-    [[nodiscard]] int open_beside() const { return embeddings_.open() + scores_.open(); }
+    [[nodiscard]] int open_beside() const { return embeddings_->open() + scores_->open(); }
     void fail_step(const sched::Step& step, StepReport& report);
     void fail_request(RequestId id, Error error, StepReport& report);
+    [[nodiscard]] Error no_numbers(const char* input_field);
     [[nodiscard]] sched::Time now() const;
     [[nodiscard]] int retry_after_s() const;
     [[nodiscard]] EngineStats stats() const;
@@ -183,36 +229,40 @@ class Engine {
     std::unique_ptr<Model> model_;
     EngineConfig config_;
     std::function<void(StepReport)> report_;
+    std::function<void(const std::string&)> on_death_;
     std::chrono::steady_clock::time_point origin_ = std::chrono::steady_clock::now();
 
     // Decode thread only.
     sched::Scheduler scheduler_;
     std::unordered_map<RequestId, std::shared_ptr<Generation>> generations_;
     int n_slow_draws_ = 0;  ///< requests that sit out while their next token is drawn
-    SideContext embeddings_, scores_;
-    std::unordered_map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
+    std::unique_ptr<SideContext> embeddings_, scores_;
+    std::map<RequestId, Prepared> scored_;  ///< whose prompts are in scores_
     std::unordered_map<sched::BlockId, HostState> host_states_;
     std::unordered_map<std::uint64_t, std::string> salts_;
-    std::unordered_map<RequestId, Prepared> fetching_;  ///< requests that wait for artifacts
+    std::map<RequestId, Prepared> fetching_;  ///< requests that wait for artifacts
     artifact::HotChains hot_{kMostHotChains};
     int steps_since_hot_ = 0;
     sched::LinearCost fetch_cost_;
     EngineStats counters_;
 
     // Between threads, under mutex_.
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::condition_variable to_prepare_ready_, inbox_ready_, idle_;
-    std::deque<Prepared> to_prepare_;
-    std::unordered_map<RequestId, bool> preparing_;  ///< id -> cancelled meanwhile; from submit() until in the inbox
+    std::deque<Prepared> short_, long_;                          ///< to be prepared
+    std::map<RequestId, std::shared_ptr<Preparing>> preparing_;  ///< from submit() until in the inbox
+    int n_preparing_ = 0;                                        ///< answers that they will be
     std::deque<Prepared> inbox_;
+    int n_inbox_ = 0;  ///< answers that it will be
     std::deque<RequestId> cancels_;
     std::deque<Fetched> fetched_;
     std::deque<std::pair<std::shared_ptr<Generation>, Token>> drawn_;  ///< by slow_draws_
-    std::deque<std::function<void()>> tasks_;  ///< for the decode thread
+    std::deque<std::function<void()>> tasks_;                          ///< for the decode thread
     bool stopping_ = false;
-    bool busy_ = false;  ///< the decode thread has something to compute
-    bool open_ = false;  ///< the decode thread has open requests
-    int waiting_ = 0;    ///< as of the last step
+    bool busy_ = false;     ///< the decode thread has something to compute
+    bool open_ = false;     ///< the decode thread has open requests
+    bool fetches_ = false;  ///< some of them wait for artifacts
+    int waiting_ = 0;       ///< as of the last step
     int running_ = 0;
     int width_ = 0;          ///< chains decoded together, as the controller has it
     double ends_per_s_ = 0;  ///< smoothed rate at which requests end
@@ -220,9 +270,12 @@ class Engine {
     std::atomic<RequestId> prefilling_{0};  ///< whose prompt is most of the running step; 0: nobody's
     std::atomic<bool> abort_{false};
 
+    Progress decoding_, preparing_progress_, preparing_short_progress_;
+    std::atomic<bool> ordered_{false};  ///< artifacts() runs
+
     std::unique_ptr<ArtifactKeeper> keeper_;  ///< null: no artifacts
     SlowDraws slow_draws_;
-    std::jthread prepare_thread_, decode_thread_;
+    std::jthread prepare_short_thread_, prepare_thread_, decode_thread_;
 };
 
 }  // namespace sutazai::engine

@@ -22,16 +22,16 @@ constexpr milliseconds kTurnAlone{250};
 bool Engine::start_beside(Prepared& prepared, StepReport& report) {
     const GenerationRequest& request = prepared.request;
     if (request.task == Task::kEmbed) {
-        embeddings_.add({.id = prepared.id,
-                         .tokens = std::move(prepared.prompt),
-                         .submitted = prepared.submitted,
-                         .priority = request.priority});
+        embeddings_->add({.id = prepared.id,
+                          .tokens = std::move(prepared.prompt),
+                          .submitted = prepared.submitted,
+                          .priority = request.priority});
     } else if (request.echo && request.top_logprobs >= 0) {
-        scores_.add({.id = prepared.id,
-                     .tokens = prepared.prompt,
-                     .n_top = request.top_logprobs,
-                     .submitted = prepared.submitted,
-                     .priority = request.priority});
+        scores_->add({.id = prepared.id,
+                      .tokens = prepared.prompt,
+                      .n_top = request.top_logprobs,
+                      .submitted = prepared.submitted,
+                      .priority = request.priority});
         scored_.emplace(prepared.id, std::move(prepared));
     } else if (request.echo) {
         begin_echo(std::move(prepared), {}, report);
@@ -42,55 +42,74 @@ bool Engine::start_beside(Prepared& prepared, StepReport& report) {
 }
 
 void Engine::begin_echo(Prepared prepared, std::vector<TokenScore> scores, StepReport& report) {
-    GenerationUpdate update;
-    update.text = std::move(prepared.echo);
-    update.scores = std::move(scores);
-    if (prepared.request.max_tokens == 0) {
-        Finished finished;
-        finished.reason = FinishReason::kLength;
-        finished.usage.prompt_tokens = static_cast<std::uint32_t>(prepared.prompt.size());
-        finished.timings.prefill = duration_cast<microseconds>(Clock::now() - prepared.submitted);
-        update.finished = finished;
+    for (const RequestId id : prepared.wanted()) {
+        GenerationUpdate update;
+        update.text = prepared.echo;
+        update.scores = scores;
+        if (prepared.request.max_tokens == 0) {
+            Finished finished;
+            finished.reason = FinishReason::kLength;
+            finished.usage.prompt_tokens = static_cast<std::uint32_t>(prepared.prompt.size());
+            finished.timings.prefill = duration_cast<microseconds>(Clock::now() - prepared.submitted);
+            update.finished = finished;
+        }
+        report.updates.emplace_back(id, std::move(update));
     }
-    report.updates.emplace_back(prepared.id, std::move(update));
+    prepared.echo = {};
     if (prepared.request.max_tokens != 0) schedule(std::move(prepared), report);
 }
 
 void Engine::run_beside(StepReport& report) {
     const bool streams = scheduler_.running() > 0;
-    for (SideContext* side : {&embeddings_, &scores_}) {
+    for (SideContext* side : {embeddings_.get(), scores_.get()}) {
         if (config_.queue_timeout > microseconds(0)) {
             for (const RequestId id : side->expire(Clock::now() - config_.queue_timeout)) {
-                scored_.erase(id);
-                report.updates.emplace_back(id, timed_out());
+                fail_beside(id, timed_out(), report);
             }
         }
         for (SideContext::Job& job : side->turn(streams ? kTurnBesideStreams : kTurnAlone)) {
             counters_.prompt_tokens += job.tokens.size();
-            if (side == &scores_ && !job.error) {
+            if (job.no_numbers) job.error = no_numbers("prompt");
+            if (side == scores_.get() && !job.error) {
                 auto prepared = scored_.extract(job.id);
                 begin_echo(std::move(prepared.mapped()), std::move(job.scores), report);
                 continue;
             }
-            scored_.erase(job.id);
-            GenerationUpdate update;
             if (job.error) {
-                update.error = std::move(job.error);
-            } else {
-                Finished finished;
-                finished.usage.prompt_tokens = static_cast<std::uint32_t>(job.tokens.size());
-                finished.timings.prefill = duration_cast<microseconds>(Clock::now() - job.submitted);
-                update.embedding = std::move(job.embedding);
-                update.finished = finished;
+                fail_beside(job.id, *job.error, report);
+                continue;
             }
+            GenerationUpdate update;
+            Finished finished;
+            finished.usage.prompt_tokens = static_cast<std::uint32_t>(job.tokens.size());
+            finished.timings.prefill = duration_cast<microseconds>(Clock::now() - job.submitted);
+            update.embedding = std::move(job.embedding);
+            update.finished = finished;
             report.updates.emplace_back(job.id, std::move(update));
         }
     }
 }
 
+/// Of an embedding, or of all answers to a prompt whose scores were wanted.
+void Engine::fail_beside(RequestId id, const Error& error, StepReport& report) {
+    if (const auto scored = scored_.extract(id)) {
+        fail_all(scored.mapped(), error, report);
+        return;
+    }
+    GenerationUpdate update;
+    update.error = error;
+    report.updates.emplace_back(id, std::move(update));
+}
+
 void Engine::cancel_beside(RequestId id) {
-    scored_.erase(id);
-    if (!embeddings_.cancel(id)) scores_.cancel(id);
+    if (const auto found = request_of(scored_, id); found != scored_.end()) {
+        found->second.cancelled.insert(id);
+        if (!found->second.wanted().empty()) return;
+        scores_->cancel(found->first);
+        scored_.erase(found);
+        return;
+    }
+    embeddings_->cancel(id);
 }
 
 }  // namespace sutazai::engine

@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "engine/engine_generation.h"
+#include "llama/numbers.h"
 
 namespace sutazai::engine {
 namespace {
@@ -20,13 +21,19 @@ constexpr std::int64_t kWorkOnDecodeThread = 50'000;
 /// A step is cut short for a cancelled request when it computes at least this much of its prompt.
 constexpr int kWorthAborting = 64;
 
+Error not_drawn(const std::string& why) {
+    return {ErrorCode::kInternal, fmt::format("no token could be drawn: {}", why)};
+}
+
 }  // namespace
 
 bool Engine::run_step(StepReport& report) {
     int preparing = 0;
     {
         const std::lock_guard lock(mutex_);
-        preparing = static_cast<int>(preparing_.size() + inbox_.size());
+        // Long ones are not worth the wait.
+        preparing = n_inbox_ + static_cast<int>(std::ranges::count_if(
+                                   preparing_, [](const auto& one) { return !one.second->is_long; }));
     }
     const sched::Step step = scheduler_.plan(now(), preparing);
     if (!apply_ops(step.ops)) {
@@ -80,6 +87,7 @@ bool Engine::apply_ops(std::span<const sched::KvOp> ops) {
         loads.clear();
     };
     for (const sched::KvOp& op : ops) {
+        decoding_.advance();
         const auto* load_op = std::get_if<sched::Load>(&op);
         if (load_op == nullptr || (!loads.empty() && loads.back().slot != load_op->slot)) confirm_loads();
         if (load_op != nullptr) {
@@ -158,7 +166,9 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
     struct Drawn {
         std::shared_ptr<Generation> generation;
         float* logits;
-        Token token;
+        Token token = 0;
+        bool is_number = true;
+        std::string failure = {};
     };
     std::vector<Drawn> drawn;
     for (std::size_t i = 0; i < step.chunks.size(); ++i) {
@@ -171,7 +181,7 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
             deliver(*std::shared_ptr(generation), token, report);
             continue;
         }
-        drawn.push_back({generation, model_->logits(i), 0});
+        drawn.push_back({generation, model_->logits(i)});
     }
     const auto vocabulary = static_cast<std::size_t>(model_->properties().vocabulary);
     const auto n = static_cast<int>(drawn.size());
@@ -179,16 +189,35 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
 #pragma omp parallel for schedule(dynamic) if (n > 1 && vocabulary * static_cast <std::size_t>(n) > 100'000)
     for (int i = 0; i < n; ++i) {
         Drawn& d = drawn[static_cast<std::size_t>(i)];
-        grammar::Work work{kWorkOnDecodeThread};
-        d.token = d.generation->source.draw({d.logits, vocabulary}, work);
+        const std::span row(d.logits, vocabulary);
+        // No exception may leave a parallel loop.
+        try {
+            d.is_number = llama::are_logits(row);
+            grammar::Work work{kWorkOnDecodeThread};
+            if (d.is_number) d.token = d.generation->source.draw(row, work);
+        } catch (const std::exception& e) {
+            d.failure = e.what();
+        }
     }
-    for (const Drawn& d : drawn) {
-        if (d.token == llama::TokenSource::kTooDear) {
+    for (Drawn& d : drawn) {
+        if (!d.failure.empty()) {
+            fail_request(d.generation->id, not_drawn(d.failure), report);
+        } else if (!d.is_number) {
+            fail_request(d.generation->id, no_numbers(d.generation->input_field), report);
+        } else if (d.token == llama::TokenSource::kTooDear) {
             draw_slowly(d.generation, {d.logits, vocabulary});
         } else {
             deliver(*d.generation, d.token, report);
         }
     }
+}
+
+Error Engine::no_numbers(const char* input_field) {
+    if (counters_.broken_results++ == 0) spdlog::error("the model computes what is no number (NaN or infinite)");
+    return {ErrorCode::kInternal,
+            "the model computed no numbers (NaN or infinite ones) for this input: its file is damaged, or quantised to "
+            "fewer bits than it bears",
+            input_field};
 }
 
 void Engine::draw_slowly(std::shared_ptr<Generation> generation, std::span<const float> logits) {
@@ -197,7 +226,12 @@ void Engine::draw_slowly(std::shared_ptr<Generation> generation, std::span<const
     slow_draws_.post(
         [this, generation = std::move(generation), row = std::vector(logits.begin(), logits.end())] mutable {
             grammar::Work work{llama::kWorkPerToken, &generation->is_gone};
-            const Token token = generation->source.draw(row, work);
+            Token token = llama::TokenSource::kNoToken;
+            try {
+                token = generation->source.draw(row, work);
+            } catch (const std::exception& e) {
+                generation->draw_failure = e.what();
+            }
             {
                 const std::lock_guard lock(mutex_);
                 drawn_.emplace_back(std::move(generation), token);
@@ -210,7 +244,9 @@ void Engine::take_drawn(const std::shared_ptr<Generation>& generation, Token tok
     generation->is_drawing = false;
     --n_slow_draws_;
     if (generation->is_gone) return;
-    if (scheduler_.awaits_token(generation->id)) {
+    if (!generation->draw_failure.empty()) {
+        fail_request(generation->id, not_drawn(generation->draw_failure), report);
+    } else if (scheduler_.awaits_token(generation->id)) {
         deliver(*generation, token, report);
     } else {
         generation->drawn = token;
@@ -245,12 +281,16 @@ void Engine::deliver(Generation& generation, Token token, StepReport& report) {
     GenerationUpdate update;
     update.n_tokens = 1;
     const bool more = scheduler_.append(generation.id, token);
+    std::string piece;
+    model_->append_piece(token, piece);
+    if (piece.empty() && generation.stops.push_hidden(model_->piece(token), update.text)) {
+        end(generation, FinishReason::kStop, std::move(update), report);
+        return;
+    }
     if (!generation.ignore_eos && model_->ends_generation(token)) {
         end(generation, FinishReason::kStop, std::move(update), report);
         return;
     }
-    std::string piece;
-    model_->append_piece(token, piece);
     std::string text;
     generation.characters.append(piece, text);
     generation.source.made_text(text.size());
@@ -306,7 +346,7 @@ void Engine::fail_request(RequestId id, Error error, StepReport& report) {
 EngineStats Engine::stats() const {
     EngineStats stats = counters_;
     stats.running = scheduler_.running();
-    stats.waiting = scheduler_.waiting();
+    stats.waiting = scheduler_.waiting() + fetching();
     stats.width = scheduler_.width();
     stats.preemptions = scheduler_.preemptions();
     stats.restored_tokens = scheduler_.restored_tokens();

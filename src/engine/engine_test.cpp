@@ -161,7 +161,7 @@ TEST(Engine, TheBatchGrowsWhileRequestsWait) {
 TEST(Engine, ChatsGoThroughTheTemplate) {
     Harness harness;
     GenerationRequest chat = greedy("", 8);
-    chat.prompt = std::vector<ChatMessage>{{"system", "Be brief."}, {"user", "Hello"}};
+    chat.prompt = Chat{{text_message(Role::kSystem, "Be brief."), text_message(Role::kUser, "Hello")}};
     const auto as_chat = harness.wait(harness.submit(chat));
     const auto as_text = harness.wait(harness.submit(greedy(
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n", 8)));

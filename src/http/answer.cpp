@@ -7,7 +7,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 
+#include "http/gate.h"
 #include "http/generations.h"
+#include "http/heavy.h"
 #include "http/sse_writer.h"
 
 namespace sutazai::http {
@@ -31,17 +33,38 @@ asio::awaitable<std::vector<Generations::Event>> next_within(Generations& genera
     co_return co_await generations.next();
 }
 
+/// Of the JSON that tells of them, roughly.
+std::size_t json_bytes(const std::vector<TokenScore>& scores) {
+    constexpr std::size_t kChance = 60;
+    return scores.empty() ? 0 : scores.size() * kChance * (1 + scores.front().top.size());
+}
+
+/// Of a long prompt that is echoed with scores, for example.
+asio::awaitable<Result<void>> append_heavy_update(Services& services, SseWriter& writer,
+                                                  std::shared_ptr<AnswerFormat> format, const Generations::Event& event,
+                                                  std::size_t bytes) {
+    auto encode = [format, event] {
+        std::string out;
+        format->update(out, event.index, event.update);
+        return out;
+    };
+    const Result<std::string> text = co_await run_by_size(services.pool, bytes, encode);
+    if (!text) co_return std::unexpected(text.error());
+    writer.buffer() += *text;
+    co_return Result<void>{};
+}
+
 /// Ends with how the generations ended; kCancelled when the client took it no longer.
-asio::awaitable<Result<void>> answer_as_stream(Generations& generations, std::size_t n, Exchange& exchange,
-                                               AnswerFormat& format) {
+asio::awaitable<Result<void>> answer_as_stream(Services& services, Generations& generations, std::size_t n,
+                                               Exchange& exchange, std::shared_ptr<AnswerFormat> format) {
     std::vector<Generations::Event> events = co_await next_within(generations, kGrace);
     for (Generations::Event& event : events) {
         if (event.update.error) {
-            co_return std::unexpected(format.explain(std::move(*event.update.error), event.index));
+            co_return std::unexpected(format->explain(std::move(*event.update.error), event.index));
         }
     }
     SseWriter writer(exchange);
-    format.start(writer.buffer());
+    format->start(writer.buffer());
     if (events.empty()) {
         if (auto sent = co_await writer.flush(); !sent) co_return sent;
         events = co_await generations.next();
@@ -50,8 +73,12 @@ asio::awaitable<Result<void>> answer_as_stream(Generations& generations, std::si
     while (!events.empty()) {
         const std::size_t before = writer.buffer().size();
         for (Generations::Event& event : events) {
-            if (event.update.error) event.update.error = format.explain(std::move(*event.update.error), event.index);
-            format.update(writer.buffer(), event.index, event.update);
+            if (event.update.error) event.update.error = format->explain(std::move(*event.update.error), event.index);
+            if (const std::size_t bytes = json_bytes(event.update.scores); bytes <= kLightBytes) {
+                format->update(writer.buffer(), event.index, event.update);
+            } else if (auto sent = co_await append_heavy_update(services, writer, format, event, bytes); !sent) {
+                co_return sent;
+            }
             if (event.update.finished) usages.at(event.index) = event.update.finished->usage;
             if (event.update.error) {
                 if (auto sent = co_await writer.finish(); !sent) co_return sent;
@@ -64,12 +91,12 @@ asio::awaitable<Result<void>> answer_as_stream(Generations& generations, std::si
         }
         events = co_await generations.next();
     }
-    format.end(writer.buffer(), usages);
+    format->end(writer.buffer(), usages);
     co_return co_await writer.finish();
 }
 
-asio::awaitable<Result<void>> answer_whole(Generations& generations, std::size_t n, Exchange& exchange,
-                                           AnswerFormat& format) {
+asio::awaitable<Result<void>> answer_whole(Services& services, Generations& generations, std::size_t n,
+                                           Exchange& exchange, std::shared_ptr<AnswerFormat> format) {
     std::vector<api::Choice> choices(n);
     for (auto events = co_await generations.next(); !events.empty(); events = co_await generations.next()) {
         for (Generations::Event& event : events) {
@@ -77,29 +104,40 @@ asio::awaitable<Result<void>> answer_whole(Generations& generations, std::size_t
             GenerationUpdate& update = event.update;
             choice.text += update.text;
             std::ranges::move(update.scores, std::back_inserter(choice.scores));
-            if (update.error) co_return std::unexpected(format.explain(std::move(*update.error), event.index));
+            if (update.error) co_return std::unexpected(format->explain(std::move(*update.error), event.index));
             if (update.finished) choice.finished = *update.finished;
         }
     }
-    co_return co_await exchange.send_json(200, format.answer(choices));
+    std::size_t bytes = 0;
+    for (const api::Choice& choice : choices) bytes += choice.text.size() + json_bytes(choice.scores);
+    auto encode = [format, all = std::move(choices)] { return format->answer(all); };
+    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
+    if (!body) co_return std::unexpected(body.error());
+    co_return co_await exchange.send_json(200, *body);
 }
 
 }  // namespace
 
-void complete_request(const Services& services, const Exchange& exchange, GenerationRequest& request) {
+Result<void> complete_request(const Services& services, const Exchange& exchange, GenerationRequest& request,
+                              std::string_view path) {
+    if (auto allowed = check_priority(exchange, request.priority, path); !allowed) return allowed;
     request.cache_salt = exchange.tenant;
     const auto limit = static_cast<std::int64_t>(services.settings.max_tokens_limit);
     if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
         request.max_tokens = static_cast<int>(limit);
     }
+    return {};
 }
 
 std::size_t generations_at_once(const config::Settings& settings) {
     return 2 * std::size_t{std::max(settings.batch_size, settings.batch_size_max)};
 }
 
-asio::awaitable<Result<models::Lease>> lease_model(Services& services, std::string model,
+asio::awaitable<Result<models::Lease>> lease_model(Services& services, const Exchange& exchange, std::string model,
                                                    std::optional<KeepAlive> keep_alive) {
+    if (auto allowed = check_keep_alive(services.settings, exchange, keep_alive); !allowed) {
+        co_return std::unexpected(std::move(allowed.error()));
+    }
     if (model.empty()) model = services.catalog.default_model();
     if (model.empty()) {
         co_return fail(ErrorCode::kNotFound, "This server has no default model; name one in \"model\".", "model");
@@ -120,19 +158,21 @@ asio::awaitable<Result<void>> run_answer(Services& services, Exchange& exchange,
         co_return fail(ErrorCode::kForbidden,
                        "Streaming is switched off (STREAMING_ENABLED=false); send \"stream\": false.", "stream");
     }
-    exchange.request().body = {};  // parsed; a generation may run for minutes
-    for (GenerationRequest& one : request.generations) complete_request(services, exchange, one);
-    Result<models::Lease> lease = co_await lease_model(services, std::move(request.model), request.keep_alive);
+    for (GenerationRequest& one : request.generations) {
+        if (auto complete = complete_request(services, exchange, one); !complete) co_return complete;
+    }
+    Result<models::Lease> lease =
+        co_await lease_model(services, exchange, std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
-    const std::unique_ptr<AnswerFormat> format = make_format(lease->model());
-    const std::size_t n = request.generations.size();
+    const std::shared_ptr<AnswerFormat> format = make_format(lease->model());
+    const std::size_t n = Generations::count(request.generations);
     Generations generations(lease->engine(), std::move(request.generations), generations_at_once(services.settings));
     Result<void> done;
     // Not one conditional expression: g++ 12 destroys the awaitable of the branch that was not taken.
     if (request.stream) {
-        done = co_await answer_as_stream(generations, n, exchange, *format);
+        done = co_await answer_as_stream(services, generations, n, exchange, format);
     } else {
-        done = co_await answer_whole(generations, n, exchange, *format);
+        done = co_await answer_whole(services, generations, n, exchange, format);
     }
     if (done) services.latencies.record(lease->model(), std::chrono::steady_clock::now() - arrived);
     co_return done;

@@ -25,7 +25,7 @@ struct AnswerRequest {
     std::optional<KeepAlive> keep_alive = {};
 };
 
-/// How one API family tells of them. Appends to the string it is given.
+/// How one API family tells of them. Appends to the string it is given. One call at a time, on any thread.
 class AnswerFormat {
   public:
     virtual ~AnswerFormat() = default;
@@ -45,13 +45,16 @@ class AnswerFormat {
 using FormatMaker = std::move_only_function<std::unique_ptr<AnswerFormat>(std::string model)>;
 
 /// A hold on the model of that name, or on the default one. Errors name the field "model".
-[[nodiscard]] boost::asio::awaitable<Result<models::Lease>> lease_model(Services& services, std::string model,
+[[nodiscard]] boost::asio::awaitable<Result<models::Lease>> lease_model(Services& services, const Exchange& exchange,
+                                                                        std::string model,
                                                                         std::optional<KeepAlive> keep_alive);
 
-/// What the server adds to every request of an exchange: its tenant, and the cap on max_tokens.
-void complete_request(const Services& services, const Exchange& exchange, GenerationRequest& request);
+/// What the server adds to every request of an exchange: its tenant, and the cap on max_tokens. kInvalidArgument for a
+/// priority that the caller may not have; `path` is put before the field's name.
+[[nodiscard]] Result<void> complete_request(const Services& services, const Exchange& exchange,
+                                            GenerationRequest& request, std::string_view path = {});
 
-/// How many generations of one request are in an engine at once: a full batch, and another that waits behind it.
+/// How many generations of a list of prompts are in an engine at once: a full batch, and another that waits behind it.
 [[nodiscard]] std::size_t generations_at_once(const config::Settings& settings);
 
 /// Runs an answer from lease to last token. A stream that fails before its first event gets the error as its answer,

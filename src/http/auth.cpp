@@ -27,9 +27,9 @@ std::string_view bearer_token(std::string_view authorization) {
 
 }  // namespace
 
-Auth::Auth(const std::vector<std::string>& keys) {
-    digests_.reserve(keys.size());
-    for (const std::string& key : keys) digests_.push_back(digest(key));
+Auth::Auth(const std::vector<std::string>& keys, const std::vector<std::string>& admin_keys) {
+    for (const std::string& key : keys) keys_.push_back({digest(key), false});
+    for (const std::string& key : admin_keys) keys_.push_back({digest(key), true});
 }
 
 Auth::Digest Auth::digest(std::string_view key) {
@@ -38,26 +38,26 @@ Auth::Digest Auth::digest(std::string_view key) {
     return result;
 }
 
-bool Auth::is_known(std::string_view key) const {
+std::optional<Auth::Caller> Auth::caller_with(std::string_view key) const {
+    if (key.empty()) return std::nullopt;
     const Digest given = digest(key);
     bool known = false;
-    for (const Digest& digest : digests_) {
-        known |= CRYPTO_memcmp(given.data(), digest.data(), digest.size()) == 0;
+    bool admin = false;
+    for (const Key& one : keys_) {
+        const bool same = CRYPTO_memcmp(given.data(), one.digest.data(), given.size()) == 0;
+        known |= same;
+        admin |= same && one.admin;
     }
-    return known;
+    if (!known) return std::nullopt;
+    Caller caller{.tenant = {}, .admin = admin};
+    for (const unsigned char byte : given) fmt::format_to(std::back_inserter(caller.tenant), "{:02x}", byte);
+    return caller;
 }
 
-std::string Auth::tenant_of(std::string_view key) {
-    std::string name;
-    for (const unsigned char byte : digest(key)) fmt::format_to(std::back_inserter(name), "{:02x}", byte);
-    return name;
-}
-
-Result<std::string> Auth::check(std::string_view authorization, std::string_view api_key) const {
-    if (!required()) return std::string();
-    const std::string_view bearer = bearer_token(authorization);
-    if (!bearer.empty() && is_known(bearer)) return tenant_of(bearer);
-    if (!api_key.empty() && is_known(api_key)) return tenant_of(api_key);
+Result<Auth::Caller> Auth::check(std::string_view authorization, std::string_view api_key) const {
+    if (!required()) return Caller{};
+    if (auto caller = caller_with(bearer_token(authorization))) return std::move(*caller);
+    if (auto caller = caller_with(api_key)) return std::move(*caller);
     if (authorization.empty() && api_key.empty()) {
         return fail(ErrorCode::kUnauthorized,
                     "An API key is needed: send it as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'.");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,26 +10,36 @@
 
 namespace sutazai::http {
 
-/// API keys. Only their SHA-256 digests are kept, and each is compared in constant time, so that neither the time taken
-/// nor the length tells anything about a key. Immutable.
+/// API keys, plain ones and those of administrators. Only their SHA-256 digests are kept, and each is compared in
+/// constant time, so that neither the time taken nor the length tells anything about a key. Immutable.
 class Auth {
   public:
-    explicit Auth(const std::vector<std::string>& keys);
+    struct Caller {
+        std::string tenant;  ///< a name made from the key's digest, the same for each request with that key
+        bool admin = false;  ///< is it an administrator's key
+    };
 
-    [[nodiscard]] bool required() const { return !digests_.empty(); }
+    /// A key that is in both lists is an administrator's.
+    Auth(const std::vector<std::string>& keys, const std::vector<std::string>& admin_keys);
 
-    /// Takes the values of the headers Authorization ("Bearer <key>") and X-API-Key; empty ones were not sent. Gives
-    /// the tenant: a name made from the key's digest, the same for each request with that key, empty when no keys are
-    /// set. kUnauthorized when keys are set and neither header holds one of them.
-    [[nodiscard]] Result<std::string> check(std::string_view authorization, std::string_view api_key) const;
+    /// One key of either kind is enough for a key to be asked for.
+    [[nodiscard]] bool required() const { return !keys_.empty(); }
+
+    /// Takes the values of the headers Authorization ("Bearer <key>") and X-API-Key; empty ones were not sent.
+    /// Without any keys everybody is a caller without a name. kUnauthorized when there are keys and neither header
+    /// holds one of them.
+    [[nodiscard]] Result<Caller> check(std::string_view authorization, std::string_view api_key) const;
 
   private:
     using Digest = std::array<unsigned char, 32>;
     [[nodiscard]] static Digest digest(std::string_view key);
-    [[nodiscard]] static std::string tenant_of(std::string_view key);
-    [[nodiscard]] bool is_known(std::string_view key) const;
+    struct Key {
+        Digest digest;
+        bool admin;
+    };
+    [[nodiscard]] std::optional<Caller> caller_with(std::string_view key) const;
 
-    std::vector<Digest> digests_;
+    std::vector<Key> keys_;
 };
 
 }  // namespace sutazai::http

@@ -45,6 +45,8 @@ void append_model(std::string& out, const ModelStatus& model) {
            time_or_null(model.unload_at));
     append(out, R"("prefixes": {}, "prompt_tokens": {}, "cached_tokens": {}, )", model.stats.prefixes,
            model.stats.prompt_tokens, model.stats.cached_tokens);
+    append(out, R"("crashes": {}, "last_crash": {}, )", model.crashes,
+           model.last_crash.empty() ? "null" : quoted(model.last_crash));
     append(out, R"("artifacts": {{"count": {}, "bytes": {}, "restored_tokens": {}}}, "last_error": {}}})",
            model.artifacts.count, model.artifacts.bytes, model.artifacts.restored_tokens,
            model.last_error.empty() ? "null" : quoted(model.last_error));

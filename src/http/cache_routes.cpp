@@ -8,6 +8,8 @@
 #include "api/cache_manage.h"
 #include "base/byte_text.h"
 #include "http/cache_json.h"
+#include "http/gate.h"
+#include "http/heavy.h"
 #include "http/routes.h"
 
 namespace sutazai::http {
@@ -109,17 +111,31 @@ asio::awaitable<CacheOutcome> act(models::AdvancedModelManager& manager, CacheAc
     co_return CacheOutcome{};
 }
 
+/// Folders of thousands of models are no reason for the I/O thread to be held.
+asio::awaitable<Result<void>> send_status(Services& services, Exchange& exchange) {
+    constexpr std::size_t kModelBytes = 700;
+    const models::AdvancedModelManager& manager = services.models;
+    std::vector<ModelStatus> models = manager.status();
+    const std::size_t bytes = models.size() * kModelBytes;
+    auto encode = [models = std::move(models), room = manager.room(), standby = manager.standby()] {
+        return cache_status_json(models, room, standby);
+    };
+    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
+    if (!body) co_return std::unexpected(body.error());
+    co_return co_await exchange.send_json(200, *body);
+}
+
 }  // namespace
 
 /// One model after the other, because loads that run side by side only slow each other down. A model that fails, fails
 /// alone. A client that goes away ends the command; a load that has begun goes on.
 asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange) {
-    auto command = api::parse_cache_command(exchange.request().body);
+    auto command = co_await parse_body(services, exchange, api::parse_cache_command);
     if (!command) co_return std::unexpected(command.error());
     models::AdvancedModelManager& manager = services.models;
-    if (command->action == CacheAction::kStatus) {
-        co_return co_await exchange.send_json(200,
-                                              cache_status_json(manager.status(), manager.room(), manager.standby()));
+    if (command->action == CacheAction::kStatus) co_return co_await send_status(services, exchange);
+    if (auto allowed = require_admin(services, exchange, api::to_string(command->action), "action"); !allowed) {
+        co_return allowed;
     }
     if (command->models.empty()) command->models = own_choice(manager, command->action);
     std::vector<CacheOutcome> outcomes;

@@ -3,6 +3,7 @@
 #include "api/openai_embeddings.h"
 #include "http/answer.h"
 #include "http/generations.h"
+#include "http/heavy.h"
 #include "http/routes.h"
 
 namespace sutazai::http {
@@ -10,6 +11,8 @@ namespace sutazai::http {
 namespace asio = boost::asio;
 
 namespace {
+
+constexpr std::size_t kNumberBytes = 12;  // of JSON
 
 /// The engine calls every input a prompt.
 Error explained(Error error, std::size_t index, std::size_t n_inputs) {
@@ -20,15 +23,20 @@ Error explained(Error error, std::size_t index, std::size_t n_inputs) {
 }  // namespace
 
 asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exchange) {
-    auto request = api::openai::parse_embeddings(exchange.request().body, services.settings.max_batch_requests);
+    const auto parse = [most = services.settings.max_batch_requests](std::string_view body) {
+        return api::openai::parse_embeddings(body, most);
+    };
+    auto request = co_await parse_body(services, exchange, parse);
     if (!request) co_return std::unexpected(request.error());
-    exchange.request().body = {};
-    Result<models::Lease> lease = co_await lease_model(services, request->model, request->keep_alive);
+    Result<models::Lease> lease = co_await lease_model(services, exchange, request->model, request->keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
 
     const std::size_t n = request->inputs.size();
     std::vector<GenerationRequest> inputs = request->generations();
-    for (GenerationRequest& input : inputs) complete_request(services, exchange, input);
+    request->inputs = {};
+    for (GenerationRequest& input : inputs) {
+        if (auto complete = complete_request(services, exchange, input); !complete) co_return complete;
+    }
     std::vector<std::vector<float>> embeddings(n);
     std::size_t prompt_tokens = 0;
     Generations generations(lease->engine(), std::move(inputs), generations_at_once(services.settings));
@@ -40,11 +48,17 @@ asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exch
             if (event.update.finished) prompt_tokens += event.update.finished->usage.prompt_tokens;
         }
     }
-    for (std::vector<float>& embedding : embeddings) {
-        if (auto done = api::openai::shorten(embedding, request->dimensions); !done) co_return done;
-    }
-    co_return co_await exchange.send_json(
-        200, api::openai::encode_embeddings(lease->model(), embeddings, request->base64, prompt_tokens));
+    const std::size_t bytes = n * embeddings.front().size() * kNumberBytes;
+    auto encode = [model = lease->model(), all = std::move(embeddings), dimensions = request->dimensions,
+                   base64 = request->base64, prompt_tokens]() mutable -> Result<std::string> {
+        for (std::vector<float>& embedding : all) {
+            if (auto done = api::openai::shorten(embedding, dimensions); !done) return std::unexpected(done.error());
+        }
+        return api::openai::encode_embeddings(model, all, base64, prompt_tokens);
+    };
+    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
+    if (!body) co_return std::unexpected(body.error());
+    co_return co_await exchange.send_json(200, *body);
 }
 
 }  // namespace sutazai::http

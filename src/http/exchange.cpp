@@ -14,6 +14,9 @@ namespace asio = boost::asio;
 
 namespace {
 
+/// A body up to this is copied behind its head, so that both go in one packet or a few.
+constexpr std::size_t kOneWriteBytes = 16 << 10;
+
 /// The Date header's value, made anew once a second.
 const std::string& http_date() {
     thread_local std::time_t made_for = 0;
@@ -40,14 +43,25 @@ void Exchange::append_head(std::string& out, unsigned status, std::string_view c
     if (!content_type.empty()) fmt::format_to(std::back_inserter(out), "Content-Type: {}\r\n", content_type);
 }
 
+std::string_view Exchange::probe() const {
+    if (answered()) return stream_probe_;
+    // HTTP/1.0 knows no interim answers. Others take any number of them, whether they asked or not (RFC 9110, 15.2).
+    return request_.http_1_1 ? "HTTP/1.1 100 Continue\r\n\r\n" : "";
+}
+
 asio::awaitable<Result<void>> Exchange::send(unsigned status, std::string_view content_type, std::string_view body) {
     std::string out;
-    out.reserve(512 + body.size());
     append_head(out, status, content_type);
     if (status != 204) fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", body.size());
     out += "\r\n";
-    if (request_.method != Method::kHead && status != 204) out += body;
-    co_return co_await transport_.write(out);
+    if (request_.method == Method::kHead || status == 204) body = {};
+    if (body.size() <= kOneWriteBytes) {
+        out += body;
+        body = {};
+    }
+    Result<void> written = co_await transport_.write(out);
+    if (written && !body.empty()) written = co_await transport_.write(body);
+    co_return written;
 }
 
 asio::awaitable<Result<void>> Exchange::send_json(unsigned status, std::string_view body) {

@@ -30,7 +30,10 @@ class Exchange {
 
     Family family = Family::kStreamingV1;  ///< shape of errors
     std::string parameter;                 ///< of a "/*" route
+    bool from_this_machine = false;        ///< the connection comes from a loopback address
     std::string tenant;                    ///< whose API key was sent; empty when none is asked for
+    bool known = false;                    ///< may see more than open routes tell everybody
+    bool admin = false;                    ///< may change what others have (gate.h)
     bool keep_alive = false;               ///< is the connection to stay open after this answer
 
     /// For every answer to this request.
@@ -46,6 +49,8 @@ class Exchange {
 
     [[nodiscard]] bool answered() const { return status_ != 0; }  ///< has any of the answer been sent
     [[nodiscard]] unsigned status() const { return status_; }     ///< 0: not answered
+    /// Bytes that a client which waits for the next of the answer passes over; empty where none may be sent.
+    [[nodiscard]] std::string_view probe() const;
 
   private:
     friend class SseWriter;
@@ -54,6 +59,7 @@ class Exchange {
     Request request_;
     Transport& transport_;
     std::string extra_headers_;
+    std::string_view stream_probe_;  // set while a stream is between two chunks
     unsigned status_ = 0;
 };
 

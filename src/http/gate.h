@@ -1,5 +1,10 @@
 #pragma once
 
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/duration.h"
 #include "base/error.h"
 #include "http/exchange.h"
 #include "http/router.h"
@@ -7,9 +12,23 @@
 
 namespace sutazai::http {
 
-/// Everything that is decided on a request's head alone, before its body is read: Host, Origin, API key, route, method
-/// and content type, in this order. Sets the exchange's family, parameter and CORS headers. The route returned may be
-/// the built-in one that answers OPTIONS.
+/// Everything that is decided on a request's head alone, before its body is read: Host, Origin, API key, route, method,
+/// content type and coding, in this order. Sets the exchange's family, parameter, caller and CORS headers. The route
+/// returned may be the built-in one that answers OPTIONS.
 [[nodiscard]] Result<const Route*> admit(const Services& services, Exchange& exchange);
+
+/// What changes others' world is for administrators: callers with a key of ADMIN_API_KEYS, or, where no keys are set at
+/// all, those on this machine. kForbidden for others, naming `what` ("evict").
+[[nodiscard]] Result<void> require_admin(const Services& services, const Exchange& exchange, std::string_view what,
+                                         std::string field);
+
+/// A request may go before others (a negative priority) only for an administrator: else kInvalidArgument. `path` is
+/// put before the field's name.
+[[nodiscard]] Result<void> check_priority(const Exchange& exchange, int priority, std::string_view path = {});
+
+/// A plain caller's keep_alive neither unloads a model that others use nor overrides MODEL_KEEP_ALIVE for ever: from a
+/// minute to a day, or as the server has it. kInvalidArgument beyond that, but for an administrator.
+[[nodiscard]] Result<void> check_keep_alive(const config::Settings& settings, const Exchange& exchange,
+                                            std::optional<KeepAlive> keep_alive);
 
 }  // namespace sutazai::http

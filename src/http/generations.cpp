@@ -1,11 +1,12 @@
 #include "http/generations.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
+#include <exception>
 #include <iterator>
 #include <map>
 #include <utility>
@@ -20,7 +21,9 @@ namespace asio = boost::asio;
 struct Generations::State : std::enable_shared_from_this<State> {
     ipc::EngineClient* engine = nullptr;
     std::vector<GenerationRequest> requests;
+    std::size_t n_requests_submitted = 0;
     std::size_t width = 1;
+    std::size_t n_generations = 0;  ///< of all requests
     std::size_t n_submitted = 0;
     std::map<std::size_t, ipc::TokenStream> running;
     std::vector<Event> events;
@@ -29,13 +32,14 @@ struct Generations::State : std::enable_shared_from_this<State> {
     bool closed = false;
     bool started = false;
 
-    [[nodiscard]] bool alone() const { return requests.size() == 1; }
-    [[nodiscard]] bool all_ended() const { return n_submitted == requests.size() && running.empty(); }
+    [[nodiscard]] bool alone() const { return n_generations == 1; }
+    [[nodiscard]] bool all_ended() const { return n_submitted == n_generations && running.empty(); }
 
     void submit_more() {
-        while (n_submitted < requests.size() && running.size() < width) {
-            const std::size_t index = n_submitted++;
-            running.emplace(index, engine->submit(std::move(requests[index])));
+        while (n_requests_submitted < requests.size() && running.size() < width) {
+            for (ipc::TokenStream& stream : engine->submit_all(std::move(requests[n_requests_submitted++]))) {
+                running.emplace(n_submitted++, std::move(stream));
+            }
         }
     }
 
@@ -56,13 +60,26 @@ struct Generations::State : std::enable_shared_from_this<State> {
         changed.notify();
     }
 
+    /// A reader has died, for want of memory most likely: whoever waits must hear of it.
+    void fail_all() {
+        spdlog::error("the reading of generations failed");
+        running.clear();
+        n_submitted = requests.size();
+        event_of.clear();
+        events.assign(1, {.index = 0, .update = {}});
+        events.front().update.error = Error{ErrorCode::kInternal, "The server failed to read the generations."};
+        changed.notify();
+    }
+
     static asio::awaitable<void> read(std::shared_ptr<State> state, std::size_t index) {
         for (bool last = false; !last;) {
             GenerationUpdate update;
             try {
                 update = co_await state->running.at(index).next();
-            } catch (const boost::system::system_error&) {
-                co_return;  // closed: nobody reads any more
+            } catch (const std::exception& error) {
+                if (state->closed) co_return;  // nobody reads any more
+                spdlog::error("a generation could not be read: {}", error.what());
+                update.error = Error{ErrorCode::kInternal, "The server failed to read the generation."};
             }
             if (state->closed) co_return;
             last = update.last();
@@ -78,16 +95,25 @@ struct Generations::State : std::enable_shared_from_this<State> {
         state->submit_more();
         const std::size_t end = state->n_submitted;
         for (std::size_t index = first; index < end; ++index) {
-            asio::co_spawn(executor, read(state, index), asio::detached);
+            asio::co_spawn(executor, read(state, index), [state](const std::exception_ptr& thrown) {
+                if (thrown) state->fail_all();
+            });
         }
     }
 };
+
+std::size_t Generations::count(std::span<const GenerationRequest> requests) {
+    std::size_t n = 0;
+    for (const GenerationRequest& request : requests) n += static_cast<std::size_t>(request.n);
+    return n;
+}
 
 Generations::Generations(ipc::EngineClient& engine, std::vector<GenerationRequest> requests, std::size_t width)
     : state_(std::make_shared<State>()) {
     state_->engine = &engine;
     state_->requests = std::move(requests);
     state_->width = std::max<std::size_t>(width, 1);
+    state_->n_generations = count(state_->requests);
     state_->submit_more();
 }
 

@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/generation.h"
@@ -15,16 +16,19 @@ namespace sutazai::http {
 class Generations {
   public:
     struct Event {
-        std::size_t index;  ///< in `requests`
+        std::size_t index;  ///< of the generation: the n of the first request come first, then those of the next
         GenerationUpdate update;
     };
 
-    /// Submits the requests in their order, as many as `width` at once and the next whenever one has ended. `engine`
-    /// outlives this (its lease is held).
+    /// Submits the requests in their order, the next whenever fewer than `width` generations run. `engine` outlives this
+    /// (its lease is held).
     Generations(ipc::EngineClient& engine, std::vector<GenerationRequest> requests, std::size_t width);
     ~Generations();
     Generations(const Generations&) = delete;
     Generations& operator=(const Generations&) = delete;
+
+    /// How many generations the requests make.
+    [[nodiscard]] static std::size_t count(std::span<const GenerationRequest> requests);
 
     /// What has come since the last call, one event a generation; waits while there is nothing. Empty when all have
     /// ended and been read. A generation that failed is an event like others.

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <map>
 #include <set>
 
 #include "ipc/channel.h"
@@ -27,11 +28,15 @@ class HandEngine : public ipc::EngineClient {
     [[nodiscard]] bool alive() const override { return true; }
     [[nodiscard]] std::size_t open_requests() const override { return 0; }
     void on_exit(ExitHandler) override {}
-    [[nodiscard]] ipc::TokenStream submit(GenerationRequest request) override {
-        const std::size_t index = prompts.size();
+    [[nodiscard]] std::vector<ipc::TokenStream> submit_all(GenerationRequest request) override {
         prompts.push_back(std::get<std::string>(request.prompt));
-        channels.push_back(std::make_shared<ipc::TokenStream::Channel>([this, index] { cancelled.insert(index); }));
-        return ipc::TokenStream(channels.back());
+        std::vector<ipc::TokenStream> streams;
+        for (int i = 0; i < request.n; ++i) {
+            const std::size_t index = channels.size();
+            channels.push_back(std::make_shared<ipc::TokenStream::Channel>([this, index] { cancelled.insert(index); }));
+            streams.emplace_back(channels.back());
+        }
+        return streams;
     }
     [[nodiscard]] asio::awaitable<Result<ipc::CacheReport>> manage_cache(ipc::CacheAction) override {
         co_return fail(ErrorCode::kUnavailable, "not in this test");
@@ -112,6 +117,32 @@ TEST(Generations, NoMoreThanWidthRunAtOnceAndInOrder) {
     HandEngine engine;
     run(io, no_more_than_width(engine));
     EXPECT_EQ(engine.prompts, (std::vector<std::string>{"0", "1", "2", "3", "4"}));
+}
+
+asio::awaitable<void> answers_of_one_prompt(HandEngine& engine) {
+    auto all = requests(3);
+    all[0].n = 3;
+    all[1].n = 2;
+    EXPECT_EQ(Generations::count(all), 6U);
+    Generations generations(engine, std::move(all), 2);
+    EXPECT_EQ(engine.prompts.size(), 1U) << "one submission, of as many answers as it asks for";
+    EXPECT_EQ(engine.channels.size(), 3U);
+    std::map<std::size_t, std::string> texts;
+    for (std::size_t next = 0; next < 6; ++next) {
+        engine.channels.at(next)->add("of " + std::to_string(next), 1);
+        engine.channels.at(next)->finish({});
+        for (const auto& event : co_await generations.next()) texts[event.index] += event.update.text;
+        co_await turn();
+    }
+    EXPECT_TRUE(generations.ended());
+    for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(texts[i], "of " + std::to_string(i));
+}
+
+TEST(Generations, AnswersOfOnePromptAreOneSubmission) {
+    asio::io_context io;
+    HandEngine engine;
+    run(io, answers_of_one_prompt(engine));
+    EXPECT_EQ(engine.prompts, (std::vector<std::string>{"0", "1", "2"}));
 }
 
 asio::awaitable<void> events_are_merged(HandEngine& engine) {

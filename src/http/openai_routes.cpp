@@ -6,6 +6,7 @@
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "http/answer.h"
+#include "http/heavy.h"
 #include "http/routes.h"
 
 namespace sutazai::http {
@@ -57,7 +58,7 @@ class CompletionFormat final : public AnswerFormat {
         : identity_(std::move(identity)),
           request_(std::move(request)),
           encoder_(identity_, request_.include_usage, request_.logprobs,
-                   request_.prompts.size() * static_cast<std::size_t>(request_.best_of)) {}
+                   request_.n_prompts * static_cast<std::size_t>(request_.best_of)) {}
 
     void start(std::string& /*out*/) override {}
 
@@ -76,7 +77,7 @@ class CompletionFormat final : public AnswerFormat {
     }
 
     Error explain(Error error, std::size_t index) override {
-        if (error.field == "prompt" && request_.prompts.size() > 1) {
+        if (error.field == "prompt" && request_.n_prompts > 1) {
             error.field = fmt::format("prompt[{}]", index / static_cast<std::size_t>(request_.best_of));
         }
         return error;
@@ -95,22 +96,26 @@ api::openai::ModelCard card_of(const catalog::ModelFile& file) {
 }  // namespace
 
 asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange& exchange) {
-    auto request = api::openai::parse_chat(exchange.request().body);
+    auto request = co_await parse_body(services, exchange, api::openai::parse_chat);
     if (!request) co_return std::unexpected(request.error());
     const auto n = static_cast<std::size_t>(request->n);
     const bool include_usage = request->include_usage;
     const bool logprobs = request->generation.top_logprobs >= 0;
-    AnswerRequest answer{std::move(request->model), request->stream, api::repeated(request->generation, n),
-                         request->keep_alive};
+    request->generation.n = request->n;
+    AnswerRequest answer{std::move(request->model), request->stream, {}, request->keep_alive};
+    answer.generations.push_back(std::move(request->generation));
     co_return co_await run_answer(services, exchange, std::move(answer), [=](std::string model) {
         return std::make_unique<ChatFormat>(new_identity("chatcmpl", std::move(model)), n, include_usage, logprobs);
     });
 }
 
 asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exchange) {
-    auto request = api::openai::parse_completion(exchange.request().body, services.settings.max_batch_requests);
+    const auto parse = [most = services.settings.max_batch_requests](std::string_view body) {
+        return api::openai::parse_completion(body, most);
+    };
+    auto request = co_await parse_body(services, exchange, parse);
     if (!request) co_return std::unexpected(request.error());
-    AnswerRequest answer{request->model, request->stream, request->generations(), request->keep_alive};
+    AnswerRequest answer{request->model, request->stream, request->take_generations(), request->keep_alive};
     // Made before the co_await: g++ 12 destroys a closure twice that is made within it.
     FormatMaker make_format = [parsed = std::move(*request)](std::string model) mutable {
         return std::make_unique<CompletionFormat>(new_identity("cmpl", std::move(model)), std::move(parsed));

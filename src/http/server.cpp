@@ -6,13 +6,13 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <unordered_set>
 
+#include "http/accept_loop.h"
 #include "http/routes.h"
 #include "http/session.h"
 
@@ -27,16 +27,34 @@ namespace {
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// Connections over the limit that may be told so at one time; beyond them they are just closed.
 constexpr std::size_t kMaxRefusals = 64;
-constexpr std::chrono::milliseconds kAcceptPause{50};
 constexpr std::chrono::seconds kUnwind{2};
+
+/// What a coroutine that nobody waits for ended with, unless it ended well or was cancelled.
+void report(const char* what, const std::exception_ptr& thrown) {
+    try {
+        if (thrown) std::rethrow_exception(thrown);
+    } catch (const boost::system::system_error& error) {
+        if (error.code() != asio::error::operation_aborted) spdlog::error("{} ended: {}", what, error.what());
+    } catch (const std::exception& error) {
+        spdlog::error("{} ended: {}", what, error.what());
+    } catch (...) {
+        spdlog::error("{} ended with an exception of no known kind", what);
+    }
+}
 
 }  // namespace
 
 struct Server::Impl : std::enable_shared_from_this<Impl> {
     Impl(asio::io_context& context, const config::Settings& settings, models::AdvancedModelManager& models,
-         const catalog::Catalog& catalog)
+         const catalog::Catalog& catalog, BlockingPool& pool)
         : io(context),
-          services{settings, models, catalog, HostCheck(settings), Auth(settings.api_keys), Router(all_routes())},
+          services{settings,
+                   models,
+                   catalog,
+                   pool,
+                   HostCheck(settings),
+                   Auth(settings.api_keys, settings.admin_api_keys),
+                   Router(all_routes())},
           acceptor(context),
           changed(context) {}
 
@@ -47,25 +65,9 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
     std::size_t refusals = 0;
     asio::steady_timer changed;  // cancelled when the last session ends
 
-    asio::awaitable<void> accept_all(std::shared_ptr<Impl> self);
     void start(tcp::socket socket);
     asio::awaitable<void> wait_until_empty(std::chrono::milliseconds limit);
 };
-
-asio::awaitable<void> Server::Impl::accept_all(std::shared_ptr<Impl> /*self*/) {
-    asio::steady_timer pause(io);
-    while (acceptor.is_open()) {
-        auto [failure, socket] = co_await acceptor.async_accept(kTuple);
-        if (!failure) {
-            start(std::move(socket));
-        } else if (failure != asio::error::operation_aborted && acceptor.is_open()) {
-            // Out of file descriptors, most likely: the queue of the kernel holds newcomers while others finish.
-            spdlog::warn("A connection could not be accepted: {}", failure.message());
-            pause.expires_after(kAcceptPause);
-            co_await pause.async_wait(kTuple);
-        }
-    }
-}
 
 void Server::Impl::start(tcp::socket socket) {
     const bool over = sessions.size() >= services.settings.max_connections + refusals;
@@ -77,13 +79,7 @@ void Server::Impl::start(tcp::socket socket) {
         self->sessions.erase(session.get());
         if (over) --self->refusals;
         if (self->sessions.empty()) self->changed.cancel();
-        try {
-            if (thrown) std::rethrow_exception(thrown);
-        } catch (const boost::system::system_error& error) {
-            if (error.code() != asio::error::operation_aborted) spdlog::error("A session ended: {}", error.what());
-        } catch (const std::exception& error) {
-            spdlog::error("A session ended: {}", error.what());
-        }
+        report("A session", thrown);
     };
     asio::co_spawn(io, over ? session->refuse() : session->run(), asio::bind_cancellation_slot(session->slot(), ended));
 }
@@ -95,8 +91,8 @@ asio::awaitable<void> Server::Impl::wait_until_empty(std::chrono::milliseconds l
 }
 
 Server::Server(asio::io_context& io, const config::Settings& settings, models::AdvancedModelManager& models,
-               const catalog::Catalog& catalog)
-    : impl_(std::make_shared<Impl>(io, settings, models, catalog)) {}
+               const catalog::Catalog& catalog, BlockingPool& pool)
+    : impl_(std::make_shared<Impl>(io, settings, models, catalog, pool)) {}
 
 Server::~Server() {
     error_code ignored;
@@ -131,7 +127,10 @@ Result<std::uint16_t> Server::listen() {
                                 settings.host, settings.port, failure.message()),
                     "PORT");
     }
-    asio::co_spawn(impl_->io, impl_->accept_all(impl_), asio::detached);
+    asio::co_spawn(
+        impl_->io,
+        accept_until_closed(acceptor, [impl = impl_](tcp::socket socket) { impl->start(std::move(socket)); }),
+        [](const std::exception_ptr& thrown) { report("The accepting of connections", thrown); });
     return acceptor.local_endpoint().port();
 }
 

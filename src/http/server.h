@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/blocking_pool.h"
 #include "base/error.h"
 #include "catalog/catalog.h"
 #include "config/settings.h"
@@ -14,12 +15,12 @@
 namespace sutazai::http {
 
 /// The HTTP server: accepts connections on HOST:PORT and serves every route. Everything happens on the one thread that
-/// runs `io`. All four arguments must outlive this object, and `io` must not run any more once it is destroyed unless
-/// drain() has completed.
+/// runs `io`, but for work on large bodies. All arguments must outlive this object, and `io` must not run any more once
+/// it is destroyed unless drain() has completed.
 class Server {
   public:
     Server(boost::asio::io_context& io, const config::Settings& settings, models::AdvancedModelManager& models,
-           const catalog::Catalog& catalog);
+           const catalog::Catalog& catalog, BlockingPool& pool);
     ~Server();
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;

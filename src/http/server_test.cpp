@@ -268,6 +268,91 @@ TEST_F(ServerTest, ReadsChunkedBodiesAndAsksForExpectedOnes) {
     EXPECT_EQ(client.receive().status, 200);
 }
 
+/// A body of POST `path` with more headers.
+std::string raw_post(std::string_view path, std::string_view body, std::string_view headers) {
+    return fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: {}\r\n\r\n{}", path, headers,
+                       body.size(), body);
+}
+
+TEST_F(ServerTest, ReadsGzipBodiesWithinTheLimit) {
+    settings_.max_body_bytes = 100'000;
+    start();
+    TestClient client(port_);
+    client.send(raw_post(kCompletions, gzip_text(chat("count 2")), "Content-Encoding: gzip\r\n"));
+    const Response good = client.receive();
+    EXPECT_EQ(good.status, 200);
+    EXPECT_NE(good.body.find(" t0 t1"), std::string::npos) << good.body;
+    // 100 kB of spaces are 120 bytes.
+    client.send(
+        raw_post(kCompletions, gzip_text(chat("count 2") + std::string(100'000, ' ')), "Content-Encoding: x-gzip\r\n"));
+    const Response bomb = client.receive();
+    EXPECT_EQ(bomb.status, 413);
+    EXPECT_NE(bomb.body.find("MAX_BODY_BYTES"), std::string::npos) << bomb.body;
+    client.send(raw_post(kCompletions, "{}", "Content-Encoding: gzip\r\n"));
+    EXPECT_EQ(client.receive().status, 400) << "no gzip; the connection goes on";
+    for (const char* name : {"br", "deflate", "gzip, br"}) {
+        TestClient other(port_);
+        other.send(raw_post(kCompletions, chat("count 1"), fmt::format("Content-Encoding: {}\r\n", name)));
+        const Response refused = other.receive();
+        EXPECT_EQ(refused.status, 415) << name;
+        EXPECT_EQ(refused.headers.at("accept-encoding"), "gzip");
+        EXPECT_NE(refused.body.find(name), std::string::npos) << refused.body;
+    }
+    TestClient twice(port_);
+    twice.send(raw_post(kCompletions, chat("count 1"), "Content-Encoding: gzip\r\nContent-Encoding: br\r\n"));
+    EXPECT_EQ(twice.receive().status, 415);
+}
+
+TEST_F(ServerTest, OfTransferCodingsOnlyChunkedIsTaken) {
+    start();
+    for (const char* headers :
+         {"Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"}) {
+        TestClient client(port_);
+        client.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n0\r\n\r\n", kCompletions, headers));
+        const Response refused = client.receive();
+        EXPECT_EQ(refused.status, 501) << headers;
+        EXPECT_NE(refused.body.find("gzip, chunked"), std::string::npos) << refused.body;
+        EXPECT_NE(refused.body.find(R"("param":"Transfer-Encoding")"), std::string::npos) << refused.body;
+        EXPECT_TRUE(client.ends_within(5s));
+    }
+}
+
+TEST_F(ServerTest, AByteOrderMarkIsPassedOver) {
+    start();
+    EXPECT_EQ(ask("POST", kCompletions, "\xEF\xBB\xBF" + chat("count 1")).status, 200);
+    const Response wide = ask("POST", kCompletions, std::string_view("\xFF\xFE{\0}\0", 6));
+    EXPECT_EQ(wide.status, 400);
+    EXPECT_NE(wide.body.find("UTF-16"), std::string::npos) << wide.body;
+}
+
+TEST_F(ServerTest, LargeBodiesAndAnswersGoBesideTheIoThread) {
+    start();
+    const std::string spaces(3 << 20, ' ');
+    const Response large = ask("POST", kCompletions, chat("burst 200000") + spaces);
+    ASSERT_EQ(large.status, 200);
+    EXPECT_TRUE(large.whole);
+    EXPECT_NE(large.body.find(" t199999\""), std::string::npos);
+    EXPECT_EQ(ask("POST", kCompletions, chat("count 1", R"(, "temperature": 9)") + spaces).status, 400);
+    EXPECT_EQ(ask("POST", kStream, chat("count 1") + spaces).status, 200);
+    EXPECT_NE(ask("POST", "/v1/completions", R"({"model": "m", "prompt": "count 2"})" + spaces).body.find(" t0 t1"),
+              std::string::npos);
+    const Response batch = ask(
+        "POST", kBatch, R"({"model": "m", "requests": [{"prompt": "burst 20000"}, {"prompt": "count 1"}]})" + spaces);
+    EXPECT_NE(batch.body.find(R"("success_rate": 1.0)"), std::string::npos);
+    EXPECT_NE(batch.body.find(" t19999\""), std::string::npos);
+}
+
+TEST_F(ServerTest, AClientMayLeaveWhileItsBodyIsRead) {
+    start();
+    for (int i = 0; i < 5; ++i) {
+        TestClient client(port_);
+        client.send(request_text("POST", kCompletions, chat("pace 1000000") + std::string(6 << 20, ' ')));
+        std::this_thread::sleep_for(std::chrono::milliseconds(i));
+    }
+    EXPECT_TRUE(all_requests_end());
+    EXPECT_EQ(ask("GET", "/health").status, 200);
+}
+
 TEST_F(ServerTest, MalformedHttpIsRefused) {
     start();
     for (const char* bytes :

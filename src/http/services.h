@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/batch.h"
+#include "base/blocking_pool.h"
 #include "catalog/catalog.h"
 #include "config/settings.h"
 #include "http/auth.h"
@@ -42,6 +43,7 @@ struct Services {
     const config::Settings& settings;
     models::AdvancedModelManager& models;
     const catalog::Catalog& catalog;
+    BlockingPool& pool;
     HostCheck hosts;
     Auth auth;
     Router router;

@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http.hpp>
-#include <cerrno>
 #include <chrono>
 
 #include "http/gate.h"
@@ -25,6 +23,8 @@ namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 8 << 10;
+constexpr std::size_t kWriteBytes = 256 << 10;  // at once, then the thread's other work gets its turn
+constexpr int kKeepAliveS = 15;
 constexpr std::chrono::seconds kLinger{2};
 constexpr std::size_t kLingerBytes = 16 << 20;
 
@@ -40,7 +40,27 @@ std::string_view target_of(const Fields& fields) {
     return {fields.target().data(), fields.target().size()};
 }
 
-Result<Request> read_head(const Parser& parser) {
+struct BadHead {
+    Error error;
+    unsigned status = 400;
+};
+
+std::unexpected<BadHead> bad_head(std::string message, std::string field = {}) {
+    return std::unexpected(BadHead{{ErrorCode::kInvalidArgument, std::move(message), std::move(field)}});
+}
+
+/// All values of a field that may be there several times, as the one list that they are.
+std::string list_of(const Fields& fields, std::string_view name) {
+    std::string all;
+    const auto [first, last] = fields.equal_range(beast::string_view(name.data(), name.size()));
+    for (auto field = first; field != last; ++field) {
+        if (field != first) all += ", ";
+        all.append(field->value().data(), field->value().size());
+    }
+    return all;
+}
+
+std::expected<Request, BadHead> read_head(const Parser& parser) {
     const Fields& fields = parser.get();
     Request request;
     request.method = method_from(std::string_view(fields.method_string().data(), fields.method_string().size()));
@@ -53,12 +73,27 @@ Result<Request> read_head(const Parser& parser) {
     request.content_type = text_of(fields, "Content-Type");
     request.requested_method = text_of(fields, "Access-Control-Request-Method");
     request.requested_headers = text_of(fields, "Access-Control-Request-Headers");
-    if (!split_target(target_of(fields), request)) {
-        return fail(ErrorCode::kInvalidArgument, "The request target is malformed.");
+    request.content_encoding = list_of(fields, "Content-Encoding");
+    if (!split_target(target_of(fields), request)) return bad_head("The request target is malformed.");
+    if (fields.count("Host") > 1) return bad_head("There is more than one Host header.", "Host");
+    const std::string coding = list_of(fields, "Transfer-Encoding");
+    if (!coding.empty() && !beast::iequals(coding, "chunked")) {
+        return std::unexpected(BadHead{
+            {ErrorCode::kInvalidArgument,
+             fmt::format("Transfer-Encoding \"{}\" is not supported; chunked alone is. A body may be compressed "
+                         "with Content-Encoding: gzip.",
+                         coding),
+             "Transfer-Encoding"},
+            501});
     }
-    if (fields.count("Host") > 1)
-        return fail(ErrorCode::kInvalidArgument, "There is more than one Host header.", "Host");
     return request;
+}
+
+bool is_loopback(const asio::ip::address& address) {
+    if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+        return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback();
+    }
+    return address.is_loopback();
 }
 
 Error client_gone() {
@@ -67,17 +102,45 @@ Error client_gone() {
 
 }  // namespace
 
+/// While a request runs, however that ends.
+class Session::Watching {
+  public:
+    Watching(Session& session, const Exchange& exchange) : watch_(&session.watch_) {
+        watch_->start(session.shared_from_this(),
+                      {.gone = [&session] { session.abort(); },
+                       .probe = [&] { return session.writing_ ? std::string_view{} : exchange.probe(); }});
+    }
+    Watching(const Watching&) = delete;
+    Watching& operator=(const Watching&) = delete;
+    ~Watching() { end(); }
+
+    void end() {
+        if (watch_ != nullptr) std::exchange(watch_, nullptr)->stop();
+    }
+
+  private:
+    ClientWatch* watch_;
+};
+
 Session::Session(asio::ip::tcp::socket socket, Services& services)
     : services_(services),
       stream_(std::move(socket)),
       // Holds a head and what was read beyond it; bodies are moved out as they come.
-      buffer_(services.settings.max_header_bytes + (std::size_t{128} << 10)) {
+      buffer_(services.settings.max_header_bytes + (std::size_t{128} << 10)),
+      watch_(stream_.socket(), buffer_) {
     error_code ignored;
+    from_this_machine_ = is_loopback(stream_.socket().remote_endpoint(ignored).address());
     stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
     stream_.socket().non_blocking(true, ignored);
-    // A machine that vanished without a word counts as a reader that takes nothing.
+    // A machine that vanished without a word counts as a reader that takes nothing; keep-alives find it while an answer
+    // that has not begun leaves nothing for it to take.
     using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
+    using KeepAliveIdle = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPIDLE>;
+    using KeepAliveInterval = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPINTVL>;
     stream_.socket().set_option(UserTimeout(static_cast<int>(services.settings.write_timeout_s * 1000)), ignored);
+    stream_.socket().set_option(asio::socket_base::keep_alive(true), ignored);
+    stream_.socket().set_option(KeepAliveIdle(kKeepAliveS), ignored);
+    stream_.socket().set_option(KeepAliveInterval(kKeepAliveS), ignored);
 }
 
 asio::awaitable<void> Session::run() {
@@ -107,17 +170,20 @@ void Session::abort() {
 }
 
 asio::awaitable<Result<void>> Session::write(std::string_view bytes) {
-    while (!bytes.empty()) {
-        // The socket nearly always takes a token at once; only a slow reader costs a wait and a timer.
-        error_code failure;
-        std::size_t written = stream_.socket().write_some(asio::buffer(bytes), failure);
-        if (failure == asio::error::would_block) {
-            stream_.expires_after(std::chrono::seconds(services_.settings.write_timeout_s));
-            std::tie(failure, written) = co_await stream_.async_write_some(asio::buffer(bytes), kTuple);
-        }
-        if (failure) co_return std::unexpected(client_gone());
+    // The socket nearly always takes a token at once; only a slow reader or a long answer costs a wait and a timer.
+    error_code failure;
+    std::size_t written = stream_.socket().write_some(asio::buffer(bytes.substr(0, kWriteBytes)), failure);
+    if (failure == asio::error::would_block) failure = {};
+    bytes.remove_prefix(written);
+    writing_ = true;
+    while (!failure && !bytes.empty()) {
+        stream_.expires_after(std::chrono::seconds(services_.settings.write_timeout_s));
+        std::tie(failure, written) =
+            co_await stream_.async_write_some(asio::buffer(bytes.substr(0, kWriteBytes)), kTuple);
         bytes.remove_prefix(written);
     }
+    writing_ = false;
+    if (failure) co_return std::unexpected(client_gone());
     co_return Result<void>{};
 }
 
@@ -147,13 +213,17 @@ asio::awaitable<Session::Next> Session::serve_one() {
     }
     auto request = read_head(parser);
     Exchange exchange(request ? std::move(*request) : Request{}, *this);
-    Result<const Route*> route = request ? admit(services_, exchange) : std::unexpected(request.error());
+    exchange.from_this_machine = from_this_machine_;
+    if (!request) exchange.family = family_of_path(target_of(parser.get()));
+    Result<const Route*> route = request ? admit(services_, exchange) : std::unexpected(request.error().error);
     if (!route) {
         const bool body_is_left = !parser.is_done();
         exchange.keep_alive = parser.keep_alive() && !body_is_left && !services_.draining;
         // What is wrong with a head is wrong HTTP, whatever status the family has for wrong values.
         const ErrorCode code = route.error().code;
-        const unsigned status = code == ErrorCode::kInvalidArgument ? 400 : http_status(code, exchange.family);
+        const unsigned status = !request                              ? request.error().status
+                                : code == ErrorCode::kInvalidArgument ? 400
+                                                                      : http_status(code, exchange.family);
         if (!co_await exchange.send_error(std::move(route.error()), status)) co_return Next::kClose;
         co_return body_is_left ? Next::kLinger : exchange.keep_alive ? Next::kRead : Next::kClose;
     }
@@ -169,11 +239,11 @@ asio::awaitable<Session::Next> Session::serve_one() {
     exchange.request().body = std::move(parser.get().body());
     exchange.keep_alive = parser.keep_alive() && !services_.draining;
 
-    watch();
+    Watching watching(*this, exchange);
     Result<void> done = co_await handle(**route, exchange);
     if (aborted_) co_return Next::kClose;
     if (!done && !exchange.answered()) done = co_await exchange.send_error(std::move(done.error()));
-    stop_watching();
+    watching.end();
     if (!done && done.error().code == ErrorCode::kCancelled) co_return Next::kClose;
     co_return exchange.keep_alive && !services_.draining ? Next::kRead : Next::kClose;
 }
@@ -227,24 +297,6 @@ asio::awaitable<void> Session::linger() {
     for (std::size_t total = 0, size = 0; !failure && total < kLingerBytes; total += size) {
         std::tie(failure, size) = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kTuple);
     }
-}
-
-void Session::watch() {
-    stream_.socket().async_wait(
-        asio::ip::tcp::socket::wait_read, [self = shared_from_this(), mine = ++watch_](error_code failure) {
-            if (failure || mine != self->watch_) return;
-            char byte = 0;
-            const ssize_t size = recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-            if (size > 0) return;  // the next request: it waits its turn, and the client is there
-            if (size < 0 && (errno == EAGAIN || errno == EINTR)) return self->watch();
-            self->abort();
-        });
-}
-
-void Session::stop_watching() {
-    ++watch_;
-    error_code ignored;
-    stream_.socket().cancel(ignored);
 }
 
 }  // namespace sutazai::http

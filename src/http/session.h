@@ -9,13 +9,14 @@
 #include <memory>
 #include <string_view>
 
+#include "http/client_watch.h"
 #include "http/exchange.h"
 #include "http/services.h"
 
 namespace sutazai::http {
 
-/// One connection: reads requests one after the other (pipelined ones wait in the socket), answers each, notices a
-/// client that goes away while its request runs. Owned by whoever runs it; lives until run() or refuse() has ended. One
+/// One connection: reads requests one after the other (pipelined ones wait), answers each, notices a client that goes
+/// away while its request runs. Owned by whoever runs it; lives until run() or refuse() has ended. One
 /// thread.
 class Session final : public Transport, public std::enable_shared_from_this<Session> {
   public:
@@ -41,21 +42,23 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
         kLinger  // the client may still be sending: let it read the answer first
     };
 
+    class Watching;
+
     boost::asio::awaitable<bool> wait_for_request();
     boost::asio::awaitable<Next> serve_one();
     boost::asio::awaitable<Next> refuse_unread(boost::system::error_code failure, std::string_view target);
     boost::asio::awaitable<Result<void>> handle(const Route& route, Exchange& exchange);
     boost::asio::awaitable<void> linger();
-    void watch();
-    void stop_watching();
 
     Services& services_;
     boost::beast::tcp_stream stream_;
     boost::beast::flat_buffer buffer_;
     boost::asio::cancellation_signal cancellation_;
-    std::uint64_t watch_ = 0;  // tells a late watcher that its request is over
-    bool waiting_ = false;     // for a request's first byte
-    bool first_ = true;        // no request has come yet
+    ClientWatch watch_;
+    bool from_this_machine_ = false;
+    bool writing_ = false;  // some of an answer waits for the client
+    bool waiting_ = false;  // for a request's first byte
+    bool first_ = true;     // no request has come yet
     bool aborted_ = false;
 };
 

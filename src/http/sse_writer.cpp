@@ -11,6 +11,10 @@ namespace {
 // The size of a chunk is known only when its payload has been appended behind it, so it gets a fixed width.
 constexpr std::string_view kSizeLine = "00000000\r\n";
 
+// Readers of events pass over a line that begins with a colon.
+constexpr std::string_view kComment = ":\n\n";
+constexpr std::string_view kCommentChunk = "3\r\n:\n\n\r\n";
+
 }  // namespace
 
 SseWriter::SseWriter(Exchange& exchange) : exchange_(exchange), chunked_(exchange.request().http_1_1) {
@@ -42,7 +46,9 @@ void SseWriter::end_chunk() {
 
 asio::awaitable<Result<void>> SseWriter::flush() {
     end_chunk();
+    exchange_.stream_probe_ = {};
     const Result<void> written = co_await exchange_.transport_.write(buffer_);
+    exchange_.stream_probe_ = chunked_ ? kCommentChunk : kComment;
     buffer_.clear();
     begin_chunk();
     co_return written;
@@ -51,6 +57,7 @@ asio::awaitable<Result<void>> SseWriter::flush() {
 asio::awaitable<Result<void>> SseWriter::finish() {
     end_chunk();
     if (chunked_) buffer_ += "0\r\n\r\n";
+    exchange_.stream_probe_ = {};
     co_return co_await exchange_.transport_.write(buffer_);
 }
 

@@ -54,6 +54,8 @@ void append_states(std::string& out, std::span<const ModelStatus> models) {
         if (model.state == ModelState::kLoading || model.state == ModelState::kWarming)
             append(out, R"(, "load_progress": {:.2f})", model.load_progress);
         if (!model.last_error.empty()) append(out, R"(, "last_error": {})", quoted(model.last_error));
+        if (model.crashes > 0)
+            append(out, R"(, "crashes": {}, "last_crash": {})", model.crashes, quoted(model.last_crash));
         out += '}';
     }
     out += ']';
@@ -79,9 +81,14 @@ Health health_of(std::span<const ModelStatus> models) {
     return failed > 0 ? Health::kDegraded : Health::kHealthy;
 }
 
+std::string readiness(bool ready) {
+    return fmt::format(R"({{"status": "{}"}})", ready ? "ready" : "not ready");
+}
+
 std::string readiness(bool ready, std::span<const ModelStatus> models) {
-    std::string out;
-    append(out, R"({{"status": "{}", )", ready ? "ready" : "not ready");
+    std::string out = readiness(ready);
+    out.back() = ',';
+    out += ' ';
     append_states(out, models);
     out += '}';
     return out;

@@ -17,7 +17,8 @@ enum class Health : std::uint8_t {
 };
 [[nodiscard]] Health health_of(std::span<const models::ModelStatus> models);
 
-/// {"status", "models": [...]} of GET /ready.
+/// {"status"} of GET /ready, for everybody, and {"status", "models": [...]} for those with a key.
+[[nodiscard]] std::string readiness(bool ready);
 [[nodiscard]] std::string readiness(bool ready, std::span<const models::ModelStatus> models);
 
 /// {"status", "gpu_available", "active_processors", "models": [...]} of GET health/advanced.

@@ -35,6 +35,10 @@ TEST(Readiness, ListsStates) {
     EXPECT_EQ(readiness(false, std::vector{failed}),
               R"({"status": "not ready", "models": [{"name": "f \"x\"", "state": ")" +
                   std::string(models::to_string(ModelState::kFailed)) + R"(", "last_error": "no GGUF"}]})");
+    failed.crashes = 2;
+    failed.last_crash = "it hung";
+    EXPECT_NE(readiness(false, std::vector{failed}).find(R"("crashes": 2, "last_crash": "it hung"})"),
+              std::string::npos);
 }
 
 TEST(PerformanceMetrics, WritesTheGoldenBytes) {

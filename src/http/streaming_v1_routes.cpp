@@ -1,5 +1,6 @@
 #include "api/streaming_v1.h"
 #include "http/answer.h"
+#include "http/heavy.h"
 #include "http/routes.h"
 #include "http/status_json.h"
 
@@ -42,7 +43,7 @@ class StreamingV1Format final : public AnswerFormat {
 }  // namespace
 
 asio::awaitable<Result<void>> post_chat_stream(Services& services, Exchange& exchange) {
-    auto request = api::streaming_v1::parse_chat(exchange.request().body);
+    auto request = co_await parse_body(services, exchange, api::streaming_v1::parse_chat);
     if (!request) co_return std::unexpected(request.error());
     AnswerRequest answer{std::move(request->model), request->stream, {}, request->keep_alive};
     answer.generations.push_back(std::move(request->generation));

@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <array>
+#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -38,6 +40,10 @@ TestClient::~TestClient() {
 void TestClient::close() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
+}
+
+void TestClient::half_close() {
+    shutdown(fd_, SHUT_WR);
 }
 
 bool TestClient::send(std::string_view bytes) {
@@ -117,6 +123,21 @@ Response TestClient::receive(bool to_head) {
     }
     response.whole = true;
     return response;
+}
+
+std::string gzip_text(std::string_view text) {
+    z_stream stream{};
+    if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        throw std::bad_alloc();
+    std::string out(deflateBound(&stream, text.size()), '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+    stream.avail_in = static_cast<uInt>(text.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    if (deflate(&stream, Z_FINISH) != Z_STREAM_END) throw std::runtime_error("deflate");
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
 }
 
 std::string request_text(std::string_view method, std::string_view path, std::string_view body,

@@ -23,10 +23,11 @@ class TestClient {
     TestClient(const TestClient&) = delete;
     TestClient& operator=(const TestClient&) = delete;
 
-    bool send(std::string_view bytes);  ///< false once the server has closed
-    Response receive(bool to_head = false);
-    std::string receive_some();  ///< what comes next; empty at the end, or when nothing comes for 5 s
+    bool send(std::string_view bytes);       ///< false once the server has closed
+    Response receive(bool to_head = false);  ///< interim answers (1xx) too
+    std::string receive_some();              ///< what comes next; empty at the end, or when nothing comes for 5 s
     bool ends_within(std::chrono::milliseconds time);  ///< does the server close, having sent nothing more
+    void half_close();                                 ///< sends no more, and goes on reading
     void close();
 
   private:
@@ -35,6 +36,9 @@ class TestClient {
     int fd_;
     std::string unread_;
 };
+
+/// The bytes as one gzip member.
+std::string gzip_text(std::string_view text);
 
 /// A request with Host and, if there is a body, Content-Type and Content-Length.
 std::string request_text(std::string_view method, std::string_view path, std::string_view body = {},

@@ -41,7 +41,7 @@ void ServedTest::add_models(std::initializer_list<std::string_view> names) {
 void ServedTest::start() {
     catalog_.emplace(std::map<std::string, std::string>{}, folder_.string(), std::map<std::string, std::string>{});
     models_.emplace(settings_, *catalog_, SUTAZAI_FAKE_ENGINE, tuning_);
-    server_.emplace(io_, settings_, *models_, *catalog_);
+    server_.emplace(io_, settings_, *models_, *catalog_, pool_);
     const auto port = server_->listen();
     ASSERT_TRUE(port) << port.error().message;
     port_ = *port;
@@ -56,7 +56,7 @@ std::future<void> ServedTest::drain(std::chrono::milliseconds deadline) {
 
 bool ServedTest::becomes_true(std::function<bool()> condition) {
     using Clock = std::chrono::steady_clock;
-    for (const auto deadline = Clock::now() + 1s; Clock::now() < deadline; std::this_thread::sleep_for(5ms)) {
+    for (const auto deadline = Clock::now() + 10s; Clock::now() < deadline; std::this_thread::sleep_for(5ms)) {
         std::promise<bool> answer;
         asio::post(io_, [&] { answer.set_value(condition()); });
         if (answer.get_future().get()) return true;

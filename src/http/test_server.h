@@ -31,7 +31,7 @@ class ServedTest : public testing::Test {
     void start();
     std::future<void> drain(std::chrono::milliseconds deadline);
 
-    /// Asked on the server's thread, until it is so or a second has passed.
+    /// Asked on the server's thread, until it is so or ten seconds have passed.
     bool becomes_true(std::function<bool()> condition);
     bool all_requests_end() {
         return becomes_true([this] { return models_->open_requests() == 0; });
@@ -46,6 +46,7 @@ class ServedTest : public testing::Test {
     boost::asio::io_context io_{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};
     std::optional<catalog::Catalog> catalog_;
+    BlockingPool pool_;
     std::optional<models::AdvancedModelManager> models_;
     std::optional<Server> server_;
     std::uint16_t port_ = 0;

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "ipc/wire.h"
@@ -63,6 +64,7 @@ Connection::Connection(const Executor& executor, ChildProcess process)
       socket_(executor),
       exit_(executor),
       socket_end_grace_(executor),
+      next_look_(executor),
       arena_block_(std::make_unique_for_overwrite<char[]>(kArenaBytes)) {}
 
 Connection::~Connection() {
@@ -73,6 +75,7 @@ void Connection::load(const EngineOptions& options, std::function<void(LoadProgr
     if (state_ != State::kStandby) return;
     who_ = fmt::format("the engine for '{}'", options.model_name);
     progress_ = std::move(progress);
+    stall_timeout_ = options.stall_timeout;
     change_state(State::kLoading);
     wire::ToEngine load;
     *load.mutable_load() = to_wire(options);
@@ -95,26 +98,39 @@ void Connection::on_exit(EngineClient::ExitHandler handler) {
     });
 }
 
-TokenStream Connection::submit(GenerationRequest request) {
-    const RequestId id = next_id_++;
-    auto channel = std::make_shared<TokenStream::Channel>([this, id] { cancel(id); });
+std::vector<TokenStream> Connection::submit(GenerationRequest request) {
+    const auto n = static_cast<RequestId>(std::max(request.n, 1));
+    const RequestId first = std::exchange(next_id_, next_id_ + n);
+    std::vector<std::shared_ptr<TokenStream::Channel>> channels;
+    std::vector<TokenStream> streams;
+    for (RequestId id = first; id < first + n; ++id) {
+        channels.push_back(std::make_shared<TokenStream::Channel>([this, id] { cancel(id); }));
+        streams.emplace_back(channels.back());
+    }
+    const auto refuse = [&](const Error& error) {
+        for (const auto& channel : channels) channel->fail(error);
+    };
     if (state_ != State::kServing) {
-        channel->fail({ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_});
-        return TokenStream(std::move(channel));
+        refuse({ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_});
+        return streams;
     }
     if (draining_) {
-        channel->fail({ErrorCode::kUnavailable, who_ + " is being stopped"});
-        return TokenStream(std::move(channel));
+        refuse({ErrorCode::kUnavailable, who_ + " is being stopped"});
+        return streams;
     }
     wire::ToEngine message;
-    *message.mutable_submit() = to_wire(id, std::move(request));
+    *message.mutable_submit() = to_wire(first, std::move(request));
     if (auto appended = append_frame(outgoing_, message); !appended) {
-        channel->fail(std::move(appended.error()));
-        return TokenStream(std::move(channel));
+        appended.error().message =
+            fmt::format("This request takes {} bytes on its way to the engine, which takes {} at once.",
+                        message.ByteSizeLong(), kMaxFrameBytes);
+        refuse(appended.error());
+        return streams;
     }
-    channels_.emplace(id, channel);
+    for (RequestId i = 0; i < n; ++i) channels_.emplace(first + i, channels[i]);
     write_more();
-    return TokenStream(std::move(channel));
+    keep_watch();
+    return streams;
 }
 
 void Connection::cancel(RequestId id) {
@@ -126,9 +142,10 @@ void Connection::cancel(RequestId id) {
 
 asio::awaitable<Result<CacheReport>> Connection::manage_cache(CacheAction action) {
     const auto self = shared_from_this();
-    if (state_ != State::kServing || draining_) {
+    if (state_ != State::kServing) {
         co_return fail(ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_);
     }
+    if (draining_) co_return fail(ErrorCode::kUnavailable, who_ + " is being stopped");
     const std::uint64_t id = next_report_id_++;
     wire::ToEngine message;
     switch (action) {
@@ -139,6 +156,7 @@ asio::awaitable<Result<CacheReport>> Connection::manage_cache(CacheAction action
     const auto pending = std::make_shared<PendingReport>();
     reports_.emplace(id, pending);
     send(message);
+    keep_watch();
     while (!pending->result) co_await pending->ready.wait(Signal::kEver);
     co_return std::move(*pending->result);
 }
@@ -191,12 +209,25 @@ void Connection::wait_readable() {
     socket_.async_wait(asio::socket_base::wait_read, [self = shared_from_this()](error_code error) {
         if (error || self->state_ == State::kGone) return;
         for (int i = 0; i < kReadsInARow; ++i) {
-            const auto n_bytes = self->read_some();
-            if (!n_bytes || (*n_bytes > 0 && !self->parse())) return;
+            const auto n_bytes = self->take_some();
+            if (!n_bytes) return;
             if (*n_bytes < kReadBytes) break;
         }
         self->wait_readable();
     });
+}
+
+/// Reads what is there and handles it: how many bytes, or nothing when no more will be read.
+std::optional<std::size_t> Connection::take_some() {
+    try {
+        const auto n_bytes = read_some();
+        if (n_bytes && *n_bytes > 0 && !parse()) return std::nullopt;
+        return n_bytes;
+    } catch (const std::exception& e) {
+        talked_nonsense_ = true;
+        kill(fmt::format("{} was ended, because what it sent could not be taken: {}", who_, e.what()));
+        return std::nullopt;
+    }
 }
 
 /// Reads what is there into the decoder: how many bytes, or nothing when no more will come.
@@ -234,9 +265,15 @@ bool Connection::parse() {
 
 /// False when the message has no place in this state.
 bool Connection::handle(wire::FromEngine& message) {
+    if (message.has_broken() && state_ != State::kGone) {
+        kill(fmt::format("{} ended: {}", who_, message.broken().message()));
+        return true;
+    }
     if (state_ == State::kServing) {
         if (message.has_step()) {
             deliver(message.step());
+        } else if (message.has_pong()) {
+            watch_.answered(message.pong());
         } else if (message.has_cache_report()) {
             deliver(*message.mutable_cache_report());
         } else {
@@ -297,6 +334,39 @@ void Connection::deliver(wire::CacheReport& report) {
     found.mapped()->ready.notify();
 }
 
+// --- watching
+
+/// From when something is open until nothing is, and the engine has said that it rests: a request whose client has gone
+/// away may be what it hangs at.
+void Connection::keep_watch() {
+    if (watching_ || stall_timeout_.count() == 0) return;
+    watching_ = true;
+    watch_ = {};
+    look();
+}
+
+void Connection::look() {
+    if (state_ != State::kServing) return;
+    if (const auto hangs = watch_.look()) {
+        kill(fmt::format("{} hung and was ended: for {} s it {}", who_,
+                         std::chrono::duration<double>(stall_timeout_).count(), *hangs));
+        return;
+    }
+    if (channels_.empty() && reports_.empty() && watch_.at_rest()) {
+        watching_ = false;
+        return;
+    }
+    if (watch_.takes_ping()) {
+        wire::ToEngine message;
+        message.mutable_ping();
+        send(message);
+    }
+    next_look_.expires_after(stall_timeout_ / Watch::kLooks);
+    next_look_.async_wait([self = shared_from_this()](error_code error) {
+        if (!error) self->look();
+    });
+}
+
 /// The engine closed its end. Its exit, which says why, is due now; one that stays is not waited for.
 void Connection::on_socket_end() {
     if (draining_) return;
@@ -317,13 +387,14 @@ void Connection::watch_exit() {
 void Connection::on_process_end() {
     const ExitStatus status = process_.reap();
     // Its last words may still lie in the socket.
-    while (socket_.is_open() && !talked_nonsense_ && read_some().value_or(0) > 0 && parse()) {
+    while (socket_.is_open() && !talked_nonsense_ && take_some().value_or(0) > 0) {
     }
     if (why_.empty()) why_ = fmt::format("{} {}", who_, status.describe());
     error_code ignored;
     socket_.close(ignored);
     exit_.close(ignored);
     socket_end_grace_.cancel();
+    next_look_.cancel();
     progress_ = nullptr;
     stats_.running = stats_.waiting = stats_.kv_cells_used = 0;
     change_state(State::kGone);

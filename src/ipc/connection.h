@@ -18,6 +18,7 @@
 #include "ipc/frame.h"
 #include "ipc/process.h"
 #include "ipc/signal.h"
+#include "ipc/watch.h"
 #include "proto/engine.pb.h"
 
 namespace sutazai::ipc {
@@ -56,7 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     [[nodiscard]] const std::string& why() const { return why_; }
 
     void on_exit(EngineClient::ExitHandler handler);
-    [[nodiscard]] TokenStream submit(GenerationRequest request);
+    [[nodiscard]] std::vector<TokenStream> submit(GenerationRequest request);
     [[nodiscard]] boost::asio::awaitable<Result<CacheReport>> manage_cache(CacheAction action);
     void drain();
     /// Ends the process. `why` is what streams and the exit handler are told instead of the signal.
@@ -80,11 +81,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void send(const wire::ToEngine& message);
     void write_more();
     void wait_readable();
+    std::optional<std::size_t> take_some();
     std::optional<std::size_t> read_some();
     bool parse();
     bool handle(wire::FromEngine& message);
     void deliver(const wire::StepOutput& step);
     void deliver(wire::CacheReport& report);
+    void keep_watch();
+    void look();
     void cancel(RequestId id);
     void on_socket_end();
     void watch_exit();
@@ -100,12 +104,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
     boost::asio::posix::stream_descriptor exit_;  // the process's pidfd
     boost::asio::steady_timer socket_end_grace_;
 
+    std::chrono::milliseconds stall_timeout_{0};  // 0: never
+    Watch watch_;
+    boost::asio::steady_timer next_look_;
+    bool watching_ = false;
+
     State state_ = State::kStandby;
     bool has_answered_ = false;
     ModelInfo info_;
     EngineStats stats_;
     bool draining_ = false;
-    bool talked_nonsense_ = false;
+    bool talked_nonsense_ = false;  // no more is read from it
     std::string why_;
     EngineClient::ExitHandler on_exit_;
     Signal state_changed_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
@@ -32,7 +33,7 @@ class Client : public EngineClient {
     [[nodiscard]] bool alive() const override { return connection_->state() == Connection::State::kServing; }
     [[nodiscard]] std::size_t open_requests() const override { return connection_->open_requests(); }
     void on_exit(ExitHandler handler) override { connection_->on_exit(std::move(handler)); }
-    [[nodiscard]] TokenStream submit(GenerationRequest request) override {
+    [[nodiscard]] std::vector<TokenStream> submit_all(GenerationRequest request) override {
         return connection_->submit(std::move(request));
     }
 
@@ -84,11 +85,12 @@ asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(Engin
         const std::shared_ptr<Connection> connection = standby->release();
         auto client = std::make_unique<Client>(connection, options.model_name);
         connection->load(options, progress);
-        co_await connection->wait_answered(deadline);
-        // One that ended before it knew of the model ended for a reason of its own.
-        if (connection->has_answered() || connection->state() == Connection::State::kLoading) {
-            co_return co_await loaded(connection, std::move(client), options, deadline);
-        }
+        // A live one answers at once. One that does not, or that ended before it knew of the model, has a reason of its
+        // own.
+        const bool waits_long = options.stall_timeout.count() == 0;
+        co_await connection->wait_answered(waits_long ? deadline
+                                                      : std::min(deadline, Clock::now() + options.stall_timeout));
+        if (connection->has_answered()) co_return co_await loaded(connection, std::move(client), options, deadline);
     }
     auto opened = Connection::open(co_await asio::this_coro::executor, options.executable, options.arguments);
     if (!opened) {
@@ -100,6 +102,11 @@ asio::awaitable<Result<std::unique_ptr<EngineClient>>> EngineClient::start(Engin
     auto client = std::make_unique<Client>(connection, options.model_name);
     connection->load(options, std::move(progress));
     co_return co_await loaded(connection, std::move(client), options, deadline);
+}
+
+TokenStream EngineClient::submit(GenerationRequest request) {
+    request.n = 1;
+    return std::move(submit_all(std::move(request)).front());
 }
 
 }  // namespace sutazai::ipc

@@ -35,12 +35,15 @@ struct EngineOptions {
     std::uint32_t queue_timeout_ms = 0;  ///< 0: requests wait for ever
     std::uint32_t token_gap_ms = 50;
     bool share_prefixes = true;
+    std::string chat_template;                ///< llama.cpp's name of the one for files without; empty: none
+    bool control_tokens_in_messages = false;  ///< a message's text may become control tokens
     std::uint64_t prefix_cache_bytes = 0;
     std::string artifact_folder;  ///< empty: no artifacts
     std::uint64_t artifact_bytes = 0;
     std::uint32_t artifact_retention_days = 7;
     std::chrono::milliseconds load_timeout{300'000};
-    std::vector<std::string> arguments = {};  ///< of the command line, after --fd N
+    std::chrono::milliseconds stall_timeout{60'000};  ///< an engine that gets no further for so long is ended; 0: never
+    std::vector<std::string> arguments = {};          ///< of the command line, after --fd N
 };
 
 /// What the engine said of the loaded model.
@@ -64,6 +67,7 @@ struct EngineStats {
     std::uint32_t width = 0;
     std::uint32_t prefixes = 0;  ///< kept in memory
     std::uint64_t artifacts = 0, artifact_bytes = 0, artifact_tokens = 0;
+    std::uint64_t broken_results = 0;  ///< that were no numbers
 };
 
 /// How far a load has come.
@@ -134,8 +138,10 @@ class EngineClient {
 
     virtual void on_exit(ExitHandler handler) = 0;
 
-    /// Never blocks and never fails: what goes wrong arrives through the stream.
-    [[nodiscard]] virtual TokenStream submit(GenerationRequest request) = 0;
+    /// A stream for each of the `n` answers. Never blocks and never fails: what goes wrong arrives through the streams.
+    [[nodiscard]] virtual std::vector<TokenStream> submit_all(GenerationRequest request) = 0;
+    /// The same for a request of one answer.
+    [[nodiscard]] TokenStream submit(GenerationRequest request);
 
     /// Saves kept prefixes as artifacts, restores them or removes old ones, beside running requests. The engine's own
     /// reason when it could not; kEngineDied when it ended meanwhile. A cancelled wait does not stop the engine's work.

@@ -21,12 +21,13 @@ struct Death {
 };
 
 TEST_F(EngineEndTest, EveryDeathInMidStreamIsToldAtOnce) {
-    const std::array<Death, 5> deaths{{
+    const std::array<Death, 6> deaths{{
         {"die 5", "the engine for 'm' ended with exit code 3"},
         {"abort 5", "the engine for 'm' was killed by signal 9 (Killed)"},
         {"garbage 5", "the engine for 'm' sent what is no valid message and was ended"},
         {"oversized 5", "the engine for 'm' sent what is no valid message and was ended"},
         {"close 5", "the engine for 'm' closed its connection and was ended"},
+        {"break 5", "the engine for 'm' ended: the decode thread: out of paper"},
     }};
     for (const Death& death : deaths) {
         SCOPED_TRACE(death.command);
@@ -68,6 +69,82 @@ TEST_F(EngineEndTest, AKillFromOutsideEndsAStreamWithinASecond) {
         const GenerationUpdate got = co_await read_all(stream);
         EXPECT_EQ(got.error->message, "the engine for 'm' was killed by signal 9 (Killed)");
         EXPECT_LT(Clock::now() - begin, 1s);
+    }());
+}
+
+// --- hanging
+
+EngineOptions impatient() {
+    EngineOptions out = options();
+    out.stall_timeout = 200ms;
+    return out;
+}
+
+TEST_F(EngineEndTest, AnEngineThatHangsIsEndedAndItsRequestsAreTold) {
+    const std::array<Death, 2> hangs{{
+        {"hang 3", "the engine for 'm' hung and was ended: for 0.2 s it answered nothing"},
+        {"spin 3", "the engine for 'm' hung and was ended: for 0.2 s it got no further with a step"},
+    }};
+    for (const Death& hang : hangs) {
+        SCOPED_TRACE(hang.command);
+        run([](Death hang) -> asio::awaitable<void> {
+            auto client = co_await started(impatient());
+            TokenStream stream = client->submit(request(hang.command));
+            const auto begin = Clock::now();
+            const GenerationUpdate got = co_await read_all(stream);
+            EXPECT_GE(Clock::now() - begin, 200ms);
+            EXPECT_LT(Clock::now() - begin, 5s);
+            EXPECT_EQ(got.text, " t0 t1 t2");
+            EXPECT_EQ(got.error->code, ErrorCode::kEngineDied);
+            EXPECT_EQ(got.error->message, hang.why);
+        }(hang));
+    }
+}
+
+TEST_F(EngineEndTest, AStoppedEngineCountsAsHanging) {
+    run([]() -> asio::awaitable<void> {
+        auto client = co_await started(impatient());
+        TokenStream stream = client->submit(request("pace 100000"));
+        (void)co_await stream.next();
+        ::kill(client->pid(), SIGSTOP);
+        const GenerationUpdate got = co_await read_all(stream);
+        EXPECT_EQ(got.error->message, "the engine for 'm' hung and was ended: for 0.2 s it answered nothing");
+    }());
+}
+
+TEST_F(EngineEndTest, AHangThatNobodyWaitsForAnyMoreIsNoticedToo) {
+    run([]() -> asio::awaitable<void> {
+        auto client = co_await started(impatient());
+        bool ended = false;
+        client->on_exit([&](bool, const std::string&) { ended = true; });
+        {
+            TokenStream stream = client->submit(request("hang 1"));
+            (void)co_await stream.next();
+        }
+        for (int i = 0; i < 5000 && !ended; ++i) co_await sleep_for(1ms);
+        EXPECT_TRUE(ended);
+    }());
+}
+
+TEST_F(EngineEndTest, AnEngineThatWorksLongerThanTheLimitIsLeftAlone) {
+    run([]() -> asio::awaitable<void> {
+        auto client = co_await started(impatient());
+        TokenStream stream = client->submit(request("toil 600"));
+        EXPECT_TRUE((co_await read_all(stream)).finished);
+        co_await sleep_for(400ms);  // idle
+        EXPECT_TRUE(client->alive());
+    }());
+}
+
+TEST_F(EngineEndTest, WithoutALimitNothingIsEnded) {
+    run([]() -> asio::awaitable<void> {
+        EngineOptions patient = options();
+        patient.stall_timeout = 0ms;
+        auto client = co_await started(patient);
+        TokenStream stream = client->submit(request("spin 1"));
+        (void)co_await stream.next();
+        co_await sleep_for(100ms);
+        EXPECT_TRUE(client->alive());
     }());
 }
 

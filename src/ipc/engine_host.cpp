@@ -6,117 +6,56 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
+#include <cstdlib>
+#include <exception>
+#include <future>
+#include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "engine/engine.h"
 #include "ipc/frame.h"
+#include "ipc/order_queue.h"
+#include "ipc/outbox.h"
+#include "ipc/step_frames.h"
 #include "ipc/wire.h"
 #include "proto/engine.pb.h"
 
 namespace sutazai::engine_host {
 namespace {
 
-/// Frames on their way to the server. Anybody may add; one thread writes, so that a slow server holds up nobody else.
-class Outbox {
-  public:
-    explicit Outbox(int fd) : fd_(fd), thread_([this] { write_loop(); }) {}
-    ~Outbox() {
-        flush();
-        {
-            const std::lock_guard lock(mutex_);
-            stopping_ = true;
-        }
-        changed_.notify_all();
-    }
-    Outbox(const Outbox&) = delete;
-    Outbox& operator=(const Outbox&) = delete;
+using ipc::OrderQueue;
+using ipc::Outbox;
+using ipc::StepFrames;
 
-    void send(const wire::FromEngine& message) {
-        {
-            const std::lock_guard lock(mutex_);
-            if (const auto appended = ipc::append_frame(pending_, message); !appended) {
-                spdlog::error("a frame was not sent: {}", appended.error().message);
-            }
-        }
-        changed_.notify_all();
-    }
-    /// Returns when all that was sent is with the kernel, or the server is gone.
-    void flush() {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return broken_ || (pending_.empty() && !writing_); });
-    }
+// Exit codes.
+constexpr int kNonsense = 2;  // the server said what has no sense
+constexpr int kBroken = 70;   // a thread died
 
-  private:
-    void write_loop() {
-        std::string batch;
-        std::unique_lock lock(mutex_);
-        while (true) {
-            changed_.wait(lock, [&] { return stopping_ || !pending_.empty(); });
-            if (pending_.empty()) return;
-            batch.swap(pending_);
-            writing_ = true;
-            lock.unlock();
-            const bool written = ipc::write_all(fd_, batch).has_value();
-            batch.clear();
-            lock.lock();
-            writing_ = false;
-            broken_ |= !written;
-            changed_.notify_all();
-            if (broken_) return;
-        }
-    }
+constexpr std::chrono::seconds kLastWordPatience{1};
+constexpr std::chrono::milliseconds kSavePatience{100};
 
-    int fd_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::string pending_;
-    bool writing_ = false;
-    bool broken_ = false;
-    bool stopping_ = false;
-    std::jthread thread_;
-};
-
-wire::FromEngine to_wire(const engine::StepReport& report) {
-    wire::FromEngine message;
-    wire::StepOutput& step = *message.mutable_step();
-    for (const auto& [id, update] : report.updates) {
-        if (!update.scores.empty() || !update.embedding.empty()) {
-            *step.add_deltas() = ipc::to_wire(id, update);
-        } else if (!update.text.empty() || update.n_tokens > 0) {
-            wire::Delta& delta = *step.add_deltas();
-            delta.set_request_id(id);
-            delta.set_text(update.text);
-            delta.set_n_tokens(update.n_tokens);
-        }
-        if (update.finished) *step.add_finished() = ipc::to_wire(id, *update.finished);
-        if (update.error) *step.add_failed() = ipc::to_wire(id, *update.error);
-    }
-    if (report.stats) {
-        wire::Stats& stats = *step.mutable_stats();
-        stats.set_running(static_cast<std::uint32_t>(report.stats->running));
-        stats.set_waiting(static_cast<std::uint32_t>(report.stats->waiting));
-        stats.set_kv_cells_used(static_cast<std::uint32_t>(report.stats->kv_cells_used));
-        stats.set_kv_cells(static_cast<std::uint32_t>(report.stats->kv_cells));
-        stats.set_prompt_tokens(report.stats->prompt_tokens);
-        stats.set_generation_tokens(report.stats->generation_tokens);
-        stats.set_cached_tokens(report.stats->cached_tokens);
-        stats.set_steps(report.stats->steps);
-        stats.set_step_us(report.stats->step_us);
-        stats.set_restored_tokens(report.stats->restored_tokens);
-        stats.set_preemptions(report.stats->preemptions);
-        stats.set_host_bytes(report.stats->host_bytes);
-        stats.set_width(static_cast<std::uint32_t>(report.stats->width));
-        stats.set_prefixes(static_cast<std::uint32_t>(report.stats->prefixes));
-        stats.set_artifacts(report.stats->artifacts);
-        stats.set_artifact_bytes(report.stats->artifact_bytes);
-        stats.set_artifact_tokens(report.stats->artifact_tokens);
-    }
-    return message;
+wire::Stats to_wire(const engine::EngineStats& from) {
+    wire::Stats stats;
+    stats.set_running(static_cast<std::uint32_t>(from.running));
+    stats.set_waiting(static_cast<std::uint32_t>(from.waiting));
+    stats.set_kv_cells_used(static_cast<std::uint32_t>(from.kv_cells_used));
+    stats.set_kv_cells(static_cast<std::uint32_t>(from.kv_cells));
+    stats.set_prompt_tokens(from.prompt_tokens);
+    stats.set_generation_tokens(from.generation_tokens);
+    stats.set_cached_tokens(from.cached_tokens);
+    stats.set_steps(from.steps);
+    stats.set_step_us(from.step_us);
+    stats.set_restored_tokens(from.restored_tokens);
+    stats.set_preemptions(from.preemptions);
+    stats.set_host_bytes(from.host_bytes);
+    stats.set_width(static_cast<std::uint32_t>(from.width));
+    stats.set_prefixes(static_cast<std::uint32_t>(from.prefixes));
+    stats.set_artifacts(from.artifacts);
+    stats.set_artifact_bytes(from.artifact_bytes);
+    stats.set_artifact_tokens(from.artifact_tokens);
+    stats.set_broken_results(from.broken_results);
+    return stats;
 }
 
 Result<std::unique_ptr<llama::Model>> load(const wire::Load& load, Outbox& outbox) {
@@ -129,6 +68,8 @@ Result<std::unique_ptr<llama::Model>> load(const wire::Load& load, Outbox& outbo
     options.threads = load.threads();
     options.gpu = load.gpu();
     options.architecture = load.architecture();
+    options.chat_template = load.chat_template();
+    options.control_tokens_in_messages = load.control_tokens_in_messages();
     options.vocabulary = load.vocabulary();
     int last_percent = -1;
     const auto since = std::chrono::steady_clock::now();
@@ -151,7 +92,7 @@ Result<std::unique_ptr<llama::Model>> load(const wire::Load& load, Outbox& outbo
         // On a thread that ends here: OpenMP keeps a team for each thread that has computed, and once there are more of
         // its threads than processors, every barrier sleeps instead of spinning. That halves the decode rate.
         spdlog::debug("loaded after {:.1f} ms", ms());
-        std::jthread([&] { (*model)->warm_up(); }).join();
+        std::async(std::launch::async, [&] { (*model)->warm_up(); }).get();
         spdlog::debug("warmed up after {:.1f} ms", ms());
     }
     return model;
@@ -173,89 +114,7 @@ wire::FromEngine loaded_message(const llama::Model::Properties& p, std::chrono::
     return message;
 }
 
-wire::CacheReport to_wire(std::uint64_t id, const Result<engine::ArtifactReport>& done) {
-    if (done) return ipc::to_wire(id, ipc::CacheReport{done->saved, done->loaded, done->removed, done->bytes});
-    wire::CacheReport report;
-    report.set_id(id);
-    report.set_message(done.error().message);
-    return report;
-}
-
-/// Works on artifacts beside everything else, one order after the other. An order that still waits at the end is not
-/// carried out: its server has stopped listening.
-class ArtifactWorker {
-  public:
-    ArtifactWorker(engine::Engine& engine, Outbox& outbox)
-        : engine_(engine), outbox_(outbox), thread_([this](const std::stop_token& stop) { work(stop); }) {}
-
-    void add(std::uint64_t id, engine::ArtifactAction action) {
-        {
-            const std::lock_guard lock(mutex_);
-            orders_.emplace_back(id, action);
-        }
-        changed_.notify_one();
-    }
-
-  private:
-    void work(const std::stop_token& stop) {
-        std::unique_lock lock(mutex_);
-        while (changed_.wait(lock, stop, [&] { return !orders_.empty(); })) {
-            const auto [id, action] = orders_.front();
-            orders_.pop_front();
-            lock.unlock();
-            wire::FromEngine message;
-            *message.mutable_cache_report() = to_wire(id, engine_.artifacts(action));
-            outbox_.send(message);
-            lock.lock();
-            if (stop.stop_requested()) return;
-        }
-    }
-
-    engine::Engine& engine_;
-    Outbox& outbox_;
-    std::mutex mutex_;
-    std::condition_variable_any changed_;
-    std::deque<std::pair<std::uint64_t, engine::ArtifactAction>> orders_;
-    std::jthread thread_;
-};
-
-}  // namespace
-
-int run(int fd, const std::function<void(const std::string&)>& on_name) {
-    ::prctl(PR_SET_NAME, "standby");
-    llama::Model::prepare_process();
-    ipc::FrameReader reader(fd);
-    Outbox outbox(fd);
-
-    // The next message; null when the server is gone or speaks nonsense.
-    wire::ToEngine message;
-    const auto read = [&]() -> bool {
-        const auto payload = reader.read();
-        if (!payload || !*payload) return false;
-        return message.ParseFromArray((*payload)->data(), static_cast<int>((*payload)->size()));
-    };
-
-    if (!read()) return 0;
-    if (message.kind_case() != wire::ToEngine::kLoad) return 2;
-    const wire::Load options = message.load();
-    {
-        wire::FromEngine taken;
-        taken.mutable_progress();
-        outbox.send(taken);
-    }
-    ::prctl(PR_SET_NAME, ("engine:" + options.name()).c_str());  // cut to 15 bytes
-    if (on_name) on_name(options.name());
-    const auto began = std::chrono::steady_clock::now();
-    Result<std::unique_ptr<llama::Model>> model = load(options, outbox);
-    if (!model) {
-        wire::FromEngine failed;
-        failed.mutable_load_failed()->set_message(model.error().message);
-        outbox.send(failed);
-        return 1;
-    }
-    const auto took = std::chrono::steady_clock::now() - began;
-    outbox.send(loaded_message((*model)->properties(), std::chrono::duration_cast<std::chrono::microseconds>(took)));
-
+engine::EngineConfig config_of(const wire::Load& options) {
     engine::EngineConfig config;
     config.batch_size = options.batch_size();
     config.batch_size_max = options.batch_size_max();
@@ -270,48 +129,175 @@ int run(int fd, const std::function<void(const std::string&)>& on_name) {
     config.artifacts.byte_limit = options.artifact_bytes();
     config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days();
     config.artifacts.model_path = options.path();
-    engine::Engine engine(std::move(*model), config,
-                          [&](const engine::StepReport& report) { outbox.send(to_wire(report)); });
-    ArtifactWorker artifacts(engine, outbox);
-    std::jthread drainer;
-    bool sane = true;
-    while (sane && read()) {
-        switch (message.kind_case()) {
-            case wire::ToEngine::kSubmit: {
-                const RequestId id = message.submit().request_id();
-                engine.submit(id, ipc::from_wire(std::move(*message.mutable_submit())));
-                break;
-            }
-            case wire::ToEngine::kCancel: engine.cancel(message.cancel().request_id()); break;
-            case wire::ToEngine::kSaveState:
-                artifacts.add(message.save_state().id(), engine::ArtifactAction::kSave);
-                break;
-            case wire::ToEngine::kRestoreState:
-                artifacts.add(message.restore_state().id(), engine::ArtifactAction::kRestore);
-                break;
-            case wire::ToEngine::kPruneState:
-                artifacts.add(message.prune_state().id(), engine::ArtifactAction::kPrune);
-                break;
-            case wire::ToEngine::kDrain:
-                // Cancels still come meanwhile, so this thread goes on reading until the socket is shut.
-                if (!drainer.joinable()) {
-                    drainer = std::jthread([&] {
-                        engine.wait_until_idle();
-                        // What is kept now is there again after a restart. The server does not wait for ever.
-                        (void)engine.artifacts(engine::ArtifactAction::kSave, std::chrono::milliseconds(100));
-                        outbox.flush();
-                        ::shutdown(fd, SHUT_RDWR);
-                    });
-                }
-                break;
-            default:
-                spdlog::error("a message of an unknown kind came from the server");
-                sane = false;
-                break;
+    return config;
+}
+
+wire::FromEngine pong(const engine::Engine& engine) {
+    wire::FromEngine message;
+    wire::Pong& answer = *message.mutable_pong();
+    for (const engine::Work& work : engine.works()) {
+        wire::Work& busy = *answer.add_busy();
+        busy.set_what(work.what);
+        busy.set_progress(work.progress);
+    }
+    return message;
+}
+
+wire::CacheReport to_wire(std::uint64_t id, const Result<engine::ArtifactReport>& done) {
+    if (done) return ipc::to_wire(id, ipc::CacheReport{done->saved, done->loaded, done->removed, done->bytes});
+    wire::CacheReport report;
+    report.set_id(id);
+    report.set_message(done.error().message);
+    return report;
+}
+
+OrderQueue::Order artifact_order(engine::Engine& engine, Outbox& outbox, std::uint64_t id,
+                                 engine::ArtifactAction action) {
+    const auto answer = [&outbox, id](const Result<engine::ArtifactReport>& done) {
+        wire::FromEngine message;
+        *message.mutable_cache_report() = to_wire(id, done);
+        outbox.send(message);
+    };
+    return {[&engine, action, answer] { answer(engine.artifacts(action)); },
+            [answer](const std::string& why) { answer(fail(ErrorCode::kUnavailable, why)); }};
+}
+
+/// The engine's last word, on whichever thread. What is in its memory cannot be relied on any more.
+[[noreturn]] void die(Outbox& outbox, const std::string& why) {
+    spdlog::critical("the engine ends: {}", why);
+    try {
+        wire::FromEngine message;
+        message.mutable_broken()->set_message(why);
+        outbox.send(message);
+        outbox.flush(kLastWordPatience);
+    } catch (const std::exception& e) {
+        spdlog::critical("the server was not told: {}", e.what());
+    }
+    std::_Exit(kBroken);
+}
+
+class Host {
+  public:
+    Host(int fd, const std::function<void(const std::string&)>& on_name)
+        : fd_(fd), on_name_(on_name), reader_(fd), outbox_(fd) {}
+
+    /// The process's exit code.
+    int run() {
+        try {
+            return serve();
+        } catch (const std::exception& e) {
+            die(outbox_, std::string("the reading thread: ") + e.what());
         }
     }
-    engine.stop();
-    return sane ? 0 : 2;
+
+  private:
+    /// The next message into message_; false when the server is gone or speaks nonsense.
+    bool read() {
+        const auto payload = reader_.read();
+        if (!payload || !*payload) return false;
+        return message_.ParseFromArray((*payload)->data(), static_cast<int>((*payload)->size()));
+    }
+
+    int serve() {
+        if (!read()) return 0;
+        if (message_.kind_case() != wire::ToEngine::kLoad) return kNonsense;
+        const wire::Load options = message_.load();
+        {
+            wire::FromEngine taken;
+            taken.mutable_progress();
+            outbox_.send(taken);
+        }
+        ::prctl(PR_SET_NAME, ("engine:" + options.name()).c_str());  // cut to 15 bytes
+        if (on_name_) on_name_(options.name());
+        const auto began = std::chrono::steady_clock::now();
+        Result<std::unique_ptr<llama::Model>> model = load(options, outbox_);
+        if (!model) {
+            wire::FromEngine failed;
+            failed.mutable_load_failed()->set_message(model.error().message);
+            outbox_.send(failed);
+            return 1;
+        }
+        const auto took = std::chrono::steady_clock::now() - began;
+        outbox_.send(
+            loaded_message((*model)->properties(), std::chrono::duration_cast<std::chrono::microseconds>(took)));
+        engine::Engine engine(
+            std::move(*model), config_of(options), [&](engine::StepReport report) { send(std::move(report), engine); },
+            [&](const std::string& why) { die(outbox_, why); });
+        OrderQueue orders;
+        const bool sane = take_all(engine, orders);
+        engine.stop();
+        return sane ? 0 : kNonsense;
+    }
+
+    void send(engine::StepReport report, engine::Engine& engine) {
+        std::optional<wire::Stats> stats;
+        if (report.stats) stats = to_wire(*report.stats);
+        const StepFrames frames = ipc::step_frames(std::move(report.updates), stats ? &*stats : nullptr);
+        for (const wire::FromEngine& message : frames.messages) outbox_.send(message);
+        for (const RequestId id : frames.failed) engine.cancel(id);
+    }
+
+    /// Until the server is gone; false when it has said what has no sense.
+    bool take_all(engine::Engine& engine, OrderQueue& orders) {
+        const auto artifacts = [&](std::uint64_t id, engine::ArtifactAction action) {
+            orders.add(artifact_order(engine, outbox_, id, action));
+        };
+        while (read()) {
+            switch (message_.kind_case()) {
+                case wire::ToEngine::kSubmit: {
+                    const RequestId id = message_.submit().request_id();
+                    engine.submit(id, ipc::from_wire(std::move(*message_.mutable_submit())));
+                    break;
+                }
+                case wire::ToEngine::kCancel: engine.cancel(message_.cancel().request_id()); break;
+                case wire::ToEngine::kSaveState:
+                    artifacts(message_.save_state().id(), engine::ArtifactAction::kSave);
+                    break;
+                case wire::ToEngine::kRestoreState:
+                    artifacts(message_.restore_state().id(), engine::ArtifactAction::kRestore);
+                    break;
+                case wire::ToEngine::kPruneState:
+                    artifacts(message_.prune_state().id(), engine::ArtifactAction::kPrune);
+                    break;
+                case wire::ToEngine::kPing: outbox_.send(pong(engine)); break;
+                // Cancels and pings still come meanwhile, so this thread goes on reading until the socket is shut.
+                case wire::ToEngine::kDrain: orders.add_last(drain_order(engine)); break;
+                default: spdlog::error("a message of an unknown kind came from the server"); return false;
+            }
+        }
+        return true;
+    }
+
+    OrderQueue::Order drain_order(engine::Engine& engine) {
+        const auto end = [this] {
+            outbox_.flush();
+            ::shutdown(fd_, SHUT_RDWR);
+        };
+        return {[&engine, end] {
+                    engine.wait_until_idle();
+                    // What is kept now is there again after a restart. The server does not wait for ever.
+                    (void)engine.artifacts(engine::ArtifactAction::kSave, kSavePatience);
+                    end();
+                },
+                [end](const std::string& why) {
+                    spdlog::warn("the engine is not drained as it should be: {}", why);
+                    end();
+                }};
+    }
+
+    int fd_;
+    const std::function<void(const std::string&)>& on_name_;
+    ipc::FrameReader reader_;
+    wire::ToEngine message_;
+    Outbox outbox_;
+};
+
+}  // namespace
+
+int run(int fd, const std::function<void(const std::string&)>& on_name) {
+    ::prctl(PR_SET_NAME, "standby");
+    llama::Model::prepare_process();
+    return Host(fd, on_name).run();
 }
 
 }  // namespace sutazai::engine_host

@@ -9,12 +9,15 @@
 // A text prompt, or the last message of a chat, is a command with a number:
 //   count N (N tokens, one a step) · pace N (the same, a step every millisecond) · die N · abort N · garbage N ·
 //   oversized N · close N · hang N (after N tokens) · strangers N (tokens for a request that nobody sent) ·
-//   burst N (N tokens in one write) · fail N (Failed after N tokens)
+//   burst N (N tokens in one write) · fail N (Failed after N tokens) · spin N (after N tokens it computes for ever, and
+//   answers pings) · toil N (computes for N ms without a token, and gets on) · break N (after N tokens a thread of it
+//   dies) · rot N (after N tokens it computes what is no number)
 // --log appends a line "load PATH PID" for each process that gets its Load.
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -131,11 +134,11 @@ class FakeEngine {
             load(message.load());
         } else if (message.has_submit()) {
             const wire::Submit& submit = message.submit();
-            const bool chat = submit.has_chat() && submit.chat().messages_size() > 0;
-            std::istringstream prompt(chat ? submit.chat().messages().rbegin()->content() : submit.text());
+            const bool chat = submit.has_chat() && submit.chat().messages_size() > 0 && submit.chat().messages().rbegin()->content_size() > 0;
+            std::istringstream prompt(chat ? submit.chat().messages().rbegin()->content().begin()->text() : submit.text());
             Running request;
             prompt >> request.command >> request.wanted;
-            running_[message.submit().request_id()] = request;
+            for (RequestId i = 0; i < std::max(submit.n(), 1U); ++i) running_[submit.request_id() + i] = request;
         } else if (message.has_cancel()) {
             running_.erase(message.cancel().request_id());
         } else if (message.has_save_state()) {
@@ -144,9 +147,24 @@ class FakeEngine {
             report(message.restore_state().id(), {.loaded = 2, .bytes = 2048});
         } else if (message.has_prune_state()) {
             report(message.prune_state().id(), {.removed = 1, .bytes = 1024});
+        } else if (message.has_ping()) {
+            send(pong());
         } else if (message.has_drain()) {
             draining_ = true;
         }
+    }
+
+    wire::FromEngine pong() const {
+        wire::FromEngine message;
+        message.mutable_pong();
+        if (running_.empty()) return message;
+        const bool spins = std::ranges::any_of(running_, [](const auto& entry) {
+            return entry.second.command == "spin" && entry.second.done == entry.second.wanted;
+        });
+        wire::Work& work = *message.mutable_pong()->add_busy();
+        work.set_what("a step");
+        work.set_progress(spins ? 0 : n_steps_);
+        return message;
     }
 
     void report(std::uint64_t id, const ipc::CacheReport& done) {
@@ -165,7 +183,10 @@ class FakeEngine {
         bool paced = false;
         bool misbehaves = false;
         for (auto& [id, request] : running_) {
-            if (request.done < request.wanted) {
+            if (request.done < request.wanted && request.command == "toil") {
+                ++request.done;
+                paced = true;
+            } else if (request.done < request.wanted) {
                 const std::uint32_t n = request.command == "burst" ? request.wanted : 1;
                 for (std::uint32_t i = 0; i < n; ++i) {
                     wire::Delta& delta = *step.add_deltas();
@@ -174,6 +195,8 @@ class FakeEngine {
                     delta.set_n_tokens(1);
                 }
                 paced = paced || request.command == "pace";
+            } else if (request.command == "spin") {
+                paced = true;
             } else {
                 misbehaves = misbehaves || !ends(id, request, step);
             }
@@ -182,19 +205,24 @@ class FakeEngine {
         for (const auto& failed : step.failed()) running_.erase(failed.request_id());
         step.mutable_stats()->set_running(static_cast<std::uint32_t>(running_.size()));
         step.mutable_stats()->set_steps(++n_steps_);
+        step.mutable_stats()->set_broken_results(n_broken_results_);
         if (step.deltas_size() + step.finished_size() + step.failed_size() > 0) send(message);
         if (misbehaves) misbehave();
         if (paced) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
 
     static bool ends_well(const Running& request) {
-        static const std::set<std::string> kCommands{"count", "pace", "burst", "strangers", "fail"};
+        static const std::set<std::string> kCommands{"count", "pace", "burst", "strangers",
+                                                     "fail",  "toil", "spin",  "rot"};
         return kCommands.contains(request.command);
     }
 
     /// False when the request's end is to be a disaster.
-    static bool ends(RequestId id, const Running& request, wire::StepOutput& step) {
-        if (request.command == "fail") {
+    bool ends(RequestId id, const Running& request, wire::StepOutput& step) {
+        if (request.command == "rot") {
+            ++n_broken_results_;
+            *step.add_failed() = ipc::to_wire(id, Error{ErrorCode::kInternal, "no numbers", "prompt"});
+        } else if (request.command == "fail") {
             *step.add_failed() = ipc::to_wire(id, Error{ErrorCode::kContextOverflow, "too long", "messages", 2});
         } else if (ends_well(request)) {
             const Finished finished{FinishReason::kLength, {3, request.done, 1}, {}};
@@ -214,6 +242,11 @@ class FakeEngine {
                 (void)ipc::write_all(fd_, std::string("\x08\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", 12));
             if (request.command == "oversized") (void)ipc::write_all(fd_, std::string(100, '\xff'));
             if (request.command == "close") ::shutdown(fd_, SHUT_RDWR);
+            if (request.command == "break") {
+                wire::FromEngine message;
+                message.mutable_broken()->set_message("the decode thread: out of paper");
+                send(message);
+            }
             ::pause();
         }
     }
@@ -225,6 +258,7 @@ class FakeEngine {
     std::set<std::string> words_;
     std::map<RequestId, Running> running_;
     std::uint64_t n_steps_ = 0;
+    std::uint64_t n_broken_results_ = 0;
     bool draining_ = false;
 };
 

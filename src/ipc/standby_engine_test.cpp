@@ -141,6 +141,22 @@ TEST(StandbyEngine, OneThatDiesBeforeItHeardOfTheLoadIsReplaced) {
     }());
 }
 
+TEST(StandbyEngine, OneThatHangsIsReplaced) {
+    run([]() -> asio::awaitable<void> {
+        auto standby = co_await stand_by();
+        const int pid = standby->pid();
+        co_await sleep_for(20ms);
+        ::kill(pid, SIGSTOP);
+        EngineOptions impatient = options();
+        impatient.stall_timeout = 100ms;
+        const auto client = co_await EngineClient::start(impatient, nullptr, std::move(standby));
+        EXPECT_TRUE(client) << (client ? "" : client.error().message);
+        if (client) {
+            EXPECT_NE((*client)->pid(), pid);
+        }
+    }());
+}
+
 TEST(StandbyEngine, AModelThatKillsItsEngineKillsOneOnly) {
     const std::string log = testing::TempDir() + "standby-loads-" + std::to_string(::getpid());
     run([](std::vector<std::string> arguments) -> asio::awaitable<void> {

@@ -19,18 +19,49 @@ void set_chance(wire::TokenChance& to, const TokenChance& chance) {
     to.set_logprob(chance.logprob);
 }
 
+/// Values beyond the last one become the first.
+template <typename T>
+T enum_of(std::uint32_t value, T last) {
+    return value <= static_cast<std::uint32_t>(last) ? static_cast<T>(value) : T{};
+}
+
+void set_message(wire::Message& to, ChatMessage message) {
+    to.set_role(static_cast<std::uint32_t>(message.role));
+    for (ContentPart& part : message.content) to.add_content()->set_text(std::move(part.text));
+    to.set_name(std::move(message.name));
+    to.set_reasoning(std::move(message.reasoning));
+    for (ToolCall& call : message.tool_calls) {
+        wire::ToolCall& call_to = *to.add_tool_calls();
+        call_to.set_id(std::move(call.id));
+        call_to.set_name(std::move(call.name));
+        call_to.set_arguments(std::move(call.arguments));
+    }
+    to.set_tool_call_id(std::move(message.tool_call_id));
+}
+
+ChatMessage message_of(wire::Message message) {
+    ChatMessage out;
+    out.role = enum_of(message.role(), Role::kTool);
+    for (wire::ContentPart& part : *message.mutable_content()) out.content.push_back({std::move(*part.mutable_text())});
+    out.name = std::move(*message.mutable_name());
+    out.reasoning = std::move(*message.mutable_reasoning());
+    for (wire::ToolCall& call : *message.mutable_tool_calls()) {
+        out.tool_calls.push_back(
+            {std::move(*call.mutable_id()), std::move(*call.mutable_name()), std::move(*call.mutable_arguments())});
+    }
+    out.tool_call_id = std::move(*message.mutable_tool_call_id());
+    return out;
+}
+
 }  // namespace
 
 wire::Submit to_wire(RequestId id, GenerationRequest request) {
     wire::Submit out;
     out.set_request_id(id);
-    if (auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
-        wire::Chat& chat = *out.mutable_chat();
-        for (ChatMessage& message : *messages) {
-            wire::Message& to = *chat.add_messages();
-            to.set_role(std::move(message.role));
-            to.set_content(std::move(message.content));
-        }
+    if (auto* chat = std::get_if<Chat>(&request.prompt)) {
+        wire::Chat& to = *out.mutable_chat();
+        to.set_turn(static_cast<std::uint32_t>(chat->turn));
+        for (ChatMessage& message : chat->messages) set_message(*to.add_messages(), std::move(message));
     } else if (const auto* ids = std::get_if<std::vector<std::int32_t>>(&request.prompt)) {
         out.mutable_token_ids()->mutable_ids()->Add(ids->begin(), ids->end());
     } else {
@@ -55,17 +86,19 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     out.set_echo(request.echo);
     out.set_grammar(std::move(request.grammar));
     out.set_json_schema(std::move(request.json_schema));
+    out.set_n(static_cast<std::uint32_t>(request.n));
     return out;
 }
 
 GenerationRequest from_wire(wire::Submit submit) {
     GenerationRequest out;
     if (submit.has_chat()) {
-        std::vector<ChatMessage> messages;
+        Chat chat;
+        chat.turn = enum_of(submit.chat().turn(), Turn::kOpen);
         for (wire::Message& message : *submit.mutable_chat()->mutable_messages()) {
-            messages.push_back({std::move(*message.mutable_role()), std::move(*message.mutable_content())});
+            chat.messages.push_back(message_of(std::move(message)));
         }
-        out.prompt = std::move(messages);
+        out.prompt = std::move(chat);
     } else if (submit.has_token_ids()) {
         out.prompt = std::vector<std::int32_t>(submit.token_ids().ids().begin(), submit.token_ids().ids().end());
     } else {
@@ -92,6 +125,7 @@ GenerationRequest from_wire(wire::Submit submit) {
     out.echo = submit.echo();
     out.grammar = std::move(*submit.mutable_grammar());
     out.json_schema = std::move(*submit.mutable_json_schema());
+    out.n = static_cast<int>(std::clamp<std::uint32_t>(submit.n(), 1, kMaxChoices));
     return out;
 }
 
@@ -191,6 +225,8 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_name(options.model_name);
     out.set_architecture(options.architecture);
     out.set_vocabulary(options.vocabulary);
+    out.set_chat_template(options.chat_template);
+    out.set_control_tokens_in_messages(options.control_tokens_in_messages);
     return out;
 }
 
@@ -216,6 +252,8 @@ EngineOptions from_wire(const wire::Load& load) {
     out.model_name = load.name();
     out.architecture = load.architecture();
     out.vocabulary = load.vocabulary();
+    out.chat_template = load.chat_template();
+    out.control_tokens_in_messages = load.control_tokens_in_messages();
     return out;
 }
 
@@ -268,6 +306,7 @@ wire::Stats to_wire(const EngineStats& stats) {
     out.set_artifacts(stats.artifacts);
     out.set_artifact_bytes(stats.artifact_bytes);
     out.set_artifact_tokens(stats.artifact_tokens);
+    out.set_broken_results(stats.broken_results);
     return out;
 }
 
@@ -290,6 +329,7 @@ EngineStats from_wire(const wire::Stats& stats) {
     out.artifacts = stats.artifacts();
     out.artifact_bytes = stats.artifact_bytes();
     out.artifact_tokens = stats.artifact_tokens();
+    out.broken_results = stats.broken_results();
     return out;
 }
 

@@ -22,7 +22,16 @@ Message sent(const Message& message) {
 
 GenerationRequest every_field() {
     GenerationRequest request;
-    request.prompt = std::vector<ChatMessage>{{"system", "Kurz."}, {"user", "grüße 日本 🙂"}};
+    ChatMessage answer = text_message(Role::kAssistant, "Gern");
+    answer.content.push_back({"\xff kein UTF-8"});
+    answer.name = "Bo";
+    answer.reasoning = "hm";
+    answer.tool_calls = {{"1", "wetter", R"({"ort": "日本"})"}, {"2", "zeit", "{}"}};
+    ChatMessage result = text_message(Role::kTool, "kalt");
+    result.tool_call_id = "1";
+    request.prompt = Chat{{text_message(Role::kSystem, "Kurz."), text_message(Role::kDeveloper, ""),
+                           text_message(Role::kUser, "grüße 日本 🙂"), answer, result},
+                          Turn::kOpen};
     request.sampling = {0.0F, 0, 0.5F, 0.25F, 1.5F, -2.0F, 2.0F, 0U};
     request.max_tokens = 17;
     request.stop = {"</s>", "\n\n"};
@@ -34,6 +43,7 @@ GenerationRequest every_field() {
     request.echo = true;
     request.grammar = "root ::= \"a\"";
     request.json_schema = "{}";
+    request.n = 5;
     return request;
 }
 
@@ -62,6 +72,9 @@ TEST(Wire, ATrustingPeerGetsNoMoreAlternativesThanThereMayBe) {
     wire::Submit submit;
     submit.set_top_logprobs(4'000'000'000U);
     EXPECT_EQ(from_wire(submit).top_logprobs, kMaxTopLogprobs);
+    EXPECT_EQ(from_wire(submit).n, 1);
+    submit.set_n(4'000'000'000U);
+    EXPECT_EQ(from_wire(submit).n, kMaxChoices);
 }
 
 TEST(Wire, DeltaKeepsEveryField) {
@@ -81,7 +94,7 @@ TEST(Wire, DeltaKeepsEveryField) {
 
 TEST(Wire, AnEmptyChatStaysAChat) {
     GenerationRequest request;
-    request.prompt = std::vector<ChatMessage>{};
+    request.prompt = Chat{};
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
 }
 
@@ -150,6 +163,8 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.model_name = "m";
     options.architecture = "qwen2";
     options.vocabulary = 151936;
+    options.chat_template = "chatml";
+    options.control_tokens_in_messages = true;
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
     EXPECT_EQ(got.context_tokens, 1U);
@@ -165,6 +180,8 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.model_name, "m");
     EXPECT_EQ(got.architecture, "qwen2");
     EXPECT_EQ(got.vocabulary, 151936U);
+    EXPECT_EQ(got.chat_template, "chatml");
+    EXPECT_TRUE(got.control_tokens_in_messages);
     EXPECT_EQ(got.batch_tokens, 3U);
     EXPECT_EQ(got.threads, 4U);
     EXPECT_FALSE(got.gpu);
@@ -193,7 +210,7 @@ TEST(Wire, LoadedKeepsEveryField) {
 
 TEST(Wire, StatsKeepEveryField) {
     const EngineStats got =
-        from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})));
+        from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18})));
     EXPECT_EQ(got.running, 1U);
     EXPECT_EQ(got.waiting, 2U);
     EXPECT_EQ(got.kv_cells_used, 3U);
@@ -211,6 +228,7 @@ TEST(Wire, StatsKeepEveryField) {
     EXPECT_EQ(got.artifacts, 15U);
     EXPECT_EQ(got.artifact_bytes, 16U);
     EXPECT_EQ(got.artifact_tokens, 17U);
+    EXPECT_EQ(got.broken_results, 18U);
 }
 
 TEST(Wire, CacheReportsKeepEveryField) {

@@ -5,29 +5,20 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
+
+#include "kernels/own_kernels.h"
 
 #if defined(__AVX2__) && defined(__F16C__) && defined(__FMA__)
 #include <immintrin.h>
 #define SUTAZAI_ATTENTION 1
 #endif
 
-extern "C" {
-// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
-void __real_ggml_compute_forward_flash_attn_ext(const ggml_compute_params* params, ggml_tensor* dst);
-void __wrap_ggml_compute_forward_flash_attn_ext(const ggml_compute_params* params, ggml_tensor* dst);
-// NOLINTEND(bugprone-reserved-identifier)
-}
-
 namespace sutazai::kernels {
 namespace {
-
-std::atomic<bool> g_enabled{std::getenv("SUTAZAI_GGML_ATTENTION") == nullptr};
 
 #ifdef SUTAZAI_ATTENTION
 
@@ -333,7 +324,7 @@ Attend choose(const ggml_compute_params* params, const ggml_tensor* dst) {
     float softcap = 0;
     std::memcpy(&max_bias, reinterpret_cast<const float*>(dst->op_params) + 1, sizeof max_bias);
     std::memcpy(&softcap, reinterpret_cast<const float*>(dst->op_params) + 2, sizeof softcap);
-    if (!g_enabled.load(std::memory_order_relaxed) || params->use_ref || max_bias != 0 || softcap != 0) return nullptr;
+    if (!own_kernels().attention.is_on() || params->use_ref || max_bias != 0 || softcap != 0) return nullptr;
     if (mask == nullptr || mask->type != GGML_TYPE_F16 || mask->ne[2] != 1 || dst->src[4] != nullptr) return nullptr;
     if (q->type != GGML_TYPE_F32 || k->type != v->type || k->ne[0] != v->ne[0] || q->nb[0] != sizeof(float)) {
         return nullptr;
@@ -407,11 +398,21 @@ void compute(const ggml_compute_params* params, ggml_tensor* dst, Attend attend_
 
 }  // namespace
 
-void use_own_attention(bool on) {
-    g_enabled = on;
+bool attend(const ggml_compute_params* params, ggml_tensor* op) {
+#ifdef SUTAZAI_ATTENTION
+    const auto attend_row = choose(params, op);
+    if (attend_row == nullptr) return false;
+    if (params->ith == 0) own_kernels().attention.count();
+    compute(params, op, attend_row);
+    return true;
+#else
+    (void)params;
+    (void)op;
+    return false;
+#endif
 }
 
-bool has_own_attention() {
+bool has_attention() {
 #ifdef SUTAZAI_ATTENTION
     return true;
 #else
@@ -420,14 +421,3 @@ bool has_own_attention() {
 }
 
 }  // namespace sutazai::kernels
-
-// NOLINTNEXTLINE(bugprone-reserved-identifier): the linker's name
-void __wrap_ggml_compute_forward_flash_attn_ext(const ggml_compute_params* params, ggml_tensor* dst) {
-#ifdef SUTAZAI_ATTENTION
-    if (const auto attend_row = sutazai::kernels::choose(params, dst)) {
-        sutazai::kernels::compute(params, dst, attend_row);
-        return;
-    }
-#endif
-    __real_ggml_compute_forward_flash_attn_ext(params, dst);
-}

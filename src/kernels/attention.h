@@ -9,17 +9,20 @@
 /// that several query heads share (grouped-query attention) is read once for all of them. Softmax is the online one of
 /// Rabe and Staats (arXiv 2112.05682), in single precision throughout.
 ///
-/// It takes the place of ggml_compute_forward_flash_attn_ext at link time (--wrap) and hands on to it what it is not
-/// made for: quantised KV, ALiBi, soft caps, sinks, head sizes that are not a multiple of the vector, dense batches of
-/// many rows (prefill, for which ggml's tiles are quicker), processors without AVX2. docs/decisions/0004-attention.md
-/// has the measurements.
+/// ggml asks for it before its own kernel (level_parts.cpp) and computes what it is not made for: quantised KV, ALiBi,
+/// soft caps, sinks, head sizes that are not a multiple of the vector, dense batches of many rows (prefill, for which
+/// ggml's tiles are quicker), processors without AVX2. docs/decisions/0004-attention.md has the measurements.
+///
+/// Compiled for each level of processor (level_parts.h).
+struct ggml_compute_params;
+struct ggml_tensor;
+
 namespace sutazai::kernels {
 
-/// For tests and comparisons: false hands everything on to ggml. On by default; set before any thread computes. The
-/// environment variable SUTAZAI_GGML_ATTENTION=1 switches it off from outside.
-void use_own_attention(bool on);
+/// Computes FLASH_ATTN_EXT; called by all threads of a team. False, in all of them: ggml is to do it.
+[[nodiscard]] bool attend(const ggml_compute_params* params, ggml_tensor* op);
 
-/// Is this build's kernel made for this processor at all.
-[[nodiscard]] bool has_own_attention();
+/// Is there a kernel at this level at all.
+[[nodiscard]] bool has_attention();
 
 }  // namespace sutazai::kernels

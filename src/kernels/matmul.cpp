@@ -6,11 +6,11 @@
 #include <repack.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
+
+#include "kernels/own_kernels.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && \
     defined(__AVX512VNNI__) && defined(__F16C__)
@@ -18,19 +18,8 @@
 #define SUTAZAI_MATMUL 1
 #endif
 
-extern "C" {
-// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
-bool __real_ggml_cpu_extra_compute_forward(ggml_compute_params* params, ggml_tensor* op);
-bool __wrap_ggml_cpu_extra_compute_forward(ggml_compute_params* params, ggml_tensor* op);
-bool __real_ggml_cpu_extra_work_size(int n_threads, const ggml_tensor* op, std::size_t* size);
-bool __wrap_ggml_cpu_extra_work_size(int n_threads, const ggml_tensor* op, std::size_t* size);
-// NOLINTEND(bugprone-reserved-identifier)
-}
-
 namespace sutazai::kernels {
 namespace {
-
-std::atomic<bool> g_enabled{std::getenv("SUTAZAI_GGML_MATMUL") == nullptr};
 
 #ifdef SUTAZAI_MATMUL
 using namespace kernels;
@@ -39,7 +28,7 @@ enum class Weights : std::uint8_t { kOther, kQ4Repacked, kQ8Plain };
 
 /// Which kernel is made for this node. The same answer when the graph is planned and when it is computed.
 Weights kind_of(const ggml_tensor* op) {
-    if (op->op != GGML_OP_MUL_MAT || !g_enabled.load(std::memory_order_relaxed)) return Weights::kOther;
+    if (op->op != GGML_OP_MUL_MAT || !own_kernels().products.is_on()) return Weights::kOther;
     const ggml_tensor* w = op->src[0];
     const ggml_tensor* x = op->src[1];
     if (w->type != GGML_TYPE_Q4_0 && w->type != GGML_TYPE_Q8_0) return Weights::kOther;
@@ -190,11 +179,33 @@ class Product {
 
 }  // namespace
 
-void use_own_matmul(bool on) {
-    g_enabled = on;
+bool multiply(const ggml_compute_params* params, const ggml_tensor* op) {
+#ifdef SUTAZAI_MATMUL
+    const Weights kind = kind_of(op);
+    if (kind == Weights::kOther || params->use_ref) return false;
+    if (params->ith == 0) own_kernels().products.count();
+    Product(params, op, kind).compute();
+    return true;
+#else
+    (void)params;
+    (void)op;
+    return false;
+#endif
 }
 
-bool has_own_matmul() {
+bool product_work_size(const ggml_tensor* op, std::size_t& size) {
+#ifdef SUTAZAI_MATMUL
+    if (kind_of(op) == Weights::kOther) return false;
+    size = activation_bytes(op->src[1]);
+    return true;
+#else
+    (void)op;
+    (void)size;
+    return false;
+#endif
+}
+
+bool has_products() {
 #ifdef SUTAZAI_MATMUL
     return true;
 #else
@@ -203,26 +214,3 @@ bool has_own_matmul() {
 }
 
 }  // namespace sutazai::kernels
-
-// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
-bool __wrap_ggml_cpu_extra_compute_forward(ggml_compute_params* params, ggml_tensor* op) {
-#ifdef SUTAZAI_MATMUL
-    const auto kind = sutazai::kernels::kind_of(op);
-    if (kind != sutazai::kernels::Weights::kOther && !params->use_ref) {
-        sutazai::kernels::Product(params, op, kind).compute();
-        return true;
-    }
-#endif
-    return __real_ggml_cpu_extra_compute_forward(params, op);
-}
-
-bool __wrap_ggml_cpu_extra_work_size(int n_threads, const ggml_tensor* op, std::size_t* size) {
-#ifdef SUTAZAI_MATMUL
-    if (sutazai::kernels::kind_of(op) != sutazai::kernels::Weights::kOther) {
-        *size = sutazai::kernels::activation_bytes(op->src[1]);
-        return true;
-    }
-#endif
-    return __real_ggml_cpu_extra_work_size(n_threads, op, size);
-}
-// NOLINTEND(bugprone-reserved-identifier)

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 /// Products of quantised weights and rows of activations on the CPU, in place of ggml's where that wastes most of what
 /// the processor can do.
 ///
@@ -11,16 +13,22 @@
 /// result is the same to the last bit whatever rows stand beside it.
 ///
 /// Made for Q4_0 weights as ggml repacks them (8 columns interleaved) and for plain Q8_0 weights (the output layer),
-/// with F32 activations in two dimensions, on processors with AVX-512 VNNI. It takes the place of
-/// ggml_cpu_extra_compute_forward and ggml_cpu_extra_work_size at link time (--wrap), which ggml asks before it
-/// computes a node, and hands everything else on. docs/decisions/0010-matrix-products.md has the measurements.
+/// with F32 activations in two dimensions, on processors with AVX-512 VNNI. ggml asks for it before its own kernels
+/// (level_parts.cpp) and computes everything else. docs/decisions/0010-matrix-products.md has the measurements.
+///
+/// Compiled for each level of processor (level_parts.h).
+struct ggml_compute_params;
+struct ggml_tensor;
+
 namespace sutazai::kernels {
 
-/// For tests and comparisons: false hands everything on to ggml. On by default; set before any graph is planned. The
-/// environment variable SUTAZAI_GGML_MATMUL=1 switches it off from outside.
-void use_own_matmul(bool on);
+/// Computes MUL_MAT; called by all threads of a team. False, in all of them: ggml is to do it.
+[[nodiscard]] bool multiply(const ggml_compute_params* params, const ggml_tensor* op);
 
-/// Is this build's kernel made for this processor at all.
-[[nodiscard]] bool has_own_matmul();
+/// The bytes of work memory that multiply() needs for the node; false when ggml is to compute it.
+[[nodiscard]] bool product_work_size(const ggml_tensor* op, std::size_t& size);
+
+/// Is there a kernel at this level at all.
+[[nodiscard]] bool has_products();
 
 }  // namespace sutazai::kernels

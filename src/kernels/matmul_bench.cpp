@@ -1,8 +1,7 @@
 // What a matrix product takes with the kernels of matmul.cpp and with ggml's: for each shape and number of rows the
-// shortest of several runs, alternating. `sutazai_matmul_bench [threads]`
+// shortest of several runs, alternating. `sutazai_matmul_bench [threads]`; SUTAZAI_CPU_LEVEL caps the level.
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
-#include <ggml-cpu.h>
 #include <ggml.h>
 
 #include <algorithm>
@@ -14,11 +13,13 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/matmul.h"
+#include "kernels/level_backend.h"
+#include "kernels/own_kernels.h"
 
 namespace {
 
-using sutazai::kernels::use_own_matmul;
+using sutazai::kernels::LevelBackend;
+using sutazai::kernels::own_kernels;
 
 struct Shape {
     const char* name;
@@ -28,19 +29,8 @@ struct Shape {
     bool repack;
 };
 
-ggml_backend_buffer_type_t buffer_type(bool repack) {
-    if (!repack) return ggml_backend_cpu_buffer_type();
-    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    auto* list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-        ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
-    for (ggml_backend_buffer_type_t* type = list(cpu); type != nullptr && *type != nullptr; ++type) {
-        if (std::strcmp(ggml_backend_buft_name(*type), "CPU_REPACK") == 0) return *type;
-    }
-    return ggml_backend_cpu_buffer_type();
-}
-
 /// Milliseconds for one product with each kernel: {ours, ggml's}.
-std::array<double, 2> measure(ggml_tensor* weights, int rows, ggml_backend_t backend) {
+std::array<double, 2> measure(ggml_tensor* weights, int rows, LevelBackend& backend, int threads) {
     ggml_init_params params{};
     params.mem_size = 1U << 20;
     params.no_alloc = true;
@@ -57,9 +47,9 @@ std::array<double, 2> measure(ggml_tensor* weights, int rows, ggml_backend_t bac
     constexpr int kRuns = 7;
     for (int run = 0; run < kRuns; ++run) {
         for (int side = 0; side < 2; ++side) {
-            use_own_matmul(side == 0);
+            own_kernels().products.on = side == 0;
             const auto start = std::chrono::steady_clock::now();
-            ggml_backend_graph_compute(backend, graph);
+            backend.compute(graph, threads);
             const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
             best[side] = std::min(best[side], took.count());
         }
@@ -73,8 +63,9 @@ std::array<double, 2> measure(ggml_tensor* weights, int rows, ggml_backend_t bac
 
 int main(int argc, char** argv) {
     const int threads = argc > 1 ? std::max(1, std::atoi(argv[1])) : 2;
-    ggml_backend_t backend = ggml_backend_cpu_init();
-    ggml_backend_cpu_set_n_threads(backend, threads);
+    const auto& level = sutazai::kernels::cpu_level();
+    LevelBackend backend(level);
+    std::printf("level %s\n", std::string(level.name).c_str());
     constexpr std::array kShapes{Shape{"Q4_0 896 x 4864", GGML_TYPE_Q4_0, 896, 4864, true},
                                  Shape{"Q4_0 4864 x 896", GGML_TYPE_Q4_0, 4864, 896, true},
                                  Shape{"Q4_0 896 x 896", GGML_TYPE_Q4_0, 896, 896, true},
@@ -88,7 +79,9 @@ int main(int argc, char** argv) {
         params.no_alloc = true;
         ggml_context* context = ggml_init(params);
         ggml_tensor* weights = ggml_new_tensor_2d(context, shape.type, shape.n, shape.columns);
-        ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, buffer_type(shape.repack));
+        const bool repack = shape.repack && backend.repacks(shape.type, shape.n, shape.columns);
+        ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors_from_buft(
+            context, repack ? backend.repacking() : ggml_backend_cpu_buffer_type());
         std::vector<float> values(static_cast<std::size_t>(shape.n) * shape.columns);
         for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 40503U % 997) / 500 - 1;
         std::vector<std::byte> packed(ggml_nbytes(weights));
@@ -96,13 +89,12 @@ int main(int argc, char** argv) {
         ggml_backend_tensor_set(weights, packed.data(), 0, packed.size());
         for (const int rows : {1, 2, 3, 4, 5, 8, 12, 16, 31, 32, 64, 256, 512}) {
             if (shape.columns > 100000 && rows > 64) continue;
-            const auto [ours, theirs] = measure(weights, rows, backend);
+            const auto [ours, theirs] = measure(weights, rows, backend, threads);
             std::printf("%-20s %5d %10.3f %10.3f %7.2f %12.1f\n", shape.name, rows, ours, theirs, ours / theirs,
                         static_cast<double>(shape.n) * shape.columns * rows / ours / 1e6);
         }
         ggml_backend_buffer_free(buffer);
         ggml_free(context);
     }
-    ggml_backend_free(backend);
     return 0;
 }

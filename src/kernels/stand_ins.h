@@ -1,18 +1,21 @@
 #pragma once
 
-#include <cstddef>
+#include <ggml-backend.h>
+
 #include <cstdint>
 
-/// Stand-ins for functions of llama.cpp and ggml: three that cost a cold start most of its time, and one that cost a
-/// step with many rows of logits a quarter of it. The linker puts them in their place (--wrap); what they leave behind
-/// is the same to the byte.
-///  - ggml_backend_tensor_get_async() from plain memory, by which logits come out of a step: copied by several threads.
-///  - ggml_backend_buffer_clear() on plain memory: zeroes that the kernel gives when a page is first touched, instead
-///  of
-///    writing them, so that a large context costs neither time nor memory before it is used.
-///  - ggml_backend_tensor_set() into repacked weights: the rows of a tensor are dealt out to several threads.
-///  - gguf_kv_to_str() of arrays: how many values there are, instead of the text of a whole vocabulary for a log line.
+/// Stand-ins for functions of ggml: two that cost a cold start much of its time, and one that cost a step with many
+/// rows of logits a quarter of it. ggml calls them through tables of functions that belong to buffers and backends;
+/// they are put into those tables. What they leave behind is the same to the byte.
+///  - clear() of plain memory: zeroes that the kernel gives when a page is first touched, instead of writing them, so
+///    that a large context costs neither time nor memory before it is used.
+///  - set_tensor() into repacked weights: the rows of a tensor are dealt out to several threads.
+///  - get_tensor_async() from plain memory, by which logits come out of a step: copied by several threads.
 namespace sutazai::kernels {
+
+/// Puts them into the tables of a CPU backend, and of the memory that all backends share. Once for each backend, before
+/// anything is allocated or computed by it. Throws std::runtime_error when ggml's tables are not what they were.
+void install_stand_ins(ggml_backend_reg_t cpu);
 
 /// How many threads repack weights and copy logits from now on; process-wide. 1, as it is at first, leaves ggml's own
 /// way.

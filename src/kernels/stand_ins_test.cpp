@@ -3,9 +3,8 @@
 
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
-#include <ggml-cpu.h>
+#include <ggml-cpp.h>
 #include <ggml.h>
-#include <gguf.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -18,13 +17,17 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/level_backend.h"
+#include "kernels/own_kernels.h"
+
 namespace sutazai::kernels {
 namespace {
 
-struct BufferDeleter {
-    void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
-};
-using Buffer = std::unique_ptr<ggml_backend_buffer, BufferDeleter>;
+/// Plain memory, once a CPU backend has been made.
+ggml_backend_buffer_ptr plain_buffer(std::size_t size) {
+    const LevelBackend backend(cpu_level());
+    return ggml_backend_buffer_ptr(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), size));
+}
 
 std::size_t resident_bytes() {
     std::ifstream in("/proc/self/statm");
@@ -36,14 +39,16 @@ std::size_t resident_bytes() {
 
 TEST(ClearTest, LeavesZeroesEverywhereAndTouchesNothing) {
     constexpr std::size_t kBytes = (std::size_t{64} << 20) + 12345;
-    const Buffer buffer(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), kBytes));
+    const auto buffer = plain_buffer(kBytes);
     auto* bytes = static_cast<unsigned char*>(ggml_backend_buffer_get_base(buffer.get()));
     const std::size_t size = ggml_backend_buffer_get_size(buffer.get());
     std::memset(bytes, 0xA5, size);
     const std::size_t before = resident_bytes();
     const std::uint64_t counted = bytes_cleared_untouched();
+    const std::uint64_t cleared = own_kernels().clears.done;
     ggml_backend_buffer_clear(buffer.get(), 0);
     EXPECT_LT(resident_bytes() + kBytes / 2, before) << "the memory has gone back to the kernel";
+    EXPECT_EQ(own_kernels().clears.done - cleared, 1);
     EXPECT_GE(bytes_cleared_untouched() - counted, kBytes - (std::size_t{64} << 10));
     EXPECT_TRUE(std::all_of(bytes, bytes + size, [](unsigned char byte) { return byte == 0; }));
     bytes[size / 2] = 1;
@@ -52,7 +57,7 @@ TEST(ClearTest, LeavesZeroesEverywhereAndTouchesNothing) {
 
 TEST(ClearTest, OtherValuesAndSmallBuffersAreWritten) {
     for (const auto& [size, value] : {std::pair<std::size_t, std::uint8_t>{4 << 20, 7}, {1000, 0}}) {
-        const Buffer buffer(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), size));
+        const auto buffer = plain_buffer(size);
         auto* bytes = static_cast<unsigned char*>(ggml_backend_buffer_get_base(buffer.get()));
         std::memset(bytes, 0xA5, size);
         const std::uint64_t counted = bytes_cleared_untouched();
@@ -63,80 +68,86 @@ TEST(ClearTest, OtherValuesAndSmallBuffersAreWritten) {
     }
 }
 
-/// ggml's buffer type for repacked weights; null where the processor has no use for it.
-ggml_backend_buffer_type_t repack_type() {
-    ggml_backend_reg_t reg = ggml_backend_cpu_reg();
-    const auto extra = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-        ggml_backend_reg_get_proc_address(reg, "ggml_backend_dev_get_extra_bufts"));
-    for (auto* type = extra(ggml_backend_reg_dev_get(reg, 0)); type != nullptr && *type != nullptr; ++type) {
-        if (std::string(ggml_backend_buft_name(*type)) == "CPU_REPACK") return *type;
+class Levels : public testing::TestWithParam<CpuLevel> {
+  protected:
+    void TearDown() override { set_repack_threads(1); }
+
+    /// The bytes of a repacked tensor of random weights [width, rows, experts]; empty when it is not repacked here.
+    std::vector<unsigned char> repacked(ggml_type type, std::int64_t width, std::int64_t rows, std::int64_t experts) {
+        ggml_init_params params{};
+        params.mem_size = ggml_tensor_overhead() * 2;
+        params.no_alloc = true;
+        const ggml_context_ptr context(ggml_init(params));
+        ggml_tensor* tensor = ggml_new_tensor_3d(context.get(), type, width, rows, experts);
+        const std::size_t size = ggml_nbytes(tensor);
+        const ggml_backend_buffer_ptr buffer(ggml_backend_buft_alloc_buffer(backend.repacking(), size));
+        EXPECT_EQ(ggml_backend_tensor_alloc(buffer.get(), tensor, ggml_backend_buffer_get_base(buffer.get())),
+                  GGML_STATUS_SUCCESS);
+        if (tensor->extra == nullptr) return {};
+        std::vector<unsigned char> data(size);
+        std::mt19937 random(7);
+        for (unsigned char& byte : data) byte = static_cast<unsigned char>(random());
+        ggml_backend_tensor_set(tensor, data.data(), 0, size);
+        const auto* base = static_cast<const unsigned char*>(tensor->data);
+        return {base, base + size};
     }
-    return nullptr;
-}
 
-/// The bytes of a repacked tensor of random weights [width, rows, experts]; empty when it is not repacked here.
-std::vector<unsigned char> repacked(ggml_type type, std::int64_t width, std::int64_t rows, std::int64_t experts) {
-    ggml_init_params params{};
-    params.mem_size = ggml_tensor_overhead() * 2;
-    params.no_alloc = true;
-    const std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(ggml_init(params), ggml_free);
-    ggml_tensor* tensor = ggml_new_tensor_3d(context.get(), type, width, rows, experts);
-    const std::size_t size = ggml_nbytes(tensor);
-    const Buffer buffer(ggml_backend_buft_alloc_buffer(repack_type(), size));
-    EXPECT_EQ(ggml_backend_tensor_alloc(buffer.get(), tensor, ggml_backend_buffer_get_base(buffer.get())),
-              GGML_STATUS_SUCCESS);
-    if (tensor->extra == nullptr) return {};
-    std::vector<unsigned char> data(size);
-    std::mt19937 random(7);
-    for (unsigned char& byte : data) byte = static_cast<unsigned char>(random());
-    ggml_backend_tensor_set(tensor, data.data(), 0, size);
-    const auto* base = static_cast<const unsigned char*>(tensor->data);
-    return {base, base + size};
-}
+    LevelBackend backend{GetParam()};
+};
 
-TEST(CopyTest, ThreadsCopyEveryByteOfARange) {
-    const std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> backend(ggml_backend_cpu_init(),
-                                                                              ggml_backend_free);
+TEST_P(Levels, ThreadsCopyEveryByteOfARange) {
     ggml_init_params params{};
     params.mem_size = 1U << 20;
     params.no_alloc = true;
-    const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(ggml_init(params), ggml_free);
+    const ggml_context_ptr context(ggml_init(params));
     constexpr std::size_t kBytes = (5U << 20) + 12;
     ggml_tensor* tensor = ggml_new_tensor_1d(context.get(), GGML_TYPE_I8, kBytes);
-    const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
-        ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_cpu_buffer_type()),
-        ggml_backend_buffer_free);
+    const ggml_backend_buffer_ptr buffer(
+        ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_cpu_buffer_type()));
     std::vector<std::uint8_t> values(kBytes);
     std::mt19937 random(1);
     for (auto& value : values) value = static_cast<std::uint8_t>(random());
     ggml_backend_tensor_set(tensor, values.data(), 0, kBytes);
     set_repack_threads(3);
-    for (const auto& [offset, size] : {std::pair<std::size_t, std::size_t>{0, kBytes}, {7, kBytes - 8}, {100, 50}}) {
+    struct Range {
+        std::size_t offset;
+        std::size_t size;
+        bool by_threads;
+    };
+    for (const auto& [offset, size, by_threads] :
+         {Range{0, kBytes, true}, Range{7, kBytes - 8, true}, Range{100, 50, false}}) {
         std::vector<std::uint8_t> got(size + 1, 0xEE);
+        const std::uint64_t before = own_kernels().copies.done;
         ggml_backend_tensor_get_async(backend.get(), tensor, got.data(), offset, size);
+        EXPECT_EQ(own_kernels().copies.done - before, by_threads ? 1 : 0) << "who copied";
         EXPECT_TRUE(std::equal(got.begin(), got.end() - 1, values.begin() + static_cast<std::ptrdiff_t>(offset)));
         EXPECT_EQ(got.back(), 0xEE) << "nothing is written past the end";
     }
-    set_repack_threads(1);
 }
 
-TEST(RepackTest, ThreadsMakeTheSameBytes) {
+TEST_P(Levels, ThreadsRepackToTheSameBytes) {
     ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);  // a line for each piece
-    if (repack_type() == nullptr) GTEST_SKIP() << "weights are not repacked on this processor";
+    if (backend.repacking() == nullptr) return;
     int n_compared = 0;
     for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q2_K, GGML_TYPE_Q8_0, GGML_TYPE_IQ4_NL}) {
         for (const auto& [rows, experts] : {std::pair<std::int64_t, std::int64_t>{4096, 1}, {4096 + 8, 1}, {136, 40}}) {
+            SCOPED_TRACE(testing::Message() << ggml_type_name(type) << ' ' << rows << " x " << experts);
+            const std::uint64_t before = own_kernels().repacks.done;
             set_repack_threads(1);
             const auto alone = repacked(type, 1024, rows, experts);
+            EXPECT_EQ(own_kernels().repacks.done, before);
             set_repack_threads(3);
             const auto together = repacked(type, 1024, rows, experts);
-            set_repack_threads(1);
-            EXPECT_TRUE(alone == together) << ggml_type_name(type) << ' ' << rows << " x " << experts;
+            EXPECT_TRUE(alone == together);
+            EXPECT_EQ(own_kernels().repacks.done - before, alone.empty() ? 0 : 1) << "who repacked";
             n_compared += alone.empty() ? 0 : 1;
         }
     }
-    if (n_compared == 0) GTEST_SKIP() << "none of these types is repacked on this processor";
+    EXPECT_EQ(n_compared > 0, backend.repacks(GGML_TYPE_Q4_0, 1024, 4096));
 }
+
+INSTANTIATE_TEST_SUITE_P(StandIns, Levels, testing::ValuesIn(cpu_levels().begin(), cpu_levels().end()),
+                         [](const auto& info) { return level_label(info.param); });
 
 }  // namespace
 }  // namespace sutazai::kernels

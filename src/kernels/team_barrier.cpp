@@ -1,5 +1,6 @@
 #include "kernels/team_barrier.h"
 
+#include <ggml-cpu.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -8,19 +9,11 @@
 #include <chrono>
 #include <climits>
 
+#include "kernels/own_kernels.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
-
-extern "C" {
-int omp_get_num_threads();  // of omp.h, which belongs to the compiler and which clang-tidy's has not
-// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
-void __real_GOMP_barrier();
-void __wrap_GOMP_barrier();
-void __real_GOMP_parallel(void (*body)(void*), void* data, unsigned n_threads, unsigned flags);
-void __wrap_GOMP_parallel(void (*body)(void*), void* data, unsigned n_threads, unsigned flags);
-// NOLINTEND(bugprone-reserved-identifier)
-}
 
 namespace sutazai::kernels {
 namespace {
@@ -70,8 +63,6 @@ void futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value)
     ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation | FUTEX_PRIVATE_FLAG, value, nullptr);
 }
 
-/// The barrier of the parallel region that this thread is in.
-thread_local TeamBarrier* t_team = nullptr;
 thread_local Patience t_patience;
 
 /// True as soon as `word` is no longer `value`; false when that takes longer than kSpin.
@@ -86,25 +77,14 @@ bool spin(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
     return false;
 }
 
-struct Region {
-    void (*body)(void*);
-    void* data;
-    TeamBarrier team = {};
-};
-
-void enter(void* pointer) {
-    auto* region = static_cast<Region*>(pointer);
-    TeamBarrier* outer = t_team;
-    t_team = &region->team;
-    region->body(region->data);
-    t_team = outer;
-}
+static_assert(sizeof(TeamBarrier) <= GGML_CPU_BARRIER_STATE_SIZE);
 
 }  // namespace
 
 void TeamBarrier::wait(std::uint32_t n_threads) {
     const std::uint32_t phase = phase_.load();
     if (arrived_.fetch_add(1) + 1 == n_threads) {
+        own_kernels().meetings.count();
         arrived_.store(0);
         phase_.store(phase + 1);
         if (asleep_.load() > 0) futex(phase_, FUTEX_WAKE, INT_MAX);
@@ -124,19 +104,8 @@ void TeamBarrier::wait(std::uint32_t n_threads) {
     asleep_.fetch_sub(1);
 }
 
+void meet(void* state, int n_threads) {
+    static_cast<TeamBarrier*>(state)->wait(static_cast<std::uint32_t>(n_threads));
+}
+
 }  // namespace sutazai::kernels
-
-// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
-void __wrap_GOMP_barrier() {
-    if (sutazai::kernels::t_team == nullptr) {
-        __real_GOMP_barrier();
-        return;
-    }
-    sutazai::kernels::t_team->wait(static_cast<std::uint32_t>(omp_get_num_threads()));
-}
-
-void __wrap_GOMP_parallel(void (*body)(void*), void* data, unsigned n_threads, unsigned flags) {
-    sutazai::kernels::Region region{body, data};
-    __real_GOMP_parallel(sutazai::kernels::enter, &region, n_threads, flags);
-}
-// NOLINTEND(bugprone-reserved-identifier)

@@ -11,7 +11,7 @@
 /// microseconds for each other go to sleep as well. This barrier spins about as long as the parts of an operation can
 /// differ, and then sleeps.
 ///
-/// It takes the place of GOMP_barrier and, to give each team a barrier of its own, GOMP_parallel at link time (--wrap).
+/// Every level's ggml is given it (level_parts.cpp, patches/llama.cpp/0002-own-barrier.patch).
 /// docs/decisions/0011-sharing-processors.md has the measurements.
 namespace sutazai::kernels {
 
@@ -25,5 +25,8 @@ class TeamBarrier {
     alignas(64) std::atomic<std::uint32_t> phase_{0};  ///< counts the meetings; a futex
     std::atomic<std::uint32_t> asleep_{0};
 };
+
+/// As ggml calls it: `state` is a TeamBarrier that begins as zeroes.
+void meet(void* state, int n_threads);
 
 }  // namespace sutazai::kernels

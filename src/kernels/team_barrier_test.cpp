@@ -1,13 +1,17 @@
 #include "kernels/team_barrier.h"
 
+#include <ggml-cpp.h>
+#include <ggml.h>
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
 #include <vector>
+
+#include "kernels/level_backend.h"
+#include "kernels/own_kernels.h"
 
 namespace sutazai::kernels {
 namespace {
@@ -68,30 +72,37 @@ TEST(TeamBarrier, SleepersCostNoProcessorTime) {
     EXPECT_LT(used, 100) << "milliseconds";
 }
 
-TEST(TeamBarrier, StandsInForTheBarrierOfParallelRegions) {
-    // Two teams at once, each with its own number of threads, and a region within a region.
-    const auto region = [](int n_threads) {
-        std::vector<int> seen(static_cast<std::size_t>(n_threads));
-        int sum = 0;
-#pragma omp parallel num_threads(n_threads) shared(seen, sum)
-        {
-            for (int round = 1; round <= 200; ++round) {
-                seen[static_cast<std::size_t>(omp_get_thread_num())] = round;
-#pragma omp barrier
-                if (omp_get_thread_num() == 0) {
-                    sum += static_cast<int>(std::ranges::count(seen, round)) - omp_get_num_threads();
-                }
-#pragma omp barrier
-            }
-        }
-        return sum;
-    };
-    int other = -1;
-    {
-        std::jthread thread([&] { other = region(3); });
-        EXPECT_EQ(region(2), 0);
+/// 200 sums one after the other, each of which needs the one before: the threads meet after each.
+std::uint64_t meetings_of_a_graph(const CpuLevel& level, int threads) {
+    ggml_init_params params{};
+    params.mem_size = 16U << 20;
+    const ggml_context_ptr context(ggml_init(params));
+    constexpr std::int64_t kRows = 64;
+    ggml_tensor* one = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, 16, kRows);
+    std::fill_n(static_cast<float*>(one->data), ggml_nelements(one), 1.0F);
+    ggml_tensor* sum = one;
+    for (int i = 0; i < 200; ++i) sum = ggml_add(context.get(), sum, one);
+    ggml_cgraph* graph = ggml_new_graph(context.get());
+    ggml_build_forward_expand(graph, sum);
+    LevelBackend backend(level);
+    const std::uint64_t before = own_kernels().meetings.done;
+    EXPECT_EQ(backend.compute(graph, threads), GGML_STATUS_SUCCESS);
+    for (std::int64_t i = 0; i < ggml_nelements(sum); ++i) EXPECT_EQ(static_cast<const float*>(sum->data)[i], 201.0F);
+    return own_kernels().meetings.done - before;
+}
+
+TEST(TeamBarrier, GgmlsThreadsMeetAtItAtEveryLevel) {
+    for (const CpuLevel& level : cpu_levels()) {
+        SCOPED_TRACE(level.name);
+        EXPECT_GE(meetings_of_a_graph(level, 2), 199);
+        EXPECT_GE(meetings_of_a_graph(level, 3), 199);
+        EXPECT_EQ(meetings_of_a_graph(level, 1), 0);
     }
-    EXPECT_EQ(other, 0);
+}
+
+TEST(TeamBarrier, TwoTeamsAtOnceDoNotMeetEachOther) {
+    std::jthread other([] { meetings_of_a_graph(cpu_levels().front(), 3); });
+    meetings_of_a_graph(cpu_levels().back(), 2);
 }
 
 }  // namespace

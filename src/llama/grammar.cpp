@@ -31,7 +31,7 @@ std::optional<std::int32_t> token_named(const llama_vocab* vocab, std::string_vi
 }  // namespace
 
 Grammar::Grammar(const Model& model, std::shared_ptr<const grammar::Automaton> automaton, const char* field)
-    : model_(model), field_(field), constraint_(std::move(automaton), model.texts()) {}
+    : model_(model), automaton_(std::move(automaton)), field_(field), constraint_(automaton_, model.texts()) {}
 
 Result<std::unique_ptr<Grammar>> Grammar::compile(const Model& model, const grammar::Rules& rules, const char* field) {
     Result<grammar::Automaton> automaton = grammar::Automaton::of(rules);
@@ -40,6 +40,13 @@ Result<std::unique_ptr<Grammar>> Grammar::compile(const Model& model, const gram
     std::unique_ptr<Grammar> grammar(new Grammar(model, std::move(shared), field));
     grammar::Work work{kWorkPerToken};
     if (!grammar->constraint_.start(work)) return refuse("is too ambiguous: its first character takes too long", field);
+    return grammar;
+}
+
+std::unique_ptr<Grammar> Grammar::clone() const {
+    std::unique_ptr<Grammar> grammar(new Grammar(model_, automaton_, field_));
+    grammar::Work work{kWorkPerToken};
+    (void)grammar->constraint_.start(work);  // as much as was enough for this one
     return grammar;
 }
 

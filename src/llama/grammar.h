@@ -25,6 +25,8 @@ class Grammar {
     /// A JSON Schema as text (field "response_format").
     [[nodiscard]] static Result<std::unique_ptr<Grammar>> from_json_schema(const Model& model,
                                                                            const std::string& schema);
+    /// Another one of the same, at its beginning.
+    [[nodiscard]] std::unique_ptr<Grammar> clone() const;
 
     /// May this token come next? The end of generation may come where the text may end.
     [[nodiscard]] Answer allows(Token token, grammar::Work& work);
@@ -42,6 +44,7 @@ class Grammar {
                                                                   const char* field);
 
     const Model& model_;
+    std::shared_ptr<const grammar::Automaton> automaton_;
     const char* field_;
     grammar::TokenConstraint constraint_;
 };

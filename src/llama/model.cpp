@@ -1,7 +1,5 @@
 #include "llama/model.h"
 
-#include <chat-auto-parser.h>
-#include <chat.h>
 #include <common.h>
 #include <fmt/format.h>
 #include <llama.h>
@@ -18,7 +16,9 @@
 
 #include "base/kv_cells.h"
 #include "grammar/token_trie.h"
+#include "kernels/cpu_level.h"
 #include "kernels/stand_ins.h"
+#include "llama/grammar.h"
 #include "llama/kv_fingerprint.h"
 #include "llama/llama_log.h"
 #include "llama/vocabulary.h"
@@ -40,27 +40,6 @@ constexpr std::uint64_t kStatesShareOfWeights = 4;
 struct ContextDeleter {
     void operator()(llama_context* context) const { llama_free(context); }
 };
-
-/// A conversation as the template engine takes it. A system message that the template has no place for goes in front of
-/// the first user message.
-common_json messages_json(const std::vector<ChatMessage>& messages, bool system_supported) {
-    common_json out = common_json::array();
-    std::string system;
-    for (const ChatMessage& message : messages) {
-        std::string content = message.content;
-        if (message.role == "system" && !system_supported) {
-            system += content + "\n\n";
-            continue;
-        }
-        if (message.role == "user" && !system.empty()) {
-            content.insert(0, system);
-            system.clear();
-        }
-        out.push_back({{"role", message.role}, {"content", content}});
-    }
-    if (!system.empty()) out.push_back({{"role", "user"}, {"content", system}});
-    return out;
-}
 
 /// Generative models name no pooling; the mean is what most are used with.
 Pooling pooling_of(const llama_context* context) {
@@ -105,6 +84,7 @@ struct Model::Impl {
     std::unique_ptr<llama_context, ContextDeleter> context;
     Vocabulary words;
     const llama_vocab* vocab = nullptr;  ///< of `words`, or of `model`
+    bool control_tokens_in_messages = false;
     llama_batch batch{};
     /// Puts a state into an empty sequence; false when it does not begin where it should.
     bool read_state(const KvState& state, sched::SlotId sequence, int begin) const {
@@ -132,6 +112,7 @@ void Model::prepare_process() {
 
 Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress) {
     prepare_process();
+    spdlog::debug("kernels for {} processors", kernels::cpu_level().name);
     if (options.vocabulary > 0 && !options.architecture.empty()) {
         if (auto model = load(options, progress, true)) return model;
         spdlog::debug("{} is not loaded in parts", options.path);
@@ -156,7 +137,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         params.progress_callback_user_data = const_cast<std::function<void(float)>*>(&progress);
         std::future<Vocabulary> words;
         if (in_parts) {
-            words = std::async(std::launch::async, load_vocabulary, options.path);
+            words = std::async(std::launch::async, load_vocabulary, options.path, options.chat_template);
             impl.model = load_weights(options.path, params, options.architecture, options.vocabulary);
         } else {
             impl.model.reset(llama_model_load_from_file(options.path.c_str(), params));
@@ -221,6 +202,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             impl.vocab = llama_model_get_vocab(impl.model.get());
         }
 
+        if (impl.words.tokenizer == nullptr) impl.words.tokenizer = std::make_unique<Tokenizer>(impl.vocab);
+
         Properties& p = self->properties_;
         // An encoder needs no memory of what it read, and llama.cpp gives it none.
         p.generates = llama_model_has_decoder(impl.model.get()) && llama_get_memory(impl.context.get()) != nullptr;
@@ -247,7 +230,6 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
                                          static_cast<std::uint64_t>(llama_model_n_layer(impl.model.get()));
             p.state_bytes_per_token = values * ggml_type_size(context.type_k) + 16;
         }
-        p.has_chat_template = llama_model_chat_template(impl.model.get(), nullptr) != nullptr;
         p.weights_bytes = llama_model_size(impl.model.get());
         p.parameters = llama_model_n_params(impl.model.get());
         char description[128];
@@ -260,7 +242,11 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             return self;
         }
 
-        if (impl.words.chat_template == nullptr) impl.words.chat_template = make_chat_template(impl.model.get());
+        if (!in_parts) impl.words.take_template(make_chat_template(impl.model.get(), options.chat_template));
+        // One that cannot be read counts: whoever sends a chat is to hear what is wrong with it.
+        p.has_chat_template =
+            impl.words.chat_template != nullptr || llama_model_chat_template(impl.model.get(), nullptr) != nullptr;
+        impl.control_tokens_in_messages = options.control_tokens_in_messages;
         impl.batch = llama_batch_init(static_cast<std::int32_t>(context.n_batch), 0, 1);
     } catch (const std::exception& e) {
         return fail(ErrorCode::kLoadFailed, fmt::format("{} could not be loaded: {}", options.path, e.what()));
@@ -268,7 +254,22 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
     return self;
 }
 
-Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) const {
+Result<std::unique_ptr<Grammar>> Model::grammar_of(const GenerationRequest& request) const {
+    if (!request.grammar.empty()) return Grammar::from_gbnf(*this, request.grammar);
+    if (!request.json_schema.empty()) return Grammar::from_json_schema(*this, request.json_schema);
+    return nullptr;
+}
+
+bool Model::names_hidden_token(std::string_view text) const {
+    return tokenizer().names_hidden_token(text);
+}
+
+const Tokenizer& Model::tokenizer() const {
+    return *impl_->words.tokenizer;
+}
+
+Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std::size_t most_tokens,
+                                           const CancelCheck& cancelled) const {
     const Impl& impl = *impl_;
     if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) {
         const auto wrong = std::ranges::find_if(*ids, [&](Token id) { return id < 0 || id >= properties_.vocabulary; });
@@ -278,29 +279,29 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request) con
                         "prompt");
         }
         if (ids->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", "prompt");
+        if (ids->size() > most_tokens) {
+            return fail(ErrorCode::kContextOverflow, fmt::format("the prompt has {} tokens", ids->size()), "prompt");
+        }
         return *ids;
     }
-    std::string text;
-    const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt);
-    try {
-        if (messages != nullptr) {
-            autoparser::generation_params params;
-            params.messages = messages_json(*messages, impl.words.chat_template->original_caps().supports_system_role);
-            params.add_generation_prompt = true;
-            params.add_bos = llama_vocab_get_add_bos(impl.vocab);
-            params.add_eos = llama_vocab_get_add_eos(impl.vocab);
-            text = common_chat_template_direct_apply(*impl.words.chat_template, params);
-        } else {
-            text = std::get<std::string>(request.prompt);
+    std::vector<TextRun> runs;
+    std::vector<TextPart> parts;
+    const auto* chat = std::get_if<Chat>(&request.prompt);
+    if (chat != nullptr) {
+        if (impl.words.chat_template == nullptr) return std::unexpected(impl.words.no_template);
+        auto rendered = impl.words.chat_template->render(*chat);
+        if (!rendered) return std::unexpected(std::move(rendered.error()));
+        runs = std::move(*rendered);
+        for (const TextRun& run : runs) {
+            parts.push_back({run.text, !run.from_message || impl.control_tokens_in_messages});
         }
-    } catch (const std::exception& e) {
-        return fail(ErrorCode::kInvalidArgument,
-                    std::string("the model's chat template does not take these messages: ") + e.what(), "messages");
+    } else {
+        parts.push_back({std::get<std::string>(request.prompt)});
     }
-    std::vector<Token> tokens = common_tokenize(impl.vocab, text, true, true);
-    if (tokens.empty()) {
-        return fail(ErrorCode::kInvalidArgument, "the prompt is empty", messages != nullptr ? "messages" : "prompt");
-    }
+    const char* field = chat != nullptr ? "messages" : "prompt";
+    Result<std::vector<Token>> tokens = impl.words.tokenizer->tokenize(parts, most_tokens, cancelled);
+    if (!tokens) tokens.error().field = field;
+    if (tokens && tokens->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", field);
     return tokens;
 }
 

@@ -2,6 +2,12 @@
 #include "llama/model.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <sstream>
+#include <string>
 
 #include "llama/testing/test_models.h"
 
@@ -66,6 +72,24 @@ TEST(Model, FilesThatAreNoModelsAreRefusedWithAReason) {
     ASSERT_FALSE(model.has_value());
     EXPECT_EQ(model.error().code, ErrorCode::kLoadFailed);
     EXPECT_NE(model.error().message.find("could not be loaded: "), std::string::npos);
+}
+
+/// patches/llama.cpp/0003-arrays-in-the-log.patch is in what we are linked with.
+TEST(Model, AVocabularyIsNotMadeIntoTextForTheLog) {
+    std::ostringstream text;
+    const auto logger = spdlog::default_logger();
+    const auto to_text =
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text));
+    to_text->set_level(spdlog::level::debug);
+    spdlog::set_default_logger(to_text);
+    (void)load_test_model();
+    spdlog::set_default_logger(logger);
+    const std::string log = text.str();
+    const std::size_t line = log.find("tokenizer.ggml.tokens");
+    ASSERT_NE(line, std::string::npos) << log;
+    EXPECT_NE(log.substr(line, log.find('\n', line) - line).find(" values]"), std::string::npos)
+        << log.substr(line, 200);
+    EXPECT_NE(log.find("kernels for "), std::string::npos);
 }
 
 }  // namespace

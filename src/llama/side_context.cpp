@@ -7,7 +7,11 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <deque>
+#include <memory>
 
+#include "llama/model.h"
+#include "llama/numbers.h"
 #include "llama/token_source.h"
 
 namespace sutazai::llama {
@@ -24,9 +28,41 @@ constexpr int kUsualContext = 2048;
 /// llama.cpp keeps a row of logits for each token whose result is asked for, embeddings too.
 constexpr std::size_t kLogitsBytesPerTurn = std::size_t{64} << 20;
 
-}  // namespace
+class LlamaSideContext final : public SideContext {
+  public:
+    LlamaSideContext(const Model& model, Kind kind);
+    ~LlamaSideContext() override;
+    LlamaSideContext(const LlamaSideContext&) = delete;
+    LlamaSideContext& operator=(const LlamaSideContext&) = delete;
 
-struct SideContext::Running {
+    void add(Job job) override;
+    bool cancel(RequestId id) override;
+    [[nodiscard]] std::vector<RequestId> expire(Clock::time_point bound) override;
+    [[nodiscard]] int open() const override { return static_cast<int>(jobs_.size()); }
+    [[nodiscard]] bool skips_output_layer() const override;
+    [[nodiscard]] std::vector<Job> turn(std::chrono::microseconds target) override;
+
+  private:
+    struct Running;
+    struct Context;
+
+    [[nodiscard]] int most_tokens() const;  ///< of one turn
+    [[nodiscard]] int tokens_of_turn(std::chrono::microseconds target) const;
+    [[nodiscard]] int usual_context() const;
+    bool make_context(std::size_t longest);
+    void find_where_to_stop();
+    void plan(int budget);
+    void take_rows(Running& running, int first_row);
+    static void finish_embedding(Running& running);
+
+    const Model& model_;
+    Kind kind_;
+    std::unique_ptr<Context> context_;
+    std::deque<std::unique_ptr<Running>> jobs_;  ///< those with a sequence first, then by priority and arrival
+    double us_per_token_ = 1000;                 ///< smoothed; the first guess is careful
+};
+
+struct LlamaSideContext::Running {
     Job job;
     int sequence = -1;  // -1: has not begun
     int n_done = 0;     // tokens computed
@@ -37,7 +73,7 @@ struct SideContext::Running {
     [[nodiscard]] int left() const { return static_cast<int>(job.tokens.size()) - n_done; }
 };
 
-struct SideContext::Context {
+struct LlamaSideContext::Context {
     llama_context* context = nullptr;
     /// Set: a computation ends with the results of the last layer, before a row of logits is made for each token.
     bool stops_before_logits = false;
@@ -60,10 +96,10 @@ struct SideContext::Context {
     }
 };
 
-SideContext::SideContext(const Model& model, Kind kind) : model_(model), kind_(kind) {}
-SideContext::~SideContext() = default;
+LlamaSideContext::LlamaSideContext(const Model& model, Kind kind) : model_(model), kind_(kind) {}
+LlamaSideContext::~LlamaSideContext() = default;
 
-void SideContext::add(Job job) {
+void LlamaSideContext::add(Job job) {
     auto running = std::make_unique<Running>();
     running->job = std::move(job);
     const auto later = std::ranges::find_if(
@@ -71,7 +107,7 @@ void SideContext::add(Job job) {
     jobs_.insert(later, std::move(running));
 }
 
-bool SideContext::cancel(RequestId id) {
+bool LlamaSideContext::cancel(RequestId id) {
     const auto found = std::ranges::find_if(jobs_, [&](const auto& job) { return job->job.id == id; });
     if (found == jobs_.end()) return false;
     if ((*found)->sequence >= 0) {
@@ -84,7 +120,7 @@ bool SideContext::cancel(RequestId id) {
     return true;
 }
 
-std::vector<RequestId> SideContext::expire(Clock::time_point bound) {
+std::vector<RequestId> LlamaSideContext::expire(Clock::time_point bound) {
     std::vector<RequestId> expired;
     std::erase_if(jobs_, [&](const auto& job) {
         if (job->sequence >= 0 || job->job.submitted >= bound) return false;
@@ -94,26 +130,26 @@ std::vector<RequestId> SideContext::expire(Clock::time_point bound) {
     return expired;
 }
 
-bool SideContext::skips_output_layer() const {
+bool LlamaSideContext::skips_output_layer() const {
     return context_ != nullptr && context_->stops_before_logits && context_->n_stopped > 1;
 }
 
-int SideContext::most_tokens() const {
+int LlamaSideContext::most_tokens() const {
     const std::size_t row = static_cast<std::size_t>(model_.properties().vocabulary) * sizeof(float);
     return static_cast<int>(std::clamp<std::size_t>(kLogitsBytesPerTurn / row, 1, kMostTokensPerTurn));
 }
 
-int SideContext::tokens_of_turn(std::chrono::microseconds target) const {
+int LlamaSideContext::tokens_of_turn(std::chrono::microseconds target) const {
     const double quick = std::min(static_cast<double>(target.count()) / us_per_token_, 1e6);
     return std::min(most_tokens(), std::max(kLeastTokensPerTurn, static_cast<int>(quick)));
 }
 
-int SideContext::usual_context() const {
+int LlamaSideContext::usual_context() const {
     return model_.properties().generates ? kUsualContext : kMostTokensPerTurn;
 }
 
 /// A context that `longest` tokens fit into: the present one, or a new one when nothing runs in it.
-bool SideContext::make_context(std::size_t longest) {
+bool LlamaSideContext::make_context(std::size_t longest) {
     const bool whole_inputs = !model_.properties().generates;
     const int wanted = std::max(usual_context(), static_cast<int>(std::bit_ceil(longest)));
     if (context_ != nullptr && context_->n_cells >= wanted) return true;
@@ -130,6 +166,12 @@ bool SideContext::make_context(std::size_t longest) {
     params.embeddings = kind_ == Kind::kEmbeddings;
     params.pooling_type = LLAMA_POOLING_TYPE_NONE;  // pooled here, so that an input may come in parts
     params.no_perf = true;
+    params.abort_callback = [](void* user) {
+        const auto& listener = static_cast<const LlamaSideContext*>(user)->on_progress_;
+        if (listener) listener();
+        return false;
+    };
+    params.abort_callback_data = this;
     if (kind_ == Kind::kEmbeddings && !whole_inputs) {
         params.cb_eval = &Context::on_node;
         params.cb_eval_user_data = made.get();
@@ -147,7 +189,7 @@ bool SideContext::make_context(std::size_t longest) {
 
 /// The output layer is of no use to an embedding, and is a quarter of a small model. llama.cpp computes it all the same
 /// unless it is stopped; whether the vectors are ready by then is seen from two tokens that are computed both ways.
-void SideContext::find_where_to_stop() {
+void LlamaSideContext::find_where_to_stop() {
     const auto width = static_cast<std::size_t>(model_.properties().embedding_width);
     const auto vectors = [&](Token first, bool stops) {
         context_->stops_before_logits = stops;
@@ -177,7 +219,7 @@ void SideContext::find_where_to_stop() {
 }
 
 /// Fills the batch with at most `budget` tokens: jobs that have begun first, then as many more as there are cells for.
-void SideContext::plan(int budget) {
+void LlamaSideContext::plan(int budget) {
     llama_batch& batch = context_->batch;
     const bool whole_inputs = !model_.properties().generates;
     batch.n_tokens = 0;
@@ -208,7 +250,7 @@ void SideContext::plan(int budget) {
     }
 }
 
-std::vector<SideContext::Job> SideContext::turn(std::chrono::microseconds target) {
+std::vector<SideContext::Job> LlamaSideContext::turn(std::chrono::microseconds target) {
     std::vector<Job> ended;
     if (jobs_.empty()) return ended;
     const bool nothing_runs = jobs_.front()->sequence < 0;
@@ -258,7 +300,7 @@ std::vector<SideContext::Job> SideContext::turn(std::chrono::microseconds target
     return ended;
 }
 
-void SideContext::take_rows(Running& running, int first_row) {
+void LlamaSideContext::take_rows(Running& running, int first_row) {
     Job& job = running.job;
     const auto vocabulary = static_cast<std::size_t>(model_.properties().vocabulary);
     const int length = static_cast<int>(job.tokens.size());
@@ -268,6 +310,8 @@ void SideContext::take_rows(Running& running, int first_row) {
         for (int i = 0; i < running.n_rows && running.n_done + i + 1 < length; ++i) {
             const std::span logits(llama_get_logits_ith(context_->context, first_row + i), vocabulary);
             const Token token = job.tokens[static_cast<std::size_t>(running.n_done) + static_cast<std::size_t>(i) + 1];
+            job.no_numbers = job.no_numbers || !are_logits(logits);
+            if (job.no_numbers) return;
             job.scores.push_back(score_of(model_, logits, token, logits[static_cast<std::size_t>(token)], job.n_top));
         }
         return;
@@ -284,12 +328,21 @@ void SideContext::take_rows(Running& running, int first_row) {
     }
 }
 
-void SideContext::finish_embedding(Running& running) const {
+void LlamaSideContext::finish_embedding(Running& running) {
     double square = 0;
     for (const double value : running.sum) square += value * value;
+    // One value that is not finite makes the sum so.
+    running.job.no_numbers = !std::isfinite(square);
+    if (running.job.no_numbers) return;
     const double scale = square > 0 ? 1 / std::sqrt(square) : 0;
     running.job.embedding.reserve(running.sum.size());
     for (const double value : running.sum) running.job.embedding.push_back(static_cast<float>(value * scale));
+}
+
+}  // namespace
+
+std::unique_ptr<SideContext> Model::beside(SideContext::Kind kind) const {
+    return std::make_unique<LlamaSideContext>(*this, kind);
 }
 
 }  // namespace sutazai::llama

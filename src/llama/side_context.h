@@ -2,76 +2,63 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
-#include <memory>
+#include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/generation.h"
-#include "llama/model.h"
+#include "sched/types.h"
 
 namespace sutazai::llama {
 
-/// What is computed beside the streams: vectors of texts, and the scores of prompts' tokens. It has a llama_context of
-/// its own, made at the first job, as small as the jobs allow, and given back when it had to be large. Jobs share
-/// batches: each turn packs tokens of many of them into one llama_decode. Decode thread only.
+/// What is computed beside the streams: vectors of texts, and the scores of prompts' tokens. That of llama.cpp has a
+/// llama_context of its own, made at the first job, as small as the jobs allow, and given back when it had to be large.
+/// Jobs share batches: each turn packs tokens of many of them into one llama_decode. Decode thread only.
 class SideContext {
   public:
     enum class Kind : std::uint8_t { kEmbeddings, kScores };
 
     struct Job {
         RequestId id = 0;
-        std::vector<Token> tokens;  ///< not empty
-        int n_top = 0;              ///< kScores: alternatives to name
+        std::vector<sched::Token> tokens;  ///< not empty
+        int n_top = 0;                     ///< kScores: alternatives to name
         std::chrono::steady_clock::time_point submitted;
 
         // What came of it, once it is done.
         std::vector<float> embedding;    ///< kEmbeddings: of length 1
         std::vector<TokenScore> scores;  ///< kScores: one for each token
         std::optional<Error> error;
+        bool no_numbers = false;  ///< the model computed NaN or infinities for it: there is no result
 
         int priority = 0;  ///< lower begins first
     };
 
-    /// `model` outlives this.
-    SideContext(const Model& model, Kind kind);
-    ~SideContext();
+    virtual ~SideContext() = default;
     SideContext(const SideContext&) = delete;
     SideContext& operator=(const SideContext&) = delete;
 
-    void add(Job job);
+    virtual void add(Job job) = 0;
     /// False when there is no such job.
-    bool cancel(RequestId id);
+    virtual bool cancel(RequestId id) = 0;
     /// Takes out the jobs that were submitted before `bound` and have not begun.
-    [[nodiscard]] std::vector<RequestId> expire(std::chrono::steady_clock::time_point bound);
-    [[nodiscard]] bool idle() const { return jobs_.empty(); }
+    [[nodiscard]] virtual std::vector<RequestId> expire(std::chrono::steady_clock::time_point bound) = 0;
+    [[nodiscard]] virtual int open() const = 0;
+    [[nodiscard]] bool idle() const { return open() == 0; }
     /// Whether the present context has made vectors without computing logits that nobody asked for.
-    [[nodiscard]] bool skips_output_layer() const;
-    [[nodiscard]] int open() const { return static_cast<int>(jobs_.size()); }
+    [[nodiscard]] virtual bool skips_output_layer() const { return false; }
 
     /// Computes some tokens, about as many as take `target`, and hands back the jobs that this ended. A model that
     /// reads its whole input at once takes as long as one input takes.
-    [[nodiscard]] std::vector<Job> turn(std::chrono::microseconds target);
+    [[nodiscard]] virtual std::vector<Job> turn(std::chrono::microseconds target) = 0;
+    /// Called often during a turn, on any thread. Set it before the first job.
+    void on_progress(std::function<void()> listener) { on_progress_ = std::move(listener); }
 
-  private:
-    struct Running;
-    struct Context;
+  protected:
+    SideContext() = default;
 
-    [[nodiscard]] int most_tokens() const;  ///< of one turn
-    [[nodiscard]] int tokens_of_turn(std::chrono::microseconds target) const;
-    [[nodiscard]] int usual_context() const;
-    bool make_context(std::size_t longest);
-    void find_where_to_stop();
-    void plan(int budget);
-    void take_rows(Running& job, int first_row);
-    void finish_embedding(Running& job) const;
-
-    const Model& model_;
-    Kind kind_;
-    std::unique_ptr<Context> context_;
-    std::deque<std::unique_ptr<Running>> jobs_;  ///< those with a sequence first, then by priority and arrival
-    double us_per_token_ = 1000;                 ///< smoothed; the first guess is careful
+    std::function<void()> on_progress_;
 };
 
 }  // namespace sutazai::llama

@@ -6,7 +6,7 @@
 
 namespace sutazai::llama {
 
-TokenScore score_of(const Model& model, std::span<const float> logits, Token token, float logit, int n_top) {
+TokenScore score_of(const LanguageModel& model, std::span<const float> logits, Token token, float logit, int n_top) {
     const float normaliser = log_sum_exp(logits);
     TokenScore score;
     score.token = {model.piece(token), logit - normaliser};
@@ -16,7 +16,7 @@ TokenScore score_of(const Model& model, std::span<const float> logits, Token tok
     return score;
 }
 
-TokenSource::TokenSource(const Model& model, const GenerationRequest& request, std::unique_ptr<Grammar> grammar)
+TokenSource::TokenSource(const LanguageModel& model, const GenerationRequest& request, std::unique_ptr<Grammar> grammar)
     : model_(model), sampler_(request.sampling), grammar_(std::move(grammar)), n_top_(request.top_logprobs) {}
 
 Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {

@@ -9,13 +9,13 @@
 
 #include "base/generation.h"
 #include "llama/grammar.h"
-#include "llama/model.h"
+#include "llama/language_model.h"
 #include "llama/sampler.h"
 
 namespace sutazai::llama {
 
 /// The score of `token`, whose raw logit is `logit`, in a row of raw logits, with its `n_top` best alternatives.
-[[nodiscard]] TokenScore score_of(const Model& model, std::span<const float> logits, Token token, float logit,
+[[nodiscard]] TokenScore score_of(const LanguageModel& model, std::span<const float> logits, Token token, float logit,
                                   int n_top);
 
 /// Where one request's tokens come from: the sampler, the grammar that it must keep to, if there is one, and for
@@ -24,7 +24,7 @@ namespace sutazai::llama {
 class TokenSource {
   public:
     /// `model` outlives this. `grammar` may be null.
-    TokenSource(const Model& model, const GenerationRequest& request, std::unique_ptr<Grammar> grammar);
+    TokenSource(const LanguageModel& model, const GenerationRequest& request, std::unique_ptr<Grammar> grammar);
 
     /// A token of the prompt, for the penalties.
     void accept_prompt(Token token) { sampler_.accept(token); }
@@ -52,7 +52,7 @@ class TokenSource {
         std::size_t end;
     };
 
-    const Model& model_;
+    const LanguageModel& model_;
     Sampler sampler_;
     std::unique_ptr<Grammar> grammar_;
     int n_top_;

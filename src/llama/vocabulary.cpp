@@ -18,13 +18,14 @@ void copy_to(char (&to)[N], const std::string& from) {  // NOLINT(modernize-avoi
 
 }  // namespace
 
-Vocabulary load_vocabulary(const std::string& path) {
+Vocabulary load_vocabulary(const std::string& path, const std::string& default_template) {
     Vocabulary out;
     try {
         llama_model_params params = llama_model_default_params();
         params.vocab_only = true;
         out.model.reset(llama_model_load_from_file(path.c_str(), params));
-        if (out.model != nullptr) out.chat_template = make_chat_template(out.model.get());
+        if (out.model != nullptr) out.tokenizer = std::make_unique<Tokenizer>(llama_model_get_vocab(out.model.get()));
+        if (out.model != nullptr) out.take_template(make_chat_template(out.model.get(), default_template));
     } catch (const std::exception& e) {
         spdlog::debug("the vocabulary of {} by itself: {}", path, e.what());
     }
@@ -44,14 +45,29 @@ LlamaModel load_weights(const std::string& path, llama_model_params params, cons
     return LlamaModel(llama_model_load_from_file(path.c_str(), params));
 }
 
-std::unique_ptr<common_chat_template> make_chat_template(const llama_model* model) {
-    // common_chat_templates knows the fallbacks; rendering goes through the one template, without the analysis of
-    // tool-call formats that it would do for each request.
-    const llama_vocab* vocab = llama_model_get_vocab(model);
-    const common_chat_templates_ptr templates = common_chat_templates_init(model, "");
-    return std::make_unique<common_chat_template>(common_chat_templates_source(templates.get()),
-                                                  piece_text(vocab, llama_vocab_bos(vocab)),
-                                                  piece_text(vocab, llama_vocab_eos(vocab)));
+Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model,
+                                                         const std::string& default_template) {
+    const char* source = llama_model_chat_template(model, nullptr);
+    if (source == nullptr) source = llama_model_chat_template(model, "tool_use");
+    std::string why = "this model has no chat template";
+    if (source != nullptr) {
+        if (auto named = built_in_template(source)) return named;
+        const llama_vocab* vocab = llama_model_get_vocab(model);
+        auto own = jinja_template(source, piece_text(vocab, llama_vocab_bos(vocab)),
+                                  piece_text(vocab, llama_vocab_eos(vocab)));
+        if (own) return own;
+        why = "this model's chat template cannot be read: " + own.error().message;
+        spdlog::warn("{}", why);
+    }
+    if (!default_template.empty()) {
+        auto other = built_in_template(default_template);
+        if (other) return other;
+        spdlog::warn("CHAT_TEMPLATE: {}", other.error().message);
+        why += "; CHAT_TEMPLATE: " + other.error().message;
+    }
+    return fail(ErrorCode::kInvalidArgument,
+                why + ". Send a prompt to /v1/completions, or set CHAT_TEMPLATE to the name of one of llama.cpp's own",
+                "messages");
 }
 
 std::string piece_text(const llama_vocab* vocab, llama_token token) {

@@ -1,11 +1,14 @@
 #pragma once
 
-#include <chat.h>
 #include <llama.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
+
+#include "base/error.h"
+#include "llama/chat_template.h"
+#include "llama/tokenizer.h"
 
 namespace sutazai::llama {
 
@@ -18,20 +21,32 @@ using LlamaModel = std::unique_ptr<llama_model, LlamaModelDeleter>;
 /// thread at the same time: a large vocabulary takes longer than the weights of a small model.
 struct Vocabulary {
     LlamaModel model;  ///< holds nothing but the vocabulary; null: the model with the weights has it
-    std::unique_ptr<common_chat_template> chat_template;
+    std::unique_ptr<Tokenizer> tokenizer;
+    std::unique_ptr<ChatTemplate> chat_template;
+    Error no_template;  ///< why there is none
+
+    void take_template(Result<std::unique_ptr<ChatTemplate>> made) {
+        if (made) {
+            chat_template = std::move(*made);
+        } else {
+            no_template = std::move(made.error());
+        }
+    }
 };
 
-/// Loads the vocabulary of a file. Without a model when that fails, and without a template when only that does: loading
-/// both as one tells why. Any thread.
-[[nodiscard]] Vocabulary load_vocabulary(const std::string& path);
+/// Loads the vocabulary of a file, with make_chat_template(). Without a model when that fails: loading weights and
+/// vocabulary as one tells why. Any thread.
+[[nodiscard]] Vocabulary load_vocabulary(const std::string& path, const std::string& default_template);
 
 /// Loads the weights of a file and no vocabulary: llama.cpp is told that there are `n_tokens` tokens without a text.
 /// Null when that fails.
 [[nodiscard]] LlamaModel load_weights(const std::string& path, llama_model_params params,
                                       const std::string& architecture, std::uint32_t n_tokens);
 
-/// The file's own template, or the one that llama.cpp falls back to. Throws what llama.cpp throws.
-[[nodiscard]] std::unique_ptr<common_chat_template> make_chat_template(const llama_model* model);
+/// The file's own template; where it has none, or one that cannot be read, llama.cpp's of the name `default_template`
+/// (CHAT_TEMPLATE), if that is not empty. kInvalidArgument (field "messages") says to users why there is none.
+[[nodiscard]] Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model,
+                                                                       const std::string& default_template);
 
 /// The bytes of a token, names of control tokens included; nothing for none.
 [[nodiscard]] std::string piece_text(const llama_vocab* vocab, llama_token token);

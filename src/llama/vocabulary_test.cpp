@@ -90,7 +90,7 @@ TEST_P(InPartsTest, IsTheSameModel) {
         ASSERT_EQ((*parts)->ends_generation(token), (*whole)->ends_generation(token)) << token;
     }
     if (!expected.generates) return;
-    request.prompt = std::vector<ChatMessage>{{"system", "Be brief."}, {"user", "What is a model?"}};
+    request.prompt = Chat{{text_message(Role::kSystem, "Be brief."), text_message(Role::kUser, "What is a model?")}};
     const std::vector<Token> chat = (*whole)->tokenize(request).value();
     EXPECT_EQ((*parts)->tokenize(request).value(), chat);
     EXPECT_EQ(logits_of(**parts, chat), logits_of(**whole, chat));

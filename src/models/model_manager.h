@@ -49,9 +49,10 @@ struct Tuning {
     std::chrono::milliseconds stable_after{30'000};              ///< a crash after this long counts as the first one
     std::chrono::milliseconds eviction_deadline{5'000};          ///< for an idle engine to end itself
     std::optional<std::chrono::milliseconds> load_timeout = {};  ///< instead of the setting's
-    std::vector<std::string> engine_arguments = {};              ///< added to the engine's command line
-    placement::Rules placement = {};                             ///< all but the room
-    std::string usage_file = {};  ///< where it is remembered which models were used; empty: nowhere
+    std::optional<std::chrono::milliseconds> stall_timeout = {};
+    std::vector<std::string> engine_arguments = {};  ///< added to the engine's command line
+    placement::Rules placement = {};                 ///< all but the room
+    std::string usage_file = {};                     ///< where it is remembered which models were used; empty: nowhere
 };
 
 /// The warm set: loads on demand (concurrent requests for a cold model cause one load), keeps at most MODEL_CACHE_SIZE

@@ -191,6 +191,44 @@ TEST_F(ModelManagerTest, TheRequestAfterACrashWorksAndRepeatedCrashesBackOff) {
     });
 }
 
+TEST_F(ModelManagerTest, AnEngineThatHangsIsEndedAndTheNextRequestIsServed) {
+    tuning_.stall_timeout = 200ms;
+    run([](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        Lease old = co_await lease(manager, "a");
+        ipc::TokenStream stream = old.engine().submit(request("hang 2"));
+        GenerationUpdate update;
+        while (!update.last()) update = co_await stream.next();
+        EXPECT_EQ(update.error->code, ErrorCode::kEngineDied);
+        const std::string why = "the engine for 'a' hung and was ended: for 0.2 s it answered nothing";
+        EXPECT_EQ(update.error->message, why);
+        EXPECT_EQ(status(manager, "a").last_error, why);
+
+        const Lease next = co_await lease(manager, "a");
+        EXPECT_TRUE(next.engine().alive());
+        EXPECT_EQ(status(manager, "a").last_error, "");
+        EXPECT_EQ(status(manager, "a").crashes, 1U);
+        EXPECT_EQ(status(manager, "a").last_crash, why);
+    });
+}
+
+TEST_F(ModelManagerTest, ResultsThatAreNoNumbersShowUntilTheModelIsLoadedAnew) {
+    run([](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        {
+            Lease a = co_await lease(manager, "a");
+            for (const char* command : {"rot 2", "count 2"}) {
+                ipc::TokenStream stream = a.engine().submit(request(command));
+                GenerationUpdate update;
+                while (!update.last()) update = co_await stream.next();
+                EXPECT_TRUE(status(manager, "a").last_error.starts_with("1 of its results were no numbers"));
+                EXPECT_EQ(state(manager, "a"), ModelState::kWarm) << "other inputs may do";
+            }
+        }
+        (void)co_await manager.evict("a", true);
+        (void)co_await lease(manager, "a");
+        EXPECT_EQ(status(manager, "a").last_error, "");
+    });
+}
+
 // --- places
 
 TEST_F(ModelManagerTest, TheLeastRecentlyUsedIdleModelMakesRoom) {

@@ -33,7 +33,10 @@ struct ModelStatus {
     std::string name;
     ModelState state = ModelState::kCold;
     float load_progress = 0;       ///< 0 to 1 while loading
-    std::string last_error;        ///< why the last load failed or the engine ended; empty when all is well
+    std::string last_error;        ///< why the last load failed or the engine ended, or what is wrong with what it
+                                   ///< computes; empty when all is well
+    std::uint64_t crashes = 0;     ///< engines that ended without having been told to, since the server started
+    std::string last_crash;        ///< why the last of them did
     std::uint64_t requests = 0;    ///< leases given out since the server started
     std::uint64_t found_warm = 0;  ///< of those, how many found the model warm
     std::size_t in_use = 0;        ///< leases that are out

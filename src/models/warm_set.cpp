@@ -79,11 +79,14 @@ WarmSet::WarmSet(const config::Settings& settings, const catalog::Catalog& catal
     options_.queue_limit = settings.max_queue;
     options_.token_gap_ms = settings.token_gap_ms;
     options_.share_prefixes = settings.prefix_sharing;
+    options_.chat_template = settings.chat_template;
+    options_.control_tokens_in_messages = settings.control_tokens_in_messages;
     options_.prefix_cache_bytes = settings.prefix_cache_bytes;
     if (settings.advanced_caching_enabled) options_.artifact_folder = settings.cache_artifacts_dir;
     options_.artifact_bytes = settings.cache_artifact_bytes;
     options_.artifact_retention_days = settings.cache_artifact_retention_days;
     options_.load_timeout = tuning_.load_timeout.value_or(std::chrono::seconds(settings.load_timeout_s));
+    options_.stall_timeout = tuning_.stall_timeout.value_or(std::chrono::seconds(settings.engine_stall_timeout_s));
     if (!usage_path_.empty()) usage_ = read_usage(usage_path_);
 }
 

@@ -120,6 +120,8 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
         std::optional<std::int64_t> correction;  // bytes that it took beyond the estimate
         std::uint64_t requests = 0;
         std::uint64_t found_warm = 0;
+        std::uint64_t crashes = 0;
+        std::string last_crash;
         ipc::EngineStats past;  // counters of engines that have ended
     };
 

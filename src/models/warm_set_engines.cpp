@@ -139,6 +139,8 @@ void WarmSet::on_engine_exit(Model& model, const Slot* slot, const std::string& 
     if (model.slot.get() != slot) return;  // it was told to
     spdlog::error("model {}: {}", model.name, why);
     const auto now = Clock::now();
+    ++model.crashes;
+    model.last_crash = why;
     model.backoff.crashed(now, now - slot->loaded_at);
     model.last_error = Error{ErrorCode::kUnavailable, why};
     const std::shared_ptr<Slot> dead = std::exchange(model.slot, nullptr);

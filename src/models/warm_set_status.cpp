@@ -1,4 +1,5 @@
 // What can be seen of a WarmSet, and what it remembers over a restart.
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -47,6 +48,8 @@ ModelStatus WarmSet::status(const Model& model) const {
     out.state = state(model);
     out.load_progress = model.loading ? model.progress.fraction : 0;
     if (model.last_error) out.last_error = model.last_error->message;
+    out.crashes = model.crashes;
+    out.last_crash = model.last_crash;
     out.requests = model.requests;
     out.found_warm = model.found_warm;
     out.waiting = n_waiting(model);
@@ -62,6 +65,13 @@ ModelStatus WarmSet::status(const Model& model) const {
         out.info = slot->engine->info();
         out.stats = sum(slot->engine->stats(), model.past);
         out.measured_bytes = slot->measured_bytes;
+        if (const auto n = slot->engine->stats().broken_results; n > 0 && out.last_error.empty()) {
+            out.last_error = fmt::format(
+                "{} of its results were no numbers (NaN or infinite): the file is damaged, or quantised to fewer bits "
+                "than "
+                "it bears",
+                n);
+        }
         if (slot->n_leases == 0 && slot->unload_at && !model.pinned) out.unload_at = to_system(*slot->unload_at);
     }
     out.artifacts = {out.stats.artifacts, out.stats.artifact_bytes, out.stats.artifact_tokens};

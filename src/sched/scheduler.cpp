@@ -23,7 +23,7 @@ Scheduler::Scheduler(const Limits& limits)
       slots_(limits.slots) {
     assert(limits.batch_size >= 1 && limits.batch_size <= limits.batch_size_max &&
            limits.batch_size_max <= limits.slots);
-    assert(limits.context_per_sequence <= limits.kv_cells && limits.batch_tokens >= 1);
+    assert(limits.context_per_sequence <= limits.kv_cells && limits.batch_tokens >= 1 && limits.forks_at_once >= 1);
 }
 
 Scheduler::~Scheduler() = default;
@@ -33,18 +33,44 @@ Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
     const int n_prompt = static_cast<int>(request.prompt.size());
     if (n_prompt >= limits_.context_per_sequence) return Admission::kTooLong;
     if (waiting() >= limits_.queue_limit) return Admission::kQueueFull;
-    auto owned = std::make_unique<Request>();
-    owned->id = request.id;
-    owned->priority = request.priority;
-    owned->salt = request.salt;
-    owned->arrival = now;
-    owned->tokens = std::move(request.prompt);
-    owned->n_prompt = n_prompt;
     const int room = limits_.context_per_sequence - n_prompt;
-    owned->n_max = n_prompt + (request.max_new_tokens < 0 ? room : std::min(room, request.max_new_tokens));
-    waiting_.push_back(owned.get());
-    requests_.emplace(request.id, std::move(owned));
+    auto group = std::make_shared<Forks>();
+    group->prompt = std::make_shared<const std::vector<Token>>(std::move(request.prompt));
+    group->priority = request.priority;
+    group->salt = request.salt;
+    group->n_max = n_prompt + (request.max_new_tokens < 0 ? room : std::min(room, request.max_new_tokens));
+    enqueue(request.id, group, now);
+    for (const RequestId id : request.forks) {
+        group->left.push_back(id);
+        forks_.emplace(id, group);
+    }
+    for (int n = 1; n < limits_.forks_at_once && !group->left.empty(); ++n)
+        enqueue_fork_of(*requests_.at(request.id), now);
     return Admission::kAccepted;
+}
+
+void Scheduler::enqueue(RequestId id, const std::shared_ptr<Forks>& group, Time now) {
+    auto owned = std::make_unique<Request>();
+    owned->id = id;
+    owned->priority = group->priority;
+    owned->salt = group->salt;
+    owned->arrival = now;
+    owned->prompt = group->prompt;
+    owned->n_prompt = static_cast<int>(group->prompt->size());
+    owned->n_max = group->n_max;
+    owned->forks = group;
+    waiting_.push_back(owned.get());
+    requests_.emplace(id, std::move(owned));
+}
+
+/// The next of the same prompt, if one is left.
+void Scheduler::enqueue_fork_of(const Request& other, Time now) {
+    const std::shared_ptr<Forks> group = other.forks;
+    if (group->left.empty()) return;
+    const RequestId id = group->left.front();
+    group->left.pop_front();
+    forks_.erase(id);
+    enqueue(id, group, now);
 }
 
 PrefixTree& Scheduler::tree(std::uint64_t salt) {
@@ -54,6 +80,7 @@ PrefixTree& Scheduler::tree(std::uint64_t salt) {
 }
 
 std::vector<RequestId> Scheduler::expire(Time now) {
+    now_ = now;
     std::vector<RequestId> expired;
     if (limits_.queue_timeout == Time(0)) return expired;
     for (const Request* request : waiting_) {
@@ -64,6 +91,7 @@ std::vector<RequestId> Scheduler::expire(Time now) {
 }
 
 Step Scheduler::plan(Time now, int preparing) {
+    now_ = now;
     Step step;
     if (preparing > 0 && running_.empty() && !waiting_.empty() && waiting() < controller_.width() &&
         now - waiting_.front()->arrival < limits_.companion_hold) {
@@ -122,7 +150,7 @@ Scheduler::Request* Scheduler::choose(Time now, Start& start) {
         if (++looked_at > kCandidates) break;
         if (best != nullptr && level(request) != level(best)) break;
         // The last token is always computed: its logits are what generation starts from.
-        const Start its = best_start(request->salt, std::span(request->tokens).first(request->length() - 1));
+        const Start its = best_start(request->salt, std::span(request->chain()).first(request->length() - 1));
         if (its.follows) {
             want_checkpoint(*slots_[its.leader].owner, its.n_shared);
             continue;
@@ -194,6 +222,10 @@ void Scheduler::admit(Step& step, Request& request, const Start& start, Time now
         cells_.fork(start.from, slot, start.n_forked);
         step.ops.emplace_back(Fork{start.from, slot, start.n_forked});
         slots_[start.from].last_use = ++uses_;
+    }
+    if (request.prompt != nullptr) {
+        request.tokens = *request.prompt;
+        request.prompt.reset();
     }
     slots_[slot] = {&request, true, start.n_forked, request.salt, ++uses_, {}};
     tree(request.salt).insert(slot, request.tokens);
@@ -366,6 +398,7 @@ void Scheduler::finish(RequestId id) {
     const std::unique_ptr<Request> request = std::move(found->second);
     requests_.erase(found);
     std::erase(running_, request.get());
+    enqueue_fork_of(*request, now_);
     Slot& slot = slots_[request->slot];
     slot.owner = nullptr;
     slot.last_use = ++uses_;
@@ -403,6 +436,11 @@ void Scheduler::keep_longest(SlotId slot) {
 }
 
 void Scheduler::cancel(RequestId id) {
+    if (const auto later = forks_.find(id); later != forks_.end()) {
+        std::erase(later->second->left, id);
+        forks_.erase(later);
+        return;
+    }
     const auto found = requests_.find(id);
     if (found == requests_.end()) return;
     if (found->second->slot != kNoSlot) {
@@ -410,7 +448,9 @@ void Scheduler::cancel(RequestId id) {
         return;
     }
     waiting_.remove(found->second.get());
+    const std::unique_ptr<Request> request = std::move(found->second);
     requests_.erase(found);
+    enqueue_fork_of(*request, now_);
 }
 
 Scheduler::RequestView Scheduler::view(RequestId id) const {
@@ -419,7 +459,7 @@ Scheduler::RequestView Scheduler::view(RequestId id) const {
 }
 
 const std::vector<Token>& Scheduler::chain(RequestId id) const {
-    return requests_.at(id)->tokens;
+    return requests_.at(id)->chain();
 }
 
 bool Scheduler::is_running(RequestId id) const {
@@ -452,6 +492,16 @@ void Scheduler::check() const {
         demand(r->length() <= limits_.context_per_sequence);
     }
     for (const Request* r : waiting_) demand(r->slot == kNoSlot);
+    for (const auto& [id, r] : requests_) {
+        demand((r->prompt == nullptr) != r->tokens.empty() && r->length() >= r->n_prompt);
+        demand(r->prompt == nullptr || r->slot == kNoSlot);
+        const auto here = std::ranges::count_if(requests_, [&](const auto& o) { return o.second->forks == r->forks; });
+        demand(here <= limits_.forks_at_once && (here == limits_.forks_at_once || r->forks->left.empty()));
+    }
+    for (const auto& [id, group] : forks_) {
+        demand(!requests_.contains(id) && std::ranges::count(group->left, id) == 1);
+        demand(std::ranges::any_of(requests_, [&](const auto& r) { return r.second->forks == group; }));
+    }
     for (SlotId id = 0; id < limits_.slots; ++id) {
         demand(cells_.length(id) == slots_[id].n_computed);
         demand(slots_[id].in_use || slots_[id].n_computed == 0);

@@ -44,6 +44,9 @@ class Scheduler {
         int max_new_tokens = -1;    ///< > 0, or -1: until the context is full
         int priority = 0;           ///< lower runs first; a level is worth kAgeing of waiting
         std::uint64_t salt = 0;     ///< prefixes are shared only between requests of one salt (a tenant)
+        /// More requests that are alike: they are forked from one another's prompt. Of all of them at most
+        /// Limits::forks_at_once run or wait in the queue at a time; the next comes in when one has ended.
+        std::vector<RequestId> forks = {};
     };
     enum class Admission : std::uint8_t { kAccepted, kQueueFull, kTooLong };
     [[nodiscard]] Admission submit(NewRequest request, Time now);
@@ -103,7 +106,7 @@ class Scheduler {
     [[nodiscard]] bool awaits_token(RequestId request) const;
 
     [[nodiscard]] int running() const { return static_cast<int>(running_.size()); }
-    [[nodiscard]] int waiting() const { return static_cast<int>(waiting_.size()); }
+    [[nodiscard]] int waiting() const { return static_cast<int>(waiting_.size() + forks_.size()); }
     [[nodiscard]] bool idle() const { return running_.empty() && waiting_.empty(); }
     [[nodiscard]] int kept() const;
     [[nodiscard]] const CellLedger& cells() const { return cells_; }
@@ -123,6 +126,7 @@ class Scheduler {
 
   private:
     struct Request;
+    struct Forks;
     struct Slot {
         Request* owner = nullptr;  ///< running; null: kept, or empty when not in_use
         bool in_use = false;
@@ -141,6 +145,8 @@ class Scheduler {
         int n_shared = 0;         ///< tokens that it has in common with some chain, computed or not
     };
 
+    void enqueue(RequestId id, const std::shared_ptr<Forks>& group, Time now);
+    void enqueue_fork_of(const Request& other, Time now);
     void add_decodes(Step& step);
     void admit_waiting(Step& step, Time now);
     void add_prefills(Step& step);
@@ -180,11 +186,13 @@ class Scheduler {
     LinearCost restore_cost_;
     std::vector<Slot> slots_;
     std::unordered_map<RequestId, std::unique_ptr<Request>> requests_;
-    std::vector<Request*> running_;  ///< in order of admission
-    std::list<Request*> waiting_;    ///< in order of arrival
-    std::vector<KvOp> pending_;      ///< for the next step
-    std::vector<Load> loads_;        ///< of the step that was planned last: they may still fail
-    std::uint64_t uses_ = 0;         ///< clock of last_use
+    std::vector<Request*> running_;                                ///< in order of admission
+    std::list<Request*> waiting_;                                  ///< in order of arrival
+    std::unordered_map<RequestId, std::shared_ptr<Forks>> forks_;  ///< by request that is not in the queue yet
+    Time now_{0};                                                  ///< as of the last call that told
+    std::vector<KvOp> pending_;                                    ///< for the next step
+    std::vector<Load> loads_;  ///< of the step that was planned last: they may still fail
+    std::uint64_t uses_ = 0;   ///< clock of last_use
     std::uint64_t preemptions_ = 0;
     std::uint64_t restored_tokens_ = 0;
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <deque>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -17,7 +19,8 @@ struct Scheduler::Request {
     int priority = 0;
     std::uint64_t salt = 0;
     Time arrival{0};
-    std::vector<Token> tokens;  ///< prompt, then what was generated
+    std::shared_ptr<const std::vector<Token>> prompt;  ///< until it is admitted: shared with its forks
+    std::vector<Token> tokens;                         ///< from then on: prompt, then what was generated
     int n_prompt = 0;
     int n_max = 0;  ///< length at which it ends
     int n_cached = 0;
@@ -25,7 +28,20 @@ struct Scheduler::Request {
     std::optional<Time> begun;
     std::vector<int> stops;  ///< where its prefill leaves a checkpoint, ascending
 
-    [[nodiscard]] int length() const { return static_cast<int>(tokens.size()); }
+    std::shared_ptr<Forks> forks;  ///< of the same prompt; null: there were none
+
+    [[nodiscard]] const std::vector<Token>& chain() const { return prompt != nullptr ? *prompt : tokens; }
+    [[nodiscard]] int length() const { return static_cast<int>(chain().size()); }
+};
+
+/// The requests of one prompt that are not in the queue yet. One comes in when another of them ends, so that a request
+/// for many answers stands in the queue as one for a few does.
+struct Scheduler::Forks {
+    std::shared_ptr<const std::vector<Token>> prompt;
+    int priority = 0;
+    std::uint64_t salt = 0;
+    int n_max = 0;
+    std::deque<RequestId> left;
 };
 
 }  // namespace sutazai::sched

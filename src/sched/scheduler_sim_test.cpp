@@ -114,6 +114,7 @@ void simulate(std::uint32_t seed, Saved& saved) {
     limits.batch_tokens = limits.batch_size_max + below(120);
     limits.prefill_tokens = 1 + below(120);
     limits.queue_limit = 1000;
+    limits.forks_at_once = 1 + below(4);
     limits.share_prefixes = below(5) != 0;
     limits.host_bytes_per_token = 7;
     if (below(3) == 0) limits.cuttable_tokens = below(2) == 0 ? 0 : below(limits.context_per_sequence);
@@ -141,16 +142,19 @@ void simulate(std::uint32_t seed, Saved& saved) {
         t.arrival = now;
         const int max_new = below(8) == 0 ? -1 : 1 + below(30);
         const RequestId id = ++submitted;
+        std::vector<RequestId> forks;
+        for (int n = below(4) == 0 ? below(9) : 0; n > 0 && submitted < requests; --n) forks.push_back(++submitted);
         t.salt = below(4) == 0 ? 1 : 0;
-        const auto admission = scheduler.submit({id, t.tokens, max_new, below(3), t.salt}, now);
+        const auto admission = scheduler.submit({id, t.tokens, max_new, below(3), t.salt, forks}, now);
         if (t.n_prompt >= limits.context_per_sequence) {
             ASSERT_EQ(admission, Scheduler::Admission::kTooLong);
-            ++ended;
+            ended += 1 + static_cast<int>(forks.size());
             return;
         }
         ASSERT_EQ(admission, Scheduler::Admission::kAccepted);
         const int room = limits.context_per_sequence - t.n_prompt;
         t.n_max = t.n_prompt + (max_new < 0 ? room : std::min(room, max_new));
+        for (const RequestId fork : forks) open.emplace(fork, t);
         open.emplace(id, std::move(t));
     };
 
@@ -168,6 +172,7 @@ void simulate(std::uint32_t seed, Saved& saved) {
         const Step step = scheduler.plan(now);
         ASSERT_LE(step.n_tokens, limits.batch_tokens);
         ASSERT_LE(scheduler.running(), limits.batch_size_max);
+        ASSERT_EQ(scheduler.running() + scheduler.waiting(), static_cast<int>(open.size()));
         idle_steps = step.empty() && !open.empty() ? idle_steps + 1 : 0;
         ASSERT_LT(idle_steps, 2) << "work is waiting and nothing is planned";
         std::set<SlotId> failed;

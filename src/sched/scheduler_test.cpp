@@ -370,5 +370,40 @@ TEST(Scheduler, APreemptedRequestIsSwappedOutAndIn) {
     EXPECT_LE(computed, 60 + 59 + 60 + 59 + static_cast<int>(scheduler.preemptions()));
 }
 
+TEST(Scheduler, ForksOfAPromptComputeItOnce) {
+    Scheduler scheduler(limits());
+    ASSERT_EQ(scheduler.submit({1, chain(100), 2, 0, 0, {2, 3, 4}}, Time(0)), Scheduler::Admission::kAccepted);
+    int computed = 0;
+    while (!scheduler.idle()) {
+        const Step step = run(scheduler);
+        computed += step.n_tokens - step.n_decode;
+    }
+    EXPECT_EQ(computed, 100 + 3) << "of each fork only the last token, which its first answer comes from";
+}
+
+TEST(Scheduler, OneWhoComesLaterNeedNotWaitForAllForksOfAnother) {
+    Limits few = limits();
+    few.forks_at_once = 8;
+    Scheduler scheduler(few);
+    Scheduler::NewRequest many{.id = 1, .prompt = chain(10), .max_new_tokens = 2};
+    for (RequestId id = 2; id <= 40; ++id) many.forks.push_back(id);
+    ASSERT_EQ(scheduler.submit(std::move(many), Time(0)), Scheduler::Admission::kAccepted);
+    EXPECT_EQ(scheduler.waiting(), 40) << "those count that are not in the queue yet";
+    run(scheduler, milliseconds(100));
+    ASSERT_EQ(scheduler.submit({100, chain(10, 500), 2, 0}, milliseconds(200)), Scheduler::Admission::kAccepted);
+    for (int i = 3; !scheduler.is_running(100); ++i) {
+        ASSERT_LT(i, 12) << "the newcomer stands behind all of them";
+        run(scheduler, milliseconds(100 * i));
+    }
+    scheduler.cancel(40);
+    scheduler.cancel(1);
+    scheduler.check();
+    for (int i = 20; !scheduler.idle(); ++i) {
+        ASSERT_LT(i, 200);
+        run(scheduler, milliseconds(100 * i));
+    }
+    EXPECT_EQ(scheduler.waiting(), 0);
+}
+
 }  // namespace
 }  // namespace sutazai::sched

@@ -89,6 +89,7 @@ struct Limits {
     /// the token. 1: any number is as good.
     int row_group = 1;
     int queue_limit = 512;   ///< requests that wait at most
+    int forks_at_once = 16;  ///< requests of one prompt that run or wait in the queue at most, >= 1
     Time queue_timeout{0};   ///< a request that has not begun by then expires; 0: never
     Time companion_hold{0};  ///< how long a request is held at most for others that are being prepared
     /// How much longer than a pure decode step a step may take because of prefill, while something generates.

@@ -19,13 +19,52 @@ std::vector<std::uint32_t> borders(std::string_view stop) {
 
 }  // namespace
 
-StopMatcher::StopMatcher(std::vector<std::string> stops) {
-    for (std::string& stop : stops) {
-        if (stop.empty()) continue;
-        first_bytes_.set(static_cast<std::uint8_t>(stop.front()));
-        std::vector<std::uint32_t> border = borders(stop);
-        automata_.push_back({std::move(stop), std::move(border), 0});
+StopMatcher::StopMatcher(std::vector<std::string> stops, std::vector<std::string> with_hidden) {
+    for (std::string& stop : stops) add(std::move(stop), false);
+    for (std::string& stop : with_hidden) {
+        n_recent_ = std::max(n_recent_, stop.size());
+        add(std::move(stop), true);
     }
+}
+
+void StopMatcher::add(std::string stop, bool sees_hidden) {
+    if (stop.empty()) return;
+    first_bytes_.set(static_cast<std::uint8_t>(stop.front()));
+    std::vector<std::uint32_t> border = borders(stop);
+    automata_.push_back({std::move(stop), std::move(border), 0, sees_hidden});
+}
+
+/// How many bytes of the text are in what the automaton has matched.
+std::size_t StopMatcher::text_bytes(const Automaton& automaton) const {
+    if (!automaton.sees_hidden) return automaton.state;
+    const auto matched = std::string_view(recent_).substr(recent_.size() - automaton.state);
+    return static_cast<std::size_t>(std::ranges::count(matched, 't'));
+}
+
+/// Takes one byte. Where a stop string ends with it: how many bytes of the text are in it, else kNone.
+std::size_t StopMatcher::step(char byte, bool hidden) {
+    if (n_recent_ > 0) {
+        if (recent_.size() >= 2 * n_recent_) recent_.erase(0, recent_.size() - n_recent_);
+        recent_ += hidden ? 'h' : 't';
+    }
+    std::size_t found = kNone;
+    for (Automaton& automaton : automata_) {
+        if (hidden && !automaton.sees_hidden) continue;
+        auto& [stop, border, state, sees_hidden] = automaton;
+        while (state > 0 && (state == stop.size() || stop[state] != byte)) state = border[state];
+        if (stop[state] == byte) ++state;
+        if (state < stop.size()) continue;
+        const std::size_t n = text_bytes(automaton);
+        found = found == kNone ? n : std::max(found, n);
+    }
+    return found;
+}
+
+/// Bytes of the text that a stop string may still take.
+std::size_t StopMatcher::to_hold() const {
+    std::size_t n = 0;
+    for (const Automaton& automaton : automata_) n = std::max(n, text_bytes(automaton));
+    return n;
 }
 
 bool StopMatcher::push(std::string_view piece, std::string& out) {
@@ -42,25 +81,33 @@ bool StopMatcher::push(std::string_view piece, std::string& out) {
         out += piece.substr(0, count - from_held);
         piece.remove_prefix(count - from_held);
     };
-    std::size_t partial = held_.size();
+    bool idle = held_.empty() && n_recent_ == 0;  // no automaton has begun
     for (std::size_t i = 0; i < piece.size(); ++i) {
-        if (partial == 0 && !first_bytes_.test(static_cast<std::uint8_t>(piece[i]))) continue;
-        partial = 0;
-        std::size_t found = 0;
-        for (auto& [stop, border, state] : automata_) {
-            while (state > 0 && stop[state] != piece[i]) state = border[state];
-            if (stop[state] == piece[i]) ++state;
-            if (state == stop.size()) found = std::max(found, stop.size());
-            partial = std::max<std::size_t>(partial, state);
-        }
-        if (found > 0) {
+        if (idle && !first_bytes_.test(static_cast<std::uint8_t>(piece[i]))) continue;
+        idle = false;
+        if (const std::size_t found = step(piece[i], false); found != kNone) {
             release(held_.size() + i + 1 - found);
             held_.clear();
             return matched_ = true;
         }
     }
-    release(held_.size() + piece.size() - partial);
+    release(held_.size() + piece.size() - to_hold());
     held_ += piece;
+    return false;
+}
+
+bool StopMatcher::push_hidden(std::string_view piece, std::string& out) {
+    if (matched_ || n_recent_ == 0) return matched_;
+    for (const char byte : piece) {
+        if (const std::size_t found = step(byte, true); found != kNone) {
+            out.append(held_, 0, held_.size() - found);
+            held_.clear();
+            return matched_ = true;
+        }
+    }
+    const std::size_t n = held_.size() - to_hold();
+    out.append(held_, 0, n);
+    held_.erase(0, n);
     return false;
 }
 

@@ -135,5 +135,54 @@ TEST(StopMatcher, ReleasesWholeCharacters) {
     EXPECT_EQ(out, "é") << "shares its first byte with the stop, but is whole";
 }
 
+// Pieces that begin with '!' are hidden, without that sign.
+Outcome with_hidden(const std::vector<std::string>& pieces, const std::vector<std::string>& stops,
+                    const std::vector<std::string>& hidden_stops) {
+    StopMatcher matcher(stops, hidden_stops);
+    Outcome outcome;
+    for (const std::string& piece : pieces) {
+        const bool hidden = piece.starts_with('!');
+        outcome.matched =
+            hidden ? matcher.push_hidden(piece.substr(1), outcome.text) : matcher.push(piece, outcome.text);
+        if (outcome.matched) return outcome;
+    }
+    matcher.finish(outcome.text);
+    return outcome;
+}
+
+TEST(StopMatcher, AHiddenPieceMatchesTheStopsThatAreLookedForInAllThatIsGenerated) {
+    const std::vector<std::string> stop{"<|end|>"};
+    EXPECT_EQ(with_hidden({"ab", "!<|end|>", "cd"}, stop, stop), (Outcome{"ab", true}));
+    EXPECT_EQ(with_hidden({"ab", "!<|end|>", "cd"}, stop, {}), (Outcome{"abcd", false}));
+    EXPECT_EQ(with_hidden({"ab", "!<|other|>", "cd"}, stop, stop), (Outcome{"abcd", false}));
+    EXPECT_EQ(with_hidden({"ab<|e", "nd|>cd"}, stop, stop), (Outcome{"ab", true})) << "written out it counts as before";
+}
+
+TEST(StopMatcher, AStopMayMixTextAndHiddenPieces) {
+    const std::vector<std::string> stop{"foo<|end|>\n"};
+    EXPECT_EQ(with_hidden({"a f", "oo", "!<|end|>", "\n", "b"}, stop, stop), (Outcome{"a ", true}));
+    EXPECT_EQ(with_hidden({"a f", "oo", "!<|end|>", "b"}, stop, stop), (Outcome{"a foob", false}));
+    EXPECT_EQ(with_hidden({"a fo", "!<|end|>", "o", "b"}, stop, stop), (Outcome{"a foob", false}));
+    EXPECT_EQ(with_hidden({"f", "foo", "!<|end|>", "\n"}, stop, stop), (Outcome{"f", true}));
+}
+
+TEST(StopMatcher, HiddenPiecesDoNotHideAStopInTheText) {
+    const std::vector<std::string> stops{"ab", "<|end|>"};
+    EXPECT_EQ(with_hidden({"xa", "!<|other|>", "b"}, stops, {"<|end|>"}), (Outcome{"x", true}));
+}
+
+TEST(StopMatcher, WhatAHiddenPieceMayCompleteIsHeldAndThenReleased) {
+    StopMatcher matcher({"ab<|x|>c"}, {"ab<|x|>c"});
+    std::string out;
+    EXPECT_FALSE(matcher.push("1ab", out));
+    EXPECT_EQ(out, "1");
+    EXPECT_FALSE(matcher.push_hidden("<|x|>", out));
+    EXPECT_EQ(out, "1") << "the next may be the c";
+    EXPECT_FALSE(matcher.push_hidden("<|x|>", out));
+    EXPECT_EQ(out, "1") << "the next may be the stop's own characters";
+    EXPECT_FALSE(matcher.push("c", out));
+    EXPECT_EQ(out, "1abc");
+}
+
 }  // namespace
 }  // namespace sutazai::text

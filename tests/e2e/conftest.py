@@ -1,5 +1,6 @@
 import os
 import pathlib
+import subprocess
 
 import pytest
 
@@ -31,6 +32,31 @@ def model_file(tmp_path_factory):
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_file():
+    """trained_file(name): the GGUF file of a trained model, "smollm2" or "gemma3" (scripts/test-models.sh)."""
+    script = pathlib.Path(__file__).parents[2] / "scripts" / "test-models.sh"
+
+    def find(name: str) -> pathlib.Path:
+        fetched = subprocess.run([script, name], capture_output=True, text=True, timeout=280)
+        assert fetched.returncode == 0, fetched.stderr
+        return pathlib.Path(fetched.stdout.strip())
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def smollm2(trained_file) -> str:
+    """The --model argument of a trained chat model (ChatML)."""
+    return f"smollm2={trained_file('smollm2')}"
+
+
+@pytest.fixture(scope="session")
+def gemma3(trained_file) -> str:
+    """The --model argument of a trained base model: a sliding window, no chat template."""
+    return f"gemma3={trained_file('gemma3')}"
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,40 @@ def test_the_documented_env_file_is_valid_and_holds_the_defaults(tmp_path):
     assert missing == []
 
 
+def test_an_env_file_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfBATCH_SIZE=4\r\n")
+    result = harness.run_binary("config", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"\b4\b.*\.env", config_row(result.stdout, "BATCH_SIZE"))
+    (tmp_path / ".env").write_text("BATCH_SIZE=4\n", encoding="utf-16")
+    assert "UTF-16" in harness.run_binary("config", folder=tmp_path).stderr
+
+
+def test_a_tilde_is_the_users_folder(tmp_path):
+    settings = {"HOME": str(tmp_path), "MODELS_DIR": "~/gguf", "MODELS": "one=~/one.gguf"}
+    result = harness.run_binary("config", folder=tmp_path, environment=settings)
+    assert str(tmp_path / "gguf") in config_row(result.stdout, "MODELS_DIR")
+    assert f"one={tmp_path / 'one.gguf'}" in config_row(result.stdout, "MODELS")
+    other = harness.run_binary("config", folder=tmp_path, environment={"MODELS_DIR": "~nobody/gguf"})
+    assert other.returncode == 1 and "MODELS_DIR" in other.stderr
+
+
+def test_a_models_folder_that_is_not_there_is_said_aloud(tmp_path, toy):
+    missing = {"MODELS_DIR": str(tmp_path / "missing")}
+    for command in ("config", "list"):
+        result = harness.run_binary(command, folder=tmp_path, environment=missing)
+        assert result.returncode == 0
+        assert "MODELS_DIR" in result.stderr and "missing" in result.stderr and "No such" in result.stderr
+    assert "no models are found" not in harness.run_binary("list", folder=tmp_path).stderr, "nobody named the usual one"
+    server = harness.Server(tmp_path / "server", "--model", toy, environment=missing)
+    try:
+        server.wait_for_port()
+        server.stop()
+    finally:
+        server.kill()
+    assert re.search(r"warning.*MODELS_DIR=.*missing", server.log())
+
+
 def test_run_streams_an_answer(tmp_path, toy):
     result = harness.run_binary("run", "--model", toy, "toy", "Hello there", folder=tmp_path)
     assert result.returncode == 0, result.stderr

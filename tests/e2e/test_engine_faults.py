@@ -7,6 +7,7 @@ import time
 import pytest
 
 import harness
+from test_warm_set import model
 
 LONG = {"temperature": 0, "max_tokens": 100_000, "ignore_eos": True}
 SHORT = {"temperature": 0, "max_tokens": 8, "ignore_eos": True}
@@ -91,6 +92,33 @@ def test_an_engine_that_stops_responding_to_nothing_else(roomy):
     finally:
         os.kill(pid, signal.SIGCONT)
     assert roomy.chat("Hello", **SHORT).text
+
+
+def test_a_stopped_engine_is_ended_and_started_again(start_server, endless):
+    server = start_server(
+        "--model", endless, CONTEXT_TOKENS=harness.ENDLESS, ENGINE_STALL_TIMEOUT_S=str(round(2 * harness.SLOWDOWN))
+    )
+    before = server.chat("Hello", **SHORT).text
+    with server.stream("Hello", **LONG) as response:
+        events = harness.iterate_sse(response.iter_raw())
+        for _ in range(5):
+            next(events)
+        stopped = server.only_engine()
+        os.kill(stopped, signal.SIGSTOP)
+        at = time.monotonic()
+        rest = list(events)
+        took = time.monotonic() - at
+    assert rest[-1]["type"] == "error"
+    assert rest[-1]["code"] == "engine_died"
+    assert "hung" in rest[-1]["error"]
+    assert 2 * harness.SLOWDOWN <= took < 10 * harness.SLOWDOWN
+
+    assert "hung" in model(server, "endless")["last_error"]
+    assert server.chat("Hello", **SHORT).text == before
+    assert server.only_engine() != stopped
+    after = model(server, "endless")
+    assert (after["state"], after["crashes"], after["last_error"]) == ("warm", 1, None)
+    assert "hung" in after["last_crash"]
 
 
 def broken_files(good: bytes) -> dict[str, bytes]:

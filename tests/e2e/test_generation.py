@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import random
+import re
 
 import pytest
 
@@ -137,6 +138,15 @@ def test_each_kind_of_synthetic_model_runs(start_server, model_file, arch, quant
     server = start_server("--model", f"other={model_file(3, arch, quant)}")
     answer = server.chat("Hello", model="other", max_tokens=16, **GREEDY)
     assert answer.usage["completion_tokens"] == 16
+
+
+def test_kernels_of_lower_processors_are_in_the_binary(start_server, model_file):
+    file = model_file(3, "qwen2", "q4_0")
+    capped = start_server("--model", f"other={file}", SUTAZAI_CPU_LEVEL="x86-64-v2", LOG_LEVEL="debug", THREADS="2")
+    answer = capped.chat("Hello", model="other", max_tokens=16, **GREEDY)
+    assert answer.usage["completion_tokens"] == 16
+    # "native": another architecture, or built for this processor alone.
+    assert re.search("kernels for (x86-64-v2|native) processors", capped.log())
 
 
 def test_the_generator_is_deterministic(model_file, tmp_path):

@@ -1,5 +1,6 @@
-"""HTTP that holds: limits, keep-alive, pipelining, Host, Origin, keys."""
+"""HTTP that holds: limits, keep-alive, pipelining, codings, Host, Origin, keys."""
 
+import gzip
 import json
 import socket
 import time
@@ -136,6 +137,37 @@ def test_chunked_request_bodies_are_read(server):
             piece = BODY[at : at + 10]
             raw.send(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         assert raw.send(b"0\r\n\r\n").response()[0] == 200
+
+
+def test_gzip_bodies_are_read_and_other_codings_are_refused_by_name(server):
+    with Raw(server) as raw:
+        packed = gzip.compress(BODY)
+        assert raw.send(chat_head(len(packed), "Content-Encoding: gzip") + packed).response()[0] == 200
+        bomb = gzip.compress(b'{"x":"' + b"0" * (64 << 20), 9)
+        assert len(bomb) < 100_000
+        status, _, body = raw.send(chat_head(len(bomb), "Content-Encoding: gzip") + bomb).response()
+        assert (status, json.loads(body)["error"]["code"]) == (413, "payload_too_large")
+        status, _, body = raw.send(chat_head(len(packed) - 5, "Content-Encoding: gzip") + packed[:-5]).response()
+        assert status == 422 and "gzip" in json.loads(body)["error"]["message"]
+    for name in ("br", "zstd", "deflate"):
+        with Raw(server) as raw:
+            status, headers, body = raw.send(chat_head(len(BODY), f"Content-Encoding: {name}") + BODY).response()
+            assert status == 415 and name in json.loads(body)["error"]["message"]
+            assert headers["accept-encoding"] == "gzip"
+
+
+def test_other_transfer_codings_are_refused_by_name(server):
+    with Raw(server) as raw:
+        raw.send(head("POST", harness.STREAM_PATH, "Content-Type: application/json", "Transfer-Encoding: gzip, chunked"))
+        status, _, body = raw.response()
+        assert status == 501 and "gzip, chunked" in json.loads(body)["error"]["message"]
+        assert raw.closed()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_body(server):
+    with Raw(server) as raw:
+        marked = b"\xef\xbb\xbf" + BODY
+        assert raw.send(chat_head(len(marked)) + marked).response()[0] == 200
 
 
 def test_expect_continue(server):

@@ -1,6 +1,8 @@
 """More requests than there is room for."""
 
 import concurrent.futures
+import signal
+import subprocess
 import time
 
 import httpx
@@ -31,6 +33,24 @@ def test_a_full_queue_is_said_with_429(start_server, endless):
             assert not waiting.done()
         assert waiting.result().status_code == 200, "the one that waited is served when the first has gone"
     assert server.chat("Hello", **SHORT).text
+
+
+def test_a_log_that_nobody_reads_holds_nobody(tmp_path, toy):
+    """Standard error is a pipe that is full after 64 KiB: at this level a few hundred requests."""
+    settings = {"SUTAZAI_HOME": str(tmp_path / "home"), "LOG_LEVEL": "debug", "STANDBY_ENGINES": "0", "CACHE_WARMUP_ON_STARTUP": "false"}
+    process = subprocess.Popen(
+        [harness.BINARY, "serve", "--port", "0", "--model", toy], cwd=tmp_path, env=harness.clean_environment(**settings),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+    try:
+        url = process.stdout.readline().decode().split()[-1]
+        with httpx.Client(timeout=10 * harness.SLOWDOWN) as client:
+            for _ in range(1500):
+                assert client.get(url + "/health").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20 * harness.SLOWDOWN) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_hundred_at_once(server):

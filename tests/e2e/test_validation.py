@@ -158,7 +158,3 @@ def test_fields_that_would_change_the_answer_are_not_ignored(server):
     response = server.post(harness.COMPLETIONS_PATH, VALID | {"logit_bias": {"5": 2}})
     assert response.status_code in (400, 422)
     assert error_of(response, harness.COMPLETIONS_PATH)["param"] == "logit_bias"
-
-
-def test_fields_nobody_knows_are_ignored(server):
-    assert server.post(harness.COMPLETIONS_PATH, VALID | {"user": "someone", "metadata": {"a": "b"}}).status_code == 200

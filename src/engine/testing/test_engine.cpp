@@ -13,22 +13,23 @@ constexpr std::chrono::seconds kPatience{60};
 
 }  // namespace
 
-Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const std::string& preset) {
+Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const std::string& model_name) {
     llama::LoadOptions options;
-    options.path = test_model(preset);
+    options.path = model_name.ends_with(".gguf") ? model_name : test_model(model_name);
     options.context_tokens = context_tokens;
     options.max_sequences = std::max(config.batch_size, config.batch_size_max);
     options.batch_tokens = config.batch_tokens;
     options.threads = 1;
     options.kv_f32 = true;
-    auto model = Model::load(options, [](float) {});
+    auto model = llama::Model::load(options, [](float) {});
     EXPECT_TRUE(model.has_value()) << model.error().message;
     engine_ =
         std::make_unique<Engine>(std::move(*model), config, [this](StepReport report) { take(std::move(report)); });
 }
 
 RequestId Harness::submit(GenerationRequest request) {
-    const RequestId id = ++last_id_;
+    const RequestId id = last_id_ + 1;
+    last_id_ += static_cast<RequestId>(request.n);
     engine_->submit(id, std::move(request));
     return id;
 }
@@ -47,6 +48,11 @@ void Harness::wait_for_tokens(RequestId id, std::uint32_t n) {
 std::uint32_t Harness::tokens_of(RequestId id) {
     const std::lock_guard lock(mutex_);
     return results_[id].n_tokens;
+}
+
+bool Harness::has_ended(RequestId id) {
+    const std::lock_guard lock(mutex_);
+    return results_[id].last();
 }
 
 EngineStats Harness::stats() {

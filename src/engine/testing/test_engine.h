@@ -21,8 +21,9 @@ using llama::test_model;
 /// An engine whose updates are collected by request.
 class Harness {
   public:
+    /// `model` is a preset or the path of a file.
     explicit Harness(const EngineConfig& config = {}, std::uint32_t context_tokens = 4096,
-                     const std::string& preset = "toy");
+                     const std::string& model = "toy");
     ~Harness() { engine_.reset(); }
     Harness(const Harness&) = delete;
     Harness& operator=(const Harness&) = delete;
@@ -33,6 +34,7 @@ class Harness {
     GenerationUpdate ask(GenerationRequest request) { return wait(submit(std::move(request))); }
     void wait_for_tokens(RequestId id, std::uint32_t n);
     [[nodiscard]] std::uint32_t tokens_of(RequestId id);
+    [[nodiscard]] bool has_ended(RequestId id);
     [[nodiscard]] EngineStats stats();
     [[nodiscard]] Engine& engine() { return *engine_; }
 

@@ -13,6 +13,14 @@ namespace sutazai::llama {
 /// first use, gone when the tests end. `pooling`: SynthOptions::pooling, 0 leaves the preset's.
 [[nodiscard]] std::string test_model(const std::string& preset = "toy", std::uint32_t pooling = 0);
 
+/// A copy of that file in which a row of a tensor holds nothing but `value`: what a damaged file may hold.
+struct Damage {
+    std::string tensor;
+    int row;
+    float value;
+};
+[[nodiscard]] std::string damaged_test_model(const Damage& damage, const std::string& preset = "toy");
+
 /// That model on one thread with F32 KV.
 [[nodiscard]] std::unique_ptr<Model> load_test_model(const std::string& preset = "toy",
                                                      std::uint32_t context_tokens = 1024, std::uint32_t pooling = 0);

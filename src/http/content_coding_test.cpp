@@ -1,0 +1,63 @@
+#include "http/content_coding.h"
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "http/test_client.h"
+
+namespace sutazai::http {
+namespace {
+
+TEST(ContentCoding, GzipComesBackAsItWas) {
+    std::string text;
+    for (int i = 0; i < 100'000; ++i) text += std::to_string(i);
+    for (const std::string& one : {std::string("{}"), std::string(), text}) {
+        const auto back = gunzip(gzip_text(one), one.size() + 10);
+        ASSERT_TRUE(back) << back.error().message;
+        EXPECT_EQ(*back, one);
+    }
+    EXPECT_EQ(gunzip(gzip_text("first ") + gzip_text("second"), 100).value(), "first second") << "several members";
+}
+
+TEST(ContentCoding, NoMoreIsDecodedThanIsAllowed) {
+    const std::string text(100'000, 'x');
+    EXPECT_EQ(gunzip(gzip_text(text), 100'000).value(), text) << "just fits";
+    const auto over = gunzip(gzip_text(text), 99'999);
+    ASSERT_FALSE(over);
+    EXPECT_EQ(over.error().code, ErrorCode::kPayloadTooLarge);
+    EXPECT_NE(over.error().message.find("99999"), std::string::npos);
+    // A bomb: a thousand times its size, and many of them in a row.
+    std::string bombs;
+    for (int i = 0; i < 100; ++i) bombs += gzip_text(std::string(1 << 20, '\0'));
+    EXPECT_EQ(gunzip(bombs, 1 << 20).error().code, ErrorCode::kPayloadTooLarge);
+}
+
+TEST(ContentCoding, WhatIsDamagedIsRefused) {
+    const std::string good = gzip_text(std::string(5000, 'x') + "end");
+    std::string bad_checksum = good;
+    bad_checksum[bad_checksum.size() - 8] ^= 1;
+    for (const std::string& bad : {std::string(), std::string("{}"), good.substr(0, good.size() - 1), good.substr(0, 9),
+                                   good + "rest", good.substr(1), bad_checksum}) {
+        const auto refused = gunzip(bad, 1 << 20);
+        ASSERT_FALSE(refused) << bad.size();
+        EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+        EXPECT_EQ(refused.error().field, "Content-Encoding");
+    }
+}
+
+TEST(ContentCoding, OthersAreRefusedByName) {
+    for (const char* good : {"", "gzip", "GZIP", "x-gzip", "identity", "Identity"}) {
+        EXPECT_TRUE(check_content_encoding(good)) << good;
+    }
+    EXPECT_TRUE(is_gzip("X-GZip"));
+    EXPECT_FALSE(is_gzip("identity"));
+    for (const char* bad : {"br", "deflate", "zstd", "gzip, gzip", "gzip, br", "compress"}) {
+        const auto refused = check_content_encoding(bad);
+        ASSERT_FALSE(refused) << bad;
+        EXPECT_EQ(refused.error().code, ErrorCode::kUnsupportedMedia);
+        EXPECT_NE(refused.error().message.find(bad), std::string::npos);
+    }
+}
+
+}  // namespace
+}  // namespace sutazai::http

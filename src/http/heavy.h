@@ -1,0 +1,54 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "base/blocking_pool.h"
+#include "http/content_coding.h"
+#include "http/exchange.h"
+#include "http/services.h"
+#include "ipc/run_blocking.h"
+
+/// Reading and writing of JSON, on the I/O thread as long as that takes less than a millisecond, else beside it.
+namespace sutazai::http {
+
+/// Bytes of JSON that are read or written in less than a millisecond.
+inline constexpr std::size_t kLightBytes = 64 << 10;
+
+/// What `work`, a named callable that is moved from, returns, as a Result. `bytes`: of the JSON that it reads or makes,
+/// roughly. As in ipc::run_blocking() it owns or shares all that it touches.
+template <typename Work>
+[[nodiscard]] boost::asio::awaitable<ipc::BlockingResult<Work>> run_by_size(BlockingPool& pool, std::size_t bytes,
+                                                                            Work& work) {
+    if (bytes <= kLightBytes) co_return work();
+    co_return co_await ipc::run_blocking(pool, work);
+}
+
+/// The request's body, decoded and given to `parse`; the exchange has none afterwards. `parse` takes a string_view and
+/// returns a Result. What it holds must be trivial: g++ 12 destroys it twice.
+template <typename Parse>
+[[nodiscard]] boost::asio::awaitable<std::invoke_result_t<Parse&, std::string_view>> parse_body(Services& services,
+                                                                                                Exchange& exchange,
+                                                                                                Parse parse) {
+    static_assert(std::is_trivially_destructible_v<Parse>);
+    Request& request = exchange.request();
+    const bool gzip = is_gzip(request.content_encoding);
+    const std::size_t bytes = gzip ? services.settings.max_body_bytes : request.body.size();
+    auto work = [body = std::exchange(request.body, {}), gzip, limit = services.settings.max_body_bytes,
+                 parse]() mutable -> std::invoke_result_t<Parse&, std::string_view> {
+        // The body goes with this, here and not on the I/O thread.
+        std::string text = std::move(body);
+        if (gzip) {
+            auto decoded = gunzip(text, limit);
+            if (!decoded) return std::unexpected(std::move(decoded.error()));
+            text = std::move(*decoded);
+        }
+        return parse(text);
+    };
+    co_return co_await run_by_size(services.pool, bytes, work);
+}
+
+}  // namespace sutazai::http

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <ggml-backend.h>
+
+/// What is compiled once for each level of processor, as the rest of the module sees it.
+///
+/// The part of a level is ggml's CPU backend, attention.cpp, matmul.cpp and level_parts.cpp, all with the flags of that
+/// level, linked into one object in which every symbol is local but its entry: the same names, inline functions of the
+/// standard library among them, exist once for each level and never meet. Nothing else may be compiled with such flags.
+namespace sutazai::kernels {
+
+struct LevelParts {
+    ggml_backend_reg_t (*ggml_backend)();
+    /// Puts our kernels and barrier in the place of ggml's. Once, before this backend computes anything.
+    void (*install)();
+    bool has_attention;
+    bool has_products;
+};
+
+using LevelEntry = const LevelParts*();
+
+}  // namespace sutazai::kernels

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/generation.h"
+
+/// Conversations to prompts.
+namespace sutazai::llama {
+
+/// A run of a rendered prompt.
+struct TextRun {
+    std::string text;
+    bool from_message = false;  ///< what somebody wrote, not the template: it holds no control tokens, whatever it says
+
+    bool operator==(const TextRun&) const = default;
+};
+
+/// Constant after construction; any thread.
+class ChatTemplate {
+  public:
+    virtual ~ChatTemplate() = default;
+    ChatTemplate(const ChatTemplate&) = delete;
+    ChatTemplate& operator=(const ChatTemplate&) = delete;
+
+    /// Neighbours differ in their origin and none is empty. kInvalidArgument (field "messages") when the template
+    /// refuses the messages, or takes more work for them than it should.
+    [[nodiscard]] virtual Result<std::vector<TextRun>> render(const Chat& chat) const = 0;
+
+  protected:
+    ChatTemplate() = default;
+};
+
+/// A Jinja template, as model files have them. `bos` and `eos` are the names of the tokens that begin and end a text.
+/// kInvalidArgument with the parser's message when it is none.
+[[nodiscard]] Result<std::unique_ptr<ChatTemplate>> jinja_template(const std::string& source, const std::string& bos,
+                                                                   const std::string& eos);
+
+/// One of llama.cpp's own by its name ("chatml", "llama3", "gemma", ...). kInvalidArgument with all names when there is
+/// none of that name.
+[[nodiscard]] Result<std::unique_ptr<ChatTemplate>> built_in_template(const std::string& name);
+
+/// A word that is in none of the messages, for finding a place in what is rendered: templates leave it as it is.
+[[nodiscard]] std::string unused_word(const Chat& chat);
+
+/// Joins neighbours of one origin and drops empty runs.
+[[nodiscard]] std::vector<TextRun> tidy(std::vector<TextRun> runs);
+
+}  // namespace sutazai::llama

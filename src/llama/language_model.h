@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "artifact/fingerprint.h"
+#include "base/error.h"
+#include "base/generation.h"
+#include "llama/side_context.h"
+#include "llama/tokenizer.h"
+#include "sched/types.h"
+
+namespace sutazai::llama {
+
+class Grammar;
+using sched::Token;
+
+/// How a model's vectors of tokens become one of a text.
+enum class Pooling : std::uint8_t {
+    kMean,
+    kFirst,  ///< the first token's (CLS)
+    kLast,
+    kRank,  ///< none: the model says how well a text answers a question
+};
+
+/// The KV state of a run of tokens: opaque bytes, valid for the same model, KV types and llama.cpp.
+struct KvState {
+    std::unique_ptr<std::uint8_t[]> data;  // NOLINT(modernize-avoid-c-arrays): not zeroed, unlike a vector
+    std::size_t size = 0;
+};
+
+/// What the engine needs of a model: its words, and a KV memory in which steps are computed. Model is one that
+/// llama.cpp has loaded; the tests of the engine's threads have one that computes nothing.
+class LanguageModel {
+  public:
+    virtual ~LanguageModel() = default;
+    LanguageModel(const LanguageModel&) = delete;
+    LanguageModel& operator=(const LanguageModel&) = delete;
+
+    // Constant properties; any thread.
+
+    struct Properties {
+        int kv_cells = 0;
+        int context_per_sequence = 0;  ///< tokens that one chain can hold
+        int training_context = 0;
+        int slots = 0;  ///< chains that the KV memory can hold at once
+        int vocabulary = 0;
+        /// Chains of at most so many tokens can be cut and forked at any token, longer ones only where they end: all
+        /// with attention over everything, those within a sliding window, none with a recurrent state.
+        int cuttable_tokens = 0;
+        bool on_gpu = false;
+        bool has_chat_template = false;
+        bool generates = true;  ///< false: an encoder, which makes embeddings only
+        Pooling pooling = Pooling::kMean;
+        int embedding_width = 0;
+        std::uint64_t weights_bytes = 0;
+        std::uint64_t parameters = 0;
+        std::uint64_t untouched_bytes = 0;        ///< of the KV memory and the like: the process grows by them in use
+        artifact::FingerprintParts fingerprint;   ///< without the weights' digest
+        std::uint64_t state_bytes_per_token = 0;  ///< of a KvState, about; 0: states cannot be taken out
+        std::string description;
+    };
+    [[nodiscard]] const Properties& properties() const { return properties_; }
+
+    /// The prompt as the model reads it. kInvalidArgument when the chat template refuses it (field "messages") or it
+    /// holds what is no token (field "prompt"), and what Tokenizer::tokenize() fails with. At least one token. Any
+    /// thread; takes about a millisecond for a chat.
+    [[nodiscard]] virtual Result<std::vector<Token>> tokenize(
+        const GenerationRequest& request, std::size_t most_tokens = std::numeric_limits<std::size_t>::max(),
+        const CancelCheck& cancelled = {}) const = 0;
+    /// Does the text hold the name of a token that is not shown in output?
+    [[nodiscard]] virtual bool names_hidden_token(std::string_view text) const = 0;
+
+    /// What the request's text must follow; null when it may be anything. kInvalidArgument when that cannot be read.
+    [[nodiscard]] virtual Result<std::unique_ptr<Grammar>> grammar_of(const GenerationRequest& request) const = 0;
+
+    /// Appends the bytes of a generated token (maybe part of a character; nothing for control tokens).
+    virtual void append_piece(Token token, std::string& out) const = 0;
+    [[nodiscard]] virtual bool ends_generation(Token token) const = 0;
+    [[nodiscard]] virtual std::string piece(
+        Token token) const = 0;  ///< the same bytes, and the names of control tokens
+
+    /// For what is computed beside the streams; it may not outlive the model.
+    [[nodiscard]] virtual std::unique_ptr<SideContext> beside(SideContext::Kind kind) const = 0;
+
+    // The KV memory; decode thread only.
+
+    /// Fork or Trim.
+    virtual void apply(const sched::KvOp& op) = 0;
+
+    /// Copies the state of the tokens [first, first + n_tokens) of a slot.
+    [[nodiscard]] virtual Result<KvState> save(sched::SlotId slot, int first, int n_tokens) = 0;
+    /// The logits after the first `n_tokens` of a slot, the last of which is `last`, computed anew from the state of
+    /// those before it: [vocabulary], valid until the next decode(). Null when that was aborted or failed.
+    [[nodiscard]] virtual float* logits_after(sched::SlotId slot, int n_tokens, Token last) = 0;
+    /// The same after a state of `n_tokens` that begins at token `begin`, put behind the first `begin` tokens of a
+    /// slot, which stays as it is. Null also when the state does not fit in.
+    [[nodiscard]] virtual float* logits_after(sched::SlotId slot, int begin, int n_tokens, const KvState& state,
+                                              Token last) = 0;
+    /// Puts the tokens [first, first + n_tokens) of a state that begins at token `begin` behind the `first` tokens of a
+    /// slot. False when the state does not fit in or is not what it should be: the slot is as before then.
+    [[nodiscard]] virtual bool load(sched::SlotId slot, int begin, int first, int n_tokens, const KvState& state) = 0;
+
+    enum class Outcome : std::uint8_t { kDone, kAborted, kFailed };
+    /// Computes one step's chunks; `chain(request)` are the tokens of a chunk's request. After kDone logits(i) are
+    /// those of the last token of chunk i, for chunks that want them. kAborted and kFailed leave a part of the step
+    /// behind, which the scheduler's roll_back() cleans up.
+    [[nodiscard]] virtual Outcome decode(const sched::Step& step,
+                                         const std::function<const std::vector<Token>&(sched::RequestId)>& chain) = 0;
+    /// [vocabulary]; valid, and free to change, until decode().
+    [[nodiscard]] virtual float* logits(std::size_t chunk) const = 0;
+
+    /// Asked often during decode(), on any thread: true ends it with kAborted.
+    void set_abort_check(std::function<bool()> check) { abort_check_ = std::move(check); }
+
+  protected:
+    LanguageModel() = default;
+
+    Properties properties_;
+    std::function<bool()> abort_check_;
+};
+
+}  // namespace sutazai::llama
