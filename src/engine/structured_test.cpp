@@ -27,6 +27,46 @@ TEST(Structured, ATextThatEndsByItselfMatches) {
     }
 }
 
+/// A vocabulary of 151,936: what may come next is too much to ask on the decode thread.
+TEST(Structured, WhatTakesLongIsDrawnBesideTheOthers) {
+    Harness harness({.batch_size = 4}, 4096, "toy-qwen2");
+    std::string optional_letters = "root ::=";
+    for (int i = 0; i < 60; ++i) optional_letters += " [a-zA-Z ,.]?";
+    const auto constrained = [&](unsigned seed) {
+        GenerationRequest request = greedy("Well?", 30);
+        request.sampling.temperature = 1.5F;
+        request.sampling.seed = seed;
+        request.grammar = optional_letters;
+        return request;
+    };
+    const RequestId plain = harness.submit(greedy("Tell me", 60));
+    const RequestId left = harness.submit(constrained(0));
+    harness.engine().cancel(left);
+    const std::regex expected("[a-zA-Z ,.]{0,60}");
+    for (unsigned seed = 1; seed < 4; ++seed) {
+        const auto answer = harness.ask(constrained(seed));
+        ASSERT_TRUE(answer.finished.has_value()) << answer.error->message;
+        EXPECT_TRUE(std::regex_match(answer.text, expected)) << answer.text;
+    }
+    EXPECT_EQ(harness.ask(constrained(1)).text, harness.ask(constrained(1)).text);
+    const auto answer = harness.wait(plain);
+    ASSERT_TRUE(answer.finished.has_value());
+    expect_same(reference("Tell me", 60, "toy-qwen2"), answer.text);
+    harness.engine().wait_until_idle();
+}
+
+TEST(Structured, AGrammarPastItsBudgetEndsItsRequestAlone) {
+    Harness harness({.batch_size = 4}, 4096, "toy-qwen2");
+    GenerationRequest request = greedy("Well?", 20);
+    request.grammar = "root ::= \"\" | ([a-z ]{0,40} [a-z]?){1,4000}";
+    const auto answer = harness.ask(request);
+    ASSERT_TRUE(answer.error.has_value()) << answer.text;
+    EXPECT_EQ(answer.error->code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(answer.error->field, "grammar");
+    EXPECT_EQ(answer.error->message, "grammar is too ambiguous: it takes too long to tell what may come next");
+    EXPECT_TRUE(harness.ask(greedy("Hello", 4)).finished.has_value());
+}
+
 TEST(Structured, AnErrorNamesItsField) {
     Harness harness;
     GenerationRequest request = greedy("Well?", -1);

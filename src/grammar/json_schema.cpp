@@ -94,6 +94,7 @@ class Reader {
         while (!work.empty() && !failed()) {
             Part part = std::move(work.front());
             work.pop_front();
+            if (++n_parts_ > kMaxSchemaParts) refuse("combines too many schemas", part.path);
             if (part.schema->is_bool()) {
                 if (!part.schema->get_bool()) return std::nullopt;
                 continue;
@@ -518,6 +519,7 @@ class Reader {
     std::map<std::set<std::tuple<const json::value*, bool, bool>>, RuleId> built_;
     std::deque<std::pair<RuleId, Parts>> to_build_;
     std::optional<RuleId> any_char_, any_string_, any_value_;
+    std::size_t n_parts_ = 0;
     std::string wrong_;
 };
 

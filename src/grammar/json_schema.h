@@ -9,6 +9,8 @@
 namespace sutazai::grammar {
 
 inline constexpr std::size_t kMaxSchemaRules = 8192;
+/// Schemas that are taken together, each time that one is: combinations multiply them.
+inline constexpr std::size_t kMaxSchemaParts = 32'768;
 
 /// The JSON texts that meet a schema (draft 2020-12), as rules; nothing is left out of account: a keyword that limits a
 /// value and is not known here, or not in this place, is refused. kInvalidArgument, in words that follow the schema's
@@ -20,7 +22,7 @@ inline constexpr std::size_t kMaxSchemaRules = 8192;
 /// they do not need; blanks are those of json_text.h. No text of an invalid value can be written, but for names that
 /// come twice among the members that the schema does not list. docs/structured-output.md says more.
 ///
-/// Cheap: a pass over the schema, and at most kMaxSchemaRules rules.
+/// Cheap: a pass over the schema, and at most kMaxSchemaRules rules of kMaxSchemaParts schemas.
 [[nodiscard]] Result<Rules> read_json_schema(const boost::json::value& schema);
 
 }  // namespace sutazai::grammar

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <functional>
 #include <memory>
 
 #include "grammar/automaton.h"
@@ -22,6 +23,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr int kDeepest = 64;
+constexpr int kMostPatterns = 64;
 
 std::unexpected<Error> refuse(std::string message) {
     return fail(ErrorCode::kInvalidArgument, std::move(message));
@@ -43,30 +45,6 @@ Result<bool> meets_number(const json::value& value, const json::object& node) {
     return inside(range.least, 1) && inside(range.most, -1);
 }
 
-Result<bool> meets_string(const json::string& value, const json::object& node) {
-    CountRange lengths;
-    if (auto read = narrow(lengths, node, "minLength", "maxLength"); !read) {
-        return std::unexpected(std::move(read.error()));
-    }
-    if (!in(lengths, characters_of(value).size())) return false;
-    for (const char* keyword : {"pattern", "format"}) {
-        if (!node.contains(keyword)) continue;
-        Result<Expression> characters = characters_by(keyword, node.at(keyword));
-        if (!characters) return std::unexpected(std::move(characters.error()));
-        Rules rules;
-        rules.add("a string", sequence({text("\""), std::move(*characters), text("\"")}));
-        Result<Automaton> automaton = Automaton::of(rules);
-        if (!automaton) return false;  // no string at all
-        Matcher matcher(std::make_shared<const Automaton>(std::move(*automaton)));
-        Work work{1'000'000};
-        const Matcher::Position end = matcher.walk(matcher.start(work), string_text(value).text, work);
-        if (end == Matcher::kTooDear)
-            return refuse(fmt::format("has a {} that is too dear beside enum or const", keyword));
-        if (end == Matcher::kDead || !matcher.may_end(end)) return false;
-    }
-    return true;
-}
-
 }  // namespace
 
 Result<bool> SchemaJudge::meets(const json::value& value, const json::value& schema, int depth) {
@@ -82,8 +60,11 @@ Result<bool> SchemaJudge::meets(const json::value& value, const json::value& sch
     if (const json::value* only = node.if_contains("const"); only != nullptr && !equal(*only, value)) return false;
     if (const json::value* list = node.if_contains("enum")) {
         if (!list->is_array()) return refuse("has enum that is no array");
+        const json::array& values = list->get_array();
         const auto same = [&](const json::value& one) { return equal(one, value); };
-        if (std::ranges::none_of(list->get_array(), same)) return false;
+        // Most often it is one of the list itself.
+        const bool is_its_own = std::less_equal<>()(values.begin(), &value) && std::less<>()(&value, values.end());
+        if (!is_its_own && std::ranges::none_of(values, same)) return false;
     }
     if (const auto keyword = unsupported_keyword(node, type_of(value)); !keyword.empty()) {
         return refuse(fmt::format("uses {}", keyword));
@@ -94,6 +75,33 @@ Result<bool> SchemaJudge::meets(const json::value& value, const json::value& sch
     if (value.is_string()) return meets_string(value.get_string(), node);
     if (value.is_array()) return meets_array(value.get_array(), node, depth);
     if (value.is_object()) return meets_object(value.get_object(), node, depth);
+    return true;
+}
+
+Result<bool> SchemaJudge::meets_string(const json::string& value, const json::object& node) {
+    CountRange lengths;
+    if (auto read = narrow(lengths, node, "minLength", "maxLength"); !read) {
+        return std::unexpected(std::move(read.error()));
+    }
+    if (!in(lengths, characters_of(value).size())) return false;
+    for (const char* keyword : {"pattern", "format"}) {
+        if (!node.contains(keyword)) continue;
+        if (++n_patterns_ > kMostPatterns) {
+            return refuse(fmt::format("has a {} beside more than {} values", keyword, kMostPatterns));
+        }
+        Result<Expression> characters = characters_by(keyword, node.at(keyword));
+        if (!characters) return std::unexpected(std::move(characters.error()));
+        Rules rules;
+        rules.add("a string", sequence({text("\""), std::move(*characters), text("\"")}));
+        Result<Automaton> automaton = Automaton::of(rules);
+        if (!automaton) return false;  // no string at all
+        Matcher matcher(std::make_shared<const Automaton>(std::move(*automaton)));
+        Work work{1'000'000};
+        const Matcher::Position end = matcher.walk(matcher.start(work), string_text(value).text, work);
+        if (end == Matcher::kTooDear)
+            return refuse(fmt::format("has a {} that is too dear beside enum or const", keyword));
+        if (end == Matcher::kDead || !matcher.may_end(end)) return false;
+    }
     return true;
 }
 

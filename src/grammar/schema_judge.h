@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <string>
 
@@ -26,7 +27,10 @@ class SchemaJudge {
                                             int depth);
     [[nodiscard]] Result<bool> meets_array(const boost::json::array& value, const boost::json::object& node, int depth);
 
+    [[nodiscard]] Result<bool> meets_string(const boost::json::string& value, const boost::json::object& node);
+
     const boost::json::value& root_;
+    int n_patterns_ = 0;  ///< strings that were held to a pattern or format
 };
 
 }  // namespace sutazai::grammar

@@ -1,5 +1,7 @@
 #include "grammar/token_constraint.h"
 
+#include <utility>
+
 namespace sutazai::grammar {
 
 TokenConstraint::TokenConstraint(std::shared_ptr<const Automaton> automaton, const TokenTrie& trie,
@@ -30,10 +32,14 @@ TokenConstraint::Answer TokenConstraint::allows(std::int32_t token, Work& work) 
 
 const std::vector<bool>* TokenConstraint::allowed(Work& work) {
     if (const auto known = allowed_.find(at_); known != allowed_.end()) return &known->second;
-    std::vector<bool> set(trie_.size());
+    if (walked_.empty()) {
+        walked_.resize(trie_.size());
+        next_node_ = 0;
+        path_[0] = at_;
+    }
+    std::vector<bool>& set = walked_;
     const auto& nodes = trie_.nodes();
-    path_[0] = at_;
-    for (std::size_t i = 0; i + 1 < nodes.size();) {
+    for (std::size_t& i = next_node_; i + 1 < nodes.size();) {
         const TokenTrie::Node& node = nodes[i];
         const Matcher::Position to = matcher_.step(path_[node.depth - 1U], node.byte, work);
         if (to == Matcher::kTooDear || ((i & 63U) == 0 && !work.take(16))) return nullptr;
@@ -60,13 +66,14 @@ const std::vector<bool>* TokenConstraint::allowed(Work& work) {
         }
     }
     if (allowed_.size() * trie_.size() / 8 > most_bytes_) allowed_.clear();
-    return &allowed_.emplace(at_, std::move(set)).first->second;
+    return &allowed_.emplace(at_, std::exchange(walked_, {})).first->second;
 }
 
 TokenConstraint::Answer TokenConstraint::accept(std::int32_t token, Work& work) {
     const Matcher::Position to = after(token, work);
     if (to < 0) return to == Matcher::kTooDear ? Answer::kTooDear : Answer::kNo;
     at_ = to;
+    walked_.clear();
     if (matcher_.bytes() > most_bytes_) {
         at_ = matcher_.forget_all_but(at_);
         allowed_.clear();

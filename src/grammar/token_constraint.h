@@ -39,7 +39,10 @@ class TokenConstraint {
     Matcher matcher_;
     Matcher::Position at_ = Matcher::kDead;
     std::unordered_map<Matcher::Position, std::vector<bool>> allowed_;  ///< by position
-    std::vector<Matcher::Position> path_;                               ///< of a walk, by depth
+    // A walk over the vocabulary that has not come to its end.
+    std::vector<Matcher::Position> path_;  ///< by depth
+    std::vector<bool> walked_;             ///< what it has found; empty: there is none
+    std::size_t next_node_ = 0;
 };
 
 }  // namespace sutazai::grammar

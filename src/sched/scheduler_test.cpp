@@ -47,6 +47,25 @@ TEST(Scheduler, PrefillsInChunksThenDecodes) {
     EXPECT_EQ(scheduler.kept(), 1);
 }
 
+TEST(Scheduler, ARequestSitsOutUntilItsTokenComes) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({1, chain(10), 50, 0}, Time(0));
+    (void)scheduler.submit({2, chain(10, 500), 50, 0}, Time(0));
+    run(scheduler);
+    Step step = scheduler.plan(Time(0));
+    scheduler.commit(step, milliseconds(10));
+    EXPECT_TRUE(scheduler.awaits_token(1));
+    ASSERT_TRUE(scheduler.append(2, 7000));
+    EXPECT_FALSE(scheduler.awaits_token(2));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{2, 1, 11, 1, true}}));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{2, 1, 12, 1, true}}));
+    scheduler.cancel(2);
+    EXPECT_TRUE(run(scheduler).chunks.empty());
+    ASSERT_TRUE(scheduler.awaits_token(1));
+    ASSERT_TRUE(scheduler.append(1, 7000));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 11, 1, true}}));
+}
+
 TEST(Scheduler, RefusesWhatCannotFit) {
     Scheduler scheduler(limits());
     EXPECT_EQ(scheduler.submit({1, chain(1000), 1, 0}, Time(0)), Scheduler::Admission::kTooLong);
