@@ -339,6 +339,7 @@ void Connection::deliver(wire::CacheReport& report) {
 /// From when something is open until nothing is, and the engine has said that it rests: a request whose client has gone
 /// away may be what it hangs at.
 void Connection::keep_watch() {
+    asked_at_rest_ = false;
     if (watching_ || stall_timeout_.count() == 0) return;
     watching_ = true;
     watch_ = {};
@@ -352,11 +353,14 @@ void Connection::look() {
                          std::chrono::duration<double>(stall_timeout_).count(), *hangs));
         return;
     }
-    if (channels_.empty() && reports_.empty() && watch_.at_rest()) {
+    // Only what it says after the last cancel counts: before, it may not have come to what it hangs at.
+    const bool nothing_open = channels_.empty() && reports_.empty();
+    if (nothing_open && asked_at_rest_ && watch_.at_rest()) {
         watching_ = false;
         return;
     }
     if (watch_.takes_ping()) {
+        asked_at_rest_ = nothing_open;
         wire::ToEngine message;
         message.mutable_ping();
         send(message);

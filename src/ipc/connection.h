@@ -108,6 +108,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Watch watch_;
     boost::asio::steady_timer next_look_;
     bool watching_ = false;
+    bool asked_at_rest_ = false;  ///< the last ping was sent while nothing was open
 
     State state_ = State::kStandby;
     bool has_answered_ = false;

@@ -120,6 +120,7 @@ TEST_F(EngineEndTest, AHangThatNobodyWaitsForAnyMoreIsNoticedToo) {
         {
             TokenStream stream = client->submit(request("hang 1"));
             (void)co_await stream.next();
+            co_await sleep_for(50ms);  // it hangs by now; a cancel that came before would spare it that
         }
         for (int i = 0; i < 5000 && !ended; ++i) co_await sleep_for(1ms);
         EXPECT_TRUE(ended);
