@@ -60,7 +60,8 @@ def split(path: pathlib.Path, folder: pathlib.Path, name: str, extension: str = 
     tensors = []  # name, what stands between name and offset, offset
     for _ in range(n_tensors):
         tensor_name, begin = reader.text(), reader.at
-        reader.at += 8 * reader.number("I") + 4
+        n_dimensions = reader.number("I")
+        reader.at += 8 * n_dimensions + 4
         tensors.append((tensor_name, data[begin : reader.at], reader.number("Q")))
     data_at = reader.at + -reader.at % _ALIGNMENT
     ends = [tensor[2] for tensor in tensors[1:]] + [len(data) - data_at]

@@ -78,12 +78,13 @@ def test_a_batch_fails_item_by_item(damaged):
 
 
 def test_a_stream_ends_in_an_error_where_they_begin(damaged):
-    forced = 'root ::= "abc~def"'
-    body = {"model": "damaged", "messages": harness.user("Hello"), "grammar": forced, "max_tokens": 50}
+    before = "abc " * 50  # some of it is sent before the error comes
+    forced = f'root ::= "{before}~def"'
+    body = {"model": "damaged", "messages": harness.user("Hello"), "grammar": forced, "max_tokens": 300}
     with damaged.client.stream("POST", damaged.url + harness.COMPLETIONS_PATH, json=body | {"stream": True}) as response:
         events = harness.parse_sse(response.iter_raw())
     text = "".join(event["choices"][0]["delta"].get("content") or "" for event in events[:-1])
-    assert text == "abc~"
+    assert text == before + "~"
     assert "no numbers" in events[-1]["error"]["message"]
 
 

@@ -120,7 +120,7 @@ def test_a_client_that_goes_away_while_waiting_frees_its_place(start_server, end
         for _ in range(5):
             with pytest.raises(httpx.ReadTimeout):  # each waits its turn, gives up and leaves the queue
                 httpx.post(server.url + harness.STREAM_PATH, json=body | {"max_tokens": 130_000}, timeout=0.3)
-            time.sleep(0.1 * harness.SLOWDOWN)
+            time.sleep(0.1 * harness.SLOWDOWN + 0.6)  # half a second later the server asks whether it is still there
     harness.wait_until(
         "there is room again", lambda: server.post(harness.STREAM_PATH, body | {"max_tokens": 8}).status_code == 200, 2
     )

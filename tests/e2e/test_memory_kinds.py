@@ -99,5 +99,5 @@ def test_prompts_that_are_given_up_leave_the_others_alone(server, lonely):
 
 
 def test_artifacts_are_refused_with_the_reason(server):
-    answer = server.post("/api/v1/streaming/cache/manage", {"action": "save", "model": "one"})
+    answer = server.post("/api/v1/streaming/cache/manage", {"action": "save", "models": ["one"]})
     assert "cannot be taken apart" in answer.text, answer.text

@@ -109,14 +109,15 @@ def test_an_idle_engine_takes_more_answers_than_may_wait(start_server, toy):
 def test_the_token_that_begins_a_text_is_there_once(start_server, model_with):
     server = start_server("--model", model_with("llama-spm"))
     plain = complete(server, "Hello").json()
-    assert complete(server, "<s>Hello").json()["usage"] == plain["usage"]
-    assert complete(server, "<s>Hello").json()["choices"] == plain["choices"]
+    again = complete(server, "<s>Hello").json()
+    assert again["usage"]["prompt_tokens"] == plain["usage"]["prompt_tokens"]
+    assert again["choices"] == plain["choices"]
     assert server.log().count("there is no second") == 1
 
 
 def test_a_stop_string_that_is_a_control_token(start_server, smollm2):
     server = start_server("--model", smollm2, CONTEXT_TOKENS="4096")
-    prompt = "<|im_start|>user\nSay hello.<|im_end|>\n<|im_start|>assistant\n"
+    prompt = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
     fields = {"max_tokens": 120, "ignore_eos": True}
     whole = complete(server, prompt, **fields).json()["choices"][0]
     assert whole["finish_reason"] == "length"
