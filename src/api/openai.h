@@ -13,7 +13,6 @@
 /// The OpenAI-compatible API, /v1/...: its JSON to requests, its objects and chunks to bytes. Pure.
 namespace sutazai::api::openai {
 
-
 struct OpenAiChatRequest : ChatRequest {
     bool include_usage = false;  ///< stream_options.include_usage
     int n = 1;                   ///< choices

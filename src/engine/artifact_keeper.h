@@ -28,7 +28,7 @@ struct ArtifactConfig {
     std::uint64_t byte_limit = 0;  ///< of all models
     std::chrono::seconds retention{0};
     std::string model_path;
-    FileStamps loaded_files;  ///< as they were when the model was loaded
+    FileStamps loaded_files;                  ///< as they were when the model was loaded
     std::chrono::milliseconds read_delay{0};  ///< how much longer each read takes: tests have a slow disk
 };
 

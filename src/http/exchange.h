@@ -48,6 +48,7 @@ class Exchange {
     [[nodiscard]] boost::asio::awaitable<Result<void>> send_error(Error error, unsigned status);
 
     [[nodiscard]] bool answered() const { return status_ != 0; }  ///< has any of the answer been sent
+    [[nodiscard]] bool ended() const { return ended_; }           ///< has the end of a streamed answer been sent
     [[nodiscard]] unsigned status() const { return status_; }     ///< 0: not answered
     /// Bytes that a client which waits for the next of the answer passes over; empty where none may be sent.
     [[nodiscard]] std::string_view probe() const;
@@ -60,6 +61,7 @@ class Exchange {
     Transport& transport_;
     std::string extra_headers_;
     std::string_view stream_probe_;  // set while a stream is between two chunks
+    bool ended_ = false;
     unsigned status_ = 0;
 };
 

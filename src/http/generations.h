@@ -20,8 +20,8 @@ class Generations {
         GenerationUpdate update;
     };
 
-    /// Submits the requests in their order, the next whenever fewer than `width` generations run. `engine` outlives this
-    /// (its lease is held).
+    /// Submits the requests in their order, the next whenever fewer than `width` generations run. `engine` outlives
+    /// this (its lease is held).
     Generations(ipc::EngineClient& engine, std::vector<GenerationRequest> requests, std::size_t width);
     ~Generations();
     Generations(const Generations&) = delete;

@@ -283,8 +283,9 @@ asio::awaitable<Result<void>> Session::handle(const Route& route, Exchange& exch
         done = fail(ErrorCode::kInternal, "The server failed to handle the request.");
         spdlog::error("{} {}: {}", to_string(exchange.request().method), route.path, error.what());
     }
-    // A stream that broke off can only be told by closing the connection.
-    if (!done && exchange.answered() && done.error().code == ErrorCode::kInternal) exchange.keep_alive = false;
+    // A stream that broke off can only be told by closing the connection; one with an error event at its end did not.
+    if (!done && exchange.answered() && !exchange.ended() && done.error().code == ErrorCode::kInternal)
+        exchange.keep_alive = false;
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun;
     spdlog::debug("{} {} {} {:.1f} ms", to_string(exchange.request().method), route.path, exchange.status(),
                   took.count());

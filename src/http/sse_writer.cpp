@@ -58,7 +58,9 @@ asio::awaitable<Result<void>> SseWriter::finish() {
     end_chunk();
     if (chunked_) buffer_ += "0\r\n\r\n";
     exchange_.stream_probe_ = {};
-    co_return co_await exchange_.transport_.write(buffer_);
+    const Result<void> written = co_await exchange_.transport_.write(buffer_);
+    exchange_.ended_ = written.has_value();
+    co_return written;
 }
 
 }  // namespace sutazai::http

@@ -142,12 +142,11 @@ TEST_P(Vocabularies, HarmlessMessagesMakeTheTokensThatTheWholeTextMakes) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Vocabularies, testing::Values("builtin", "qwen2", "llama-spm"),
-                         [](const auto& info) {
-                             std::string name = info.param;
-                             std::erase(name, '-');
-                             return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(All, Vocabularies, testing::Values("builtin", "qwen2", "llama-spm"), [](const auto& info) {
+    std::string name = info.param;
+    std::erase(name, '-');
+    return name;
+});
 
 TEST(ModelChat, AnInjectedMessageIsAStretchOfText) {
     const File file("qwen2");
