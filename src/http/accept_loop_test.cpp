@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -67,7 +66,6 @@ TEST_F(AcceptLoop, WaitsForFileDescriptorsWithoutSpinning) {
     tcp::socket client(io);
     client.connect(acceptor.local_endpoint());
 
-    spdlog::debug("UBSan's first look at a logger takes file descriptors; this is it");
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
     const int next = ::open("/dev/null", O_RDONLY);

@@ -62,6 +62,7 @@ def test_renamed_over_the_next_request_gets_the_new_weights(swap):
     assert "warm, changed on disk" in listed
     assert swap.text() == swap.new_text
     assert swap.status()["file_note"] is None
+    harness.wait_until("the old engine is gone", lambda: len(swap.server.engines()) == 1)
     engine = swap.server.only_engine()
     assert swap.text() == swap.new_text
     assert swap.server.only_engine() == engine, "once"
