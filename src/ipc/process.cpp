@@ -84,6 +84,7 @@ Result<ChildProcess> ChildProcess::spawn(const std::vector<std::string>& argumen
     const int error = errno;
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (pid < 0) return fail(ErrorCode::kInternal, fmt::format("no new process: {}", std::strerror(error)));
+    ::setpgid(pid, pid);  // as the child does: whoever comes first, kill() finds the group
     return ChildProcess(pid);
 }
 
@@ -105,7 +106,7 @@ Result<int> ChildProcess::open_pidfd() const {
 }
 
 void ChildProcess::kill() {
-    if (pid_ > 0) ::kill(pid_, SIGKILL);
+    if (pid_ > 0) ::kill(-pid_, SIGKILL);
 }
 
 ExitStatus ChildProcess::reap() {

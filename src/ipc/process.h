@@ -23,8 +23,8 @@ struct ExitStatus {
     [[nodiscard]] bool success() const { return !by_signal && value == 0; }
 };
 
-/// Owns a child: the destructor kills it if it still runs, and reaps it, so that neither an orphan nor a zombie is
-/// left. Move-only; not thread-safe.
+/// Owns a child: the destructor kills it, with what it has started, if it still runs, and reaps it, so that neither an
+/// orphan nor a zombie is left. Move-only; not thread-safe.
 class ChildProcess {
   public:
     /// Where the child finds the socket that it is given.
@@ -44,7 +44,7 @@ class ChildProcess {
     /// A new descriptor that becomes readable when the child has ended. The caller closes it.
     [[nodiscard]] Result<int> open_pidfd() const;
 
-    void kill();  ///< SIGKILL; nothing once reaped
+    void kill();  ///< SIGKILL to its process group; nothing once reaped
     /// Waits for the end, which after kill() is near. Call once.
     ExitStatus reap();
 

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
+#include <optional>
 #include <string>
 
 namespace sutazai::ipc {
@@ -33,6 +35,11 @@ class Script {
             out.append(buffer.data(), static_cast<std::size_t>(n));
         }
         return out;
+    }
+    std::string next_line() const {
+        std::string line;
+        for (char c = 0; ::read(ends_[0], &c, 1) == 1 && c != '\n';) line += c;
+        return line;
     }
     ChildProcess& process() { return *process_; }
 
@@ -69,19 +76,32 @@ TEST(ChildProcess, SignalsAreAtTheirDefaultsAndUnblocked) {
 }
 
 TEST(ChildProcess, LeadsAProcessGroup) {
-    Script script("read -r x; exit 0");
-    for (int i = 0; i < 200 && ::getpgid(script.process().pid()) == ::getpgrp(); ++i) ::usleep(5000);
+    Script script("exec sleep 600");
     EXPECT_EQ(::getpgid(script.process().pid()), script.process().pid());
 }
 
 TEST(ChildProcess, DestructionKillsAndReaps) {
     pid_t pid = 0;
     {
-        Script script("sleep 600");
+        Script script("exec sleep 600");
         pid = script.process().pid();
         EXPECT_EQ(::kill(pid, 0), 0);
     }
     EXPECT_EQ(::kill(pid, 0), -1);
+}
+
+// A shell may run its last command in a process of its own. One that outlived the shell would keep open the pipe that a
+// test's runner reads, which then waits for it.
+TEST(ChildProcess, DestructionKillsWhatTheChildHasStarted) {
+    std::optional<Script> script("sleep 600 & echo started >&3; wait");
+    EXPECT_EQ(script->next_line(), "started");
+    const pid_t group = script->process().pid();
+    script.reset();
+    // What was killed is reaped by init, in its own time.
+    int alive = 0;
+    for (int i = 0; i < 1000 && (alive = ::kill(-group, 0)) == 0; ++i) ::usleep(5000);
+    EXPECT_EQ(alive, -1);
+    EXPECT_EQ(errno, ESRCH);
 }
 
 TEST(ChildProcess, AMissingExecutableIsNamed) {
