@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 
 
-OTHER_SETTINGS = "sutazai --against"
+OTHER_SELF = "sutazai --against"
 
 
 def parse_arguments():
@@ -37,11 +37,17 @@ def parse_arguments():
     parser.add_argument("--side", choices=["both", "sutazai", "llama-server"], default="both")
     parser.add_argument("--against", action="append", default=[], metavar="NAME=VALUE",
                         help="compare with ourselves under this setting, not with llama-server; repeatable")
+    parser.add_argument("--against-binary", metavar="FILE",
+                        help="compare with this binary of ours, of an earlier commit say, not with llama-server")
     parser.add_argument("--text", metavar="FILE", help="take prompts from this text instead of generated words")
     parser.add_argument("--models", metavar="FOLDER", help="where synthetic models are kept (default build/bench-models)")
     parser.add_argument("--output", metavar="FILE", help="default bench/results/<date>.json")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
     return parser.parse_args()
+
+
+def with_ourselves(options):
+    return bool(options.against or options.against_binary)
 
 
 class Bench:
@@ -60,8 +66,9 @@ class Bench:
         self.loadgen = os.path.abspath(
             options.loadgen or os.path.join(ROOT, "build/release/bench/loadgen/sutazai-loadgen"))
         self.against = dict(setting.split("=", 1) for setting in options.against)
+        self.other_binary = os.path.abspath(options.against_binary or self.sutazai)
         self.llama_server = None
-        if options.side != "sutazai" and not self.against:
+        if options.side != "sutazai" and not with_ourselves(options):
             folder = options.peer or subprocess.run([os.path.join(HERE, "peer.sh")], check=True, text=True,
                                                     stdout=subprocess.PIPE).stdout.strip()
             self.llama_server = os.path.join(os.path.abspath(folder), "llama-server")
@@ -78,7 +85,9 @@ class Bench:
     def server(self, side, setup):
         if side == "llama-server":
             return servers.LlamaServer(self.llama_server, setup, self.logs)
-        return servers.Sutazai(self.sutazai, setup, self.logs, self.against if side == OTHER_SETTINGS else {})
+        if side == OTHER_SELF:
+            return servers.Sutazai(self.other_binary, setup, self.logs, self.against)
+        return servers.Sutazai(self.sutazai, setup, self.logs)
 
     def measure(self, server, lines, concurrency):
         """One run of the load generator against a running server: its report."""
@@ -179,10 +188,10 @@ def main():
             print(f"{workload.name:18} {workload.about}")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
-    other = OTHER_SETTINGS if options.against else "llama-server"
+    other = OTHER_SELF if with_ourselves(options) else "llama-server"
     sides = ["sutazai", other] if options.side == "both" else [options.side]
     content = {"machine": machine(), "rounds": options.rounds, "text": options.text,
-               "against": options.against, "workloads": []}
+               "against": options.against, "against_binary": options.against_binary, "workloads": []}
     with tempfile.TemporaryDirectory(prefix="sutazai-bench-") as scratch:
         bench = Bench(options, scratch)
         for workload in chosen:

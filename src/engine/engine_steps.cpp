@@ -7,7 +7,6 @@
 
 #include "engine/engine.h"
 #include "engine/engine_generation.h"
-#include "llama/numbers.h"
 
 namespace sutazai::engine {
 namespace {
@@ -167,7 +166,6 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
         std::shared_ptr<Generation> generation;
         float* logits;
         Token token = 0;
-        bool is_number = true;
         std::string failure = {};
     };
     std::vector<Drawn> drawn;
@@ -192,9 +190,8 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
         const std::span row(d.logits, vocabulary);
         // No exception may leave a parallel loop.
         try {
-            d.is_number = llama::are_logits(row);
             grammar::Work work{kWorkOnDecodeThread};
-            if (d.is_number) d.token = d.generation->source.draw(row, work);
+            d.token = d.generation->source.draw(row, work);
         } catch (const std::exception& e) {
             d.failure = e.what();
         }
@@ -202,7 +199,7 @@ void Engine::sample(const sched::Step& step, StepReport& report) {
     for (Drawn& d : drawn) {
         if (!d.failure.empty()) {
             fail_request(d.generation->id, not_drawn(d.failure), report);
-        } else if (!d.is_number) {
+        } else if (d.token == llama::TokenSource::kNoNumbers) {
             fail_request(d.generation->id, no_numbers(d.generation->input_field), report);
         } else if (d.token == llama::TokenSource::kTooDear) {
             draw_slowly(d.generation, {d.logits, vocabulary});

@@ -13,6 +13,7 @@
 
 #include "base/cpu_levels.h"
 #include "kernels/level_parts.h"
+#include "kernels/logit_scan.h"
 #include "kernels/own_kernels.h"
 #include "kernels/stand_ins.h"
 
@@ -58,6 +59,14 @@ bool CpuLevel::has_own_attention() const {
 
 bool CpuLevel::has_own_products() const {
     return parts->has_products;
+}
+
+bool CpuLevel::scan_logits(std::span<const float> row, std::span<float> largest) const {
+    return parts->scan_logits(row, largest);
+}
+
+bool scan_logits(std::span<const float> row, std::span<float> largest) {
+    return cpu_level().scan_logits(row, largest);
 }
 
 ggml_backend_reg_t CpuLevel::backend() const {

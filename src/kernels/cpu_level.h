@@ -19,6 +19,8 @@ struct CpuLevel {
 
     [[nodiscard]] bool has_own_attention() const;
     [[nodiscard]] bool has_own_products() const;
+    /// logit_scan.h
+    [[nodiscard]] bool scan_logits(std::span<const float> row, std::span<float> largest) const;
     /// ggml's CPU backend of this level with our kernels in it. Any thread.
     [[nodiscard]] ggml_backend_reg_t backend() const;
 };

@@ -5,6 +5,7 @@
 #include <traits.h>
 
 #include "kernels/attention.h"
+#include "kernels/logit_scan.h"
 #include "kernels/matmul.h"
 #include "kernels/team_barrier.h"
 
@@ -77,6 +78,6 @@ void install() {
 
 const sutazai::kernels::LevelParts* SUTAZAI_LEVEL_ENTRY() {
     using namespace sutazai::kernels;  // NOLINT(google-build-using-namespace)
-    static const LevelParts parts{ggml_backend_cpu_reg, install, has_attention(), has_products()};
+    static const LevelParts parts{ggml_backend_cpu_reg, install, scan_logits_at_level, has_attention(), has_products()};
     return &parts;
 }

@@ -4,9 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <limits>
-
-#include "llama/sampler.h"
+#include <span>
 
 namespace sutazai::llama {
 namespace {
@@ -30,9 +28,9 @@ inline float exp_of_negative(float x) {
 
 }  // namespace
 
-float log_sum_exp(std::span<const float> logits) {
-    const float largest = logits.empty() ? -std::numeric_limits<float>::infinity() : logits[index_of_largest(logits)];
-    if (!(largest > -std::numeric_limits<float>::infinity())) return -std::numeric_limits<float>::infinity();
+float log_sum_exp(const LogitRow& row) {
+    const std::span<const float> logits = row.logits();
+    const float largest = row.largest();
     // Lanes of floats over short blocks, blocks added up in double: quick, and nothing small is lost beside the large.
     constexpr std::size_t kLanes = 16;
     constexpr std::size_t kBlock = 4096;
@@ -48,15 +46,6 @@ float log_sum_exp(std::span<const float> logits) {
         for (const float lane : lanes) total += static_cast<double>(lane);
     }
     return largest + static_cast<float>(std::log(total));
-}
-
-std::vector<ScoredToken> most_likely(std::span<const float> logits, std::size_t n, float normaliser) {
-    std::vector<Candidate> candidates;
-    select_top(logits, n, candidates);
-    std::vector<ScoredToken> top;
-    top.reserve(candidates.size());
-    for (const Candidate& candidate : candidates) top.push_back({candidate.token, candidate.logit - normaliser});
-    return top;
 }
 
 }  // namespace sutazai::llama

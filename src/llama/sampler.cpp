@@ -1,36 +1,11 @@
 #include "llama/sampler.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
 namespace sutazai::llama {
 namespace {
-
-bool better(float a, sched::Token a_token, float b, sched::Token b_token) {
-    return a > b || (a == b && a_token < b_token);
-}
-
-constexpr float kLowest = -std::numeric_limits<float>::infinity();
-
-/// Minus infinity for none. Lanes of their own, because the compiler may not reorder one running maximum of floats into
-/// vectors: NaN would tell.
-float largest_of(std::span<const float> values) {
-    constexpr std::size_t kLanes = 16;
-    std::array<float, kLanes> lanes;
-    lanes.fill(kLowest);
-    std::size_t i = 0;
-    for (; i + kLanes <= values.size(); i += kLanes) {
-        for (std::size_t lane = 0; lane < kLanes; ++lane) {
-            lanes[lane] = values[i + lane] > lanes[lane] ? values[i + lane] : lanes[lane];
-        }
-    }
-    float largest = kLowest;
-    for (; i < values.size(); ++i) largest = values[i] > largest ? values[i] : largest;
-    for (const float lane : lanes) largest = lane > largest ? lane : largest;
-    return largest;
-}
 
 /// Seeds of 32 bits as they always were; others with all their bits.
 std::mt19937 generator_of(std::optional<std::uint64_t> seed) {
@@ -43,50 +18,6 @@ std::mt19937 generator_of(std::optional<std::uint64_t> seed) {
 }
 
 }  // namespace
-
-std::size_t index_of_largest(std::span<const float> values) {
-    // Largest value of each block first; then the block that holds it.
-    constexpr std::size_t kBlock = 1024;
-    float largest = kLowest;
-    std::size_t where = 0;
-    for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
-        const float of_block = largest_of(values.subspan(begin, std::min(kBlock, values.size() - begin)));
-        if (of_block > largest) {
-            largest = of_block;
-            where = begin;
-        }
-    }
-    for (std::size_t i = where; i < values.size(); ++i) {
-        if (values[i] == largest) return i;
-    }
-    return 0;  // all are NaN or minus infinity
-}
-
-/// The n best, best first. A heap of the n best so far; nearly every block holds nothing better than the worst of them.
-void select_top(std::span<const float> logits, std::size_t n, std::vector<Candidate>& out) {
-    n = std::min(n, logits.size());
-    const auto worse = [](const Candidate& a, const Candidate& b) {
-        return better(a.logit, a.token, b.logit, b.token);
-    };
-    out.clear();
-    if (n == 0) return;
-    for (std::size_t i = 0; i < n; ++i) out.push_back({logits[i], static_cast<sched::Token>(i)});
-    std::ranges::make_heap(out, worse);
-    float bar = out.front().logit;
-    constexpr std::size_t kBlock = 64;
-    for (std::size_t begin = n; begin < logits.size(); begin += kBlock) {
-        const std::size_t end = std::min(begin + kBlock, logits.size());
-        if (!(largest_of(logits.subspan(begin, end - begin)) > bar)) continue;
-        for (std::size_t i = begin; i < end; ++i) {
-            if (!(logits[i] > bar)) continue;
-            std::ranges::pop_heap(out, worse);
-            out.back() = {logits[i], static_cast<sched::Token>(i)};
-            std::ranges::push_heap(out, worse);
-            bar = out.front().logit;
-        }
-    }
-    std::ranges::sort_heap(out, worse);
-}
 
 Sampler::Sampler(const SamplingParams& params)
     : params_(params),
@@ -112,36 +43,25 @@ void Sampler::penalize(std::span<float> logits) const {
         float& logit = logits[static_cast<std::size_t>(token)];
         logit = logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
         logit -= static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
+        logit = std::min(logit, std::numeric_limits<float>::max());  // a tiny repeat_penalty makes it infinite
     }
-}
-
-/// All with a logit of at least `least`, best first.
-void Sampler::select_above(std::span<const float> logits, float least) {
-    candidates_.clear();
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        if (logits[i] >= least) candidates_.push_back({logits[i], static_cast<sched::Token>(i)});
-    }
-    std::ranges::sort(
-        candidates_, [](const Candidate& a, const Candidate& b) { return better(a.logit, a.token, b.logit, b.token); });
 }
 
 sched::Token Sampler::sample(std::span<float> logits) {
     if (penalizes_) penalize(logits);
-    if (params_.temperature <= 0 || params_.top_k == 1) return static_cast<sched::Token>(index_of_largest(logits));
+    if (!row_.read(logits)) return kNoToken;
+    if (params_.temperature <= 0 || params_.top_k == 1) return row_.most_likely();
 
-    float largest = 0;
+    const float largest = row_.largest();
     if (params_.top_k > 0) {
-        select_top(logits, static_cast<std::size_t>(params_.top_k), candidates_);
-        if (!candidates_.empty()) largest = candidates_.front().logit;
+        row_.select_top(static_cast<std::size_t>(params_.top_k), candidates_);
     } else {
-        largest = logits[index_of_largest(logits)];
         // Without top_k a token this unlikely, e^-24 of the best, is never drawn: 152,000 of them together weigh 6e-6.
         constexpr float kNegligible = 24.0F;
         const float cut = params_.min_p > 0 ? std::min(kNegligible, -std::log(params_.min_p)) : kNegligible;
         // top_p counts the mass of all that top_k left, so min_p may cut early only when top_p keeps everything.
-        select_above(logits, largest - (params_.top_p >= 1.0F ? cut : kNegligible));
+        row_.select_at_least(largest - (params_.top_p >= 1.0F ? cut : kNegligible), candidates_);
     }
-    if (candidates_.empty()) return static_cast<sched::Token>(index_of_largest(logits));
 
     // top_p and min_p look at probabilities before the temperature, as llama.cpp does.
     std::size_t keep = candidates_.size();

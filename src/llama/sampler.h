@@ -7,23 +7,21 @@
 #include <vector>
 
 #include "base/generation.h"
+#include "llama/logit_row.h"
 #include "sched/types.h"
 
 namespace sutazai::llama {
-
-struct Candidate {
-    float logit;
-    sched::Token token;
-};
 
 /// Draws one request's tokens. The chain is llama.cpp's common one, in its order: penalties over the last
 /// kPenaltyWindowTokens tokens, top_k, top_p, min_p, temperature, draw. Instead of sorting the vocabulary it selects
 /// the few candidates that can be drawn. One sampler a request; one thread at a time.
 class Sampler {
   public:
+    static constexpr sched::Token kNoToken = -1;
+
     explicit Sampler(const SamplingParams& params);
 
-    /// The next token. `logits` are [vocabulary] and may be changed.
+    /// The next token. `logits` are [vocabulary] and may be changed. kNoToken when they say nothing (LogitRow::read).
     [[nodiscard]] sched::Token sample(std::span<float> logits);
 
     /// A token of the request, prompt or generated, for the penalties.
@@ -34,7 +32,6 @@ class Sampler {
 
   private:
     void penalize(std::span<float> logits) const;
-    void select_above(std::span<const float> logits, float least);
 
     SamplingParams params_;
     bool penalizes_;
@@ -42,13 +39,8 @@ class Sampler {
     std::array<sched::Token, kPenaltyWindowTokens> window_{};  ///< ring of the last tokens
     std::size_t window_size_ = 0;
     std::size_t window_next_ = 0;
+    LogitRow row_;
     std::vector<Candidate> candidates_;  ///< kept between calls for its memory; sorted, best first, after selection
 };
-
-/// The n best (all, if there are fewer), best first, into `out`, whose memory is reused.
-void select_top(std::span<const float> logits, std::size_t n, std::vector<Candidate>& out);
-
-/// Index of the largest value; the first of equals. `values` is not empty.
-[[nodiscard]] std::size_t index_of_largest(std::span<const float> values);
 
 }  // namespace sutazai::llama

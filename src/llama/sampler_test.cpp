@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <random>
 
@@ -117,13 +118,26 @@ TEST(Sampler, TheSameSeedDrawsTheSame) {
     EXPECT_NE(draw(1), draw(2));
 }
 
-TEST(IndexOfLargest, TakesTheFirstOfEquals) {
-    std::vector<float> values(3000, 1.0F);
-    EXPECT_EQ(index_of_largest(values), 0U);
-    values[2500] = 2;
-    values[2600] = 2;
-    EXPECT_EQ(index_of_largest(values), 2500U);
-    EXPECT_EQ(index_of_largest(std::vector<float>(4, std::nanf(""))), 0U);
+TEST(Sampler, WhatIsNoNumberDrawsNothing) {
+    for (const float temperature : {0.0F, 1.0F}) {
+        Sampler sampler(params(temperature, 40, 0.95F, 0.05F));
+        std::vector<float> logits = random_logits(1, 1000);
+        logits[500] = std::nanf("");
+        EXPECT_EQ(sampler.sample(logits), Sampler::kNoToken);
+        std::vector<float> ruled_out(1000, -std::numeric_limits<float>::infinity());
+        EXPECT_EQ(sampler.sample(ruled_out), Sampler::kNoToken);
+        ruled_out[700] = -5;
+        EXPECT_EQ(sampler.sample(ruled_out), 700);
+    }
+}
+
+TEST(Sampler, ATinyPenaltyMakesNoInfinity) {
+    SamplingParams p = params(0, 40, 0.95F, 0.05F);
+    p.repeat_penalty = 1e-40F;
+    Sampler sampler(p);
+    sampler.accept(3);
+    std::vector<float> logits(100, 1.0F);
+    EXPECT_EQ(sampler.sample(logits), 3);
 }
 
 }  // namespace

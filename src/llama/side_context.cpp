@@ -11,7 +11,6 @@
 #include <memory>
 
 #include "llama/model.h"
-#include "llama/numbers.h"
 #include "llama/token_source.h"
 
 namespace sutazai::llama {
@@ -306,13 +305,14 @@ void LlamaSideContext::take_rows(Running& running, int first_row) {
     const int length = static_cast<int>(job.tokens.size());
     if (kind_ == Kind::kScores) {
         if (running.n_done == 0) job.scores.push_back({{model_.piece(job.tokens[0]), 0}, {}, false});
+        LogitRow row;
         // Row i says what comes after token i.
         for (int i = 0; i < running.n_rows && running.n_done + i + 1 < length; ++i) {
             const std::span logits(llama_get_logits_ith(context_->context, first_row + i), vocabulary);
             const Token token = job.tokens[static_cast<std::size_t>(running.n_done) + static_cast<std::size_t>(i) + 1];
-            job.no_numbers = job.no_numbers || !are_logits(logits);
+            job.no_numbers = job.no_numbers || !row.read(logits);
             if (job.no_numbers) return;
-            job.scores.push_back(score_of(model_, logits, token, logits[static_cast<std::size_t>(token)], job.n_top));
+            job.scores.push_back(score_of(model_, row, token, job.n_top));
         }
         return;
     }

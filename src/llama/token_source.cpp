@@ -1,18 +1,16 @@
 #include "llama/token_source.h"
 
-#include <cmath>
-
 #include "llama/logprobs.h"
 
 namespace sutazai::llama {
 
-TokenScore score_of(const LanguageModel& model, std::span<const float> logits, Token token, float logit, int n_top) {
-    const float normaliser = log_sum_exp(logits);
+TokenScore score_of(const LanguageModel& model, LogitRow& row, Token token, int n_top) {
+    const float normaliser = log_sum_exp(row);
     TokenScore score;
-    score.token = {model.piece(token), logit - normaliser};
-    for (const ScoredToken& other : most_likely(logits, static_cast<std::size_t>(n_top), normaliser)) {
-        score.top.push_back({model.piece(other.token), other.logprob});
-    }
+    score.token = {model.piece(token), row.logits()[static_cast<std::size_t>(token)] - normaliser};
+    std::vector<Candidate> top;
+    row.select_top(static_cast<std::size_t>(n_top), top);
+    for (const Candidate& other : top) score.top.push_back({model.piece(other.token), other.logit - normaliser});
     return score;
 }
 
@@ -20,14 +18,20 @@ TokenSource::TokenSource(const LanguageModel& model, const GenerationRequest& re
     : model_(model), sampler_(request.sampling), grammar_(std::move(grammar)), n_top_(request.top_logprobs) {}
 
 Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {
-    if (n_top_ < 0 && grammar_ == nullptr) return sampler_.sample(logits);
+    const auto sampled = [this](std::span<float> row) {
+        const Token token = sampler_.sample(row);
+        return token == Sampler::kNoToken ? kNoNumbers : token;
+    };
+    if (n_top_ < 0 && grammar_ == nullptr) return sampled(logits);
     if (!first_) {
         std::span<float> changeable = logits;
         if (sampler_.changes_logits()) {
             scratch_.assign(logits.begin(), logits.end());
             changeable = scratch_;
         }
-        first_ = sampler_.sample(changeable);
+        const Token token = sampled(changeable);
+        if (token == kNoNumbers) return token;
+        first_ = token;
     }
     Token token = *first_;
     if (grammar_ != nullptr) {
@@ -38,11 +42,14 @@ Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {
             scratch_.assign(logits.begin(), logits.end());
             if (!grammar_->mask(scratch_, work)) return kTooDear;
             token = sampler_.sample(scratch_);
-            if (!std::isfinite(scratch_[static_cast<std::size_t>(token)])) return kNoToken;
+            if (token == Sampler::kNoToken) return kNoToken;
         }
     }
     first_.reset();
-    if (n_top_ >= 0) drawn_ = score_of(model_, logits, token, logits[static_cast<std::size_t>(token)], n_top_);
+    if (n_top_ >= 0) {
+        if (!raw_.read(logits)) return kNoNumbers;
+        drawn_ = score_of(model_, raw_, token, n_top_);
+    }
     return token;
 }
 

@@ -10,13 +10,13 @@
 #include "base/generation.h"
 #include "llama/grammar.h"
 #include "llama/language_model.h"
+#include "llama/logit_row.h"
 #include "llama/sampler.h"
 
 namespace sutazai::llama {
 
-/// The score of `token`, whose raw logit is `logit`, in a row of raw logits, with its `n_top` best alternatives.
-[[nodiscard]] TokenScore score_of(const LanguageModel& model, std::span<const float> logits, Token token, float logit,
-                                  int n_top);
+/// The score of `token` in a row of raw logits that has been read, with its `n_top` best alternatives.
+[[nodiscard]] TokenScore score_of(const LanguageModel& model, LogitRow& row, Token token, int n_top);
 
 /// Where one request's tokens come from: the sampler, the grammar that it must keep to, if there is one, and for
 /// requests that ask the scores of what is drawn. Scores go
@@ -28,12 +28,14 @@ class TokenSource {
 
     /// A token of the prompt, for the penalties.
     void accept_prompt(Token token) { sampler_.accept(token); }
-    /// The next token; kNoToken when the grammar leaves none; kTooDear when it takes more than `work` to tell: a second
-    /// call with the same logits goes on, and draws what one call with as much work would have drawn. `logits` are
-    /// [vocabulary] and may be changed, unless kTooDear comes back.
+    /// The next token; kNoNumbers when the logits say nothing (LogitRow::read), kNoToken when the grammar leaves none;
+    /// kTooDear when it takes more than `work` to tell: a second call with the same logits goes on, and draws what one
+    /// call with as much work would have drawn. `logits` are [vocabulary] and may be changed, unless kTooDear comes
+    /// back.
     [[nodiscard]] Token draw(std::span<float> logits, grammar::Work& work);
     static constexpr Token kNoToken = -1;
     static constexpr Token kTooDear = -2;
+    static constexpr Token kNoNumbers = -3;
 
     [[nodiscard]] const Grammar* grammar() const { return grammar_.get(); }
 
@@ -57,6 +59,7 @@ class TokenSource {
     std::unique_ptr<Grammar> grammar_;
     int n_top_;
     std::optional<Token> first_;  ///< drawn without a look at the grammar, which has not answered yet
+    LogitRow raw_;                ///< of what is scored
     TokenScore drawn_;            ///< of the token drawn last
     std::vector<float> scratch_;  ///< a row that the sampler may change, where the raw one is still needed
     std::deque<Held> held_;
