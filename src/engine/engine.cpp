@@ -42,11 +42,11 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     limits.batch_tokens = std::max(static_cast<int>(config.batch_tokens), limits.batch_size_max);
     limits.row_group = kRowGroup;
     limits.queue_timeout = config.queue_timeout;
-    limits.companion_hold = config.companion_hold;
+    limits.batch_timeout = config.batch_timeout;
     limits.queue_limit = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
     limits.share_prefixes = config.share_prefixes;
     limits.cuttable_tokens = p.cuttable_tokens;
-    limits.prefill_stretch = config.token_gap;
+    limits.token_gap = config.token_gap;
     limits.host_bytes = p.state_bytes_per_token > 0 ? config.prefix_cache_bytes : 0;
     limits.host_bytes_per_token = p.state_bytes_per_token;
     return limits;

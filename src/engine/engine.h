@@ -43,7 +43,7 @@ struct EngineConfig {
     std::uint32_t batch_tokens = 2048;
     std::uint32_t queue_limit = 512;
     std::chrono::microseconds queue_timeout{0};   ///< a request that has not begun by then fails; 0: never
-    std::chrono::microseconds companion_hold{0};  ///< how long a request may be held for others in preparation
+    std::chrono::microseconds batch_timeout{0};   ///< how long a request may be held for others in preparation
     std::chrono::microseconds token_gap{50'000};  ///< how much prefill may lengthen a step while something generates
     bool share_prefixes = true;                   ///< false computes every prompt anew
     std::uint64_t prefix_cache_bytes = 0;         ///< host memory for prefixes that the KV memory has no room for

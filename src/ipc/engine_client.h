@@ -30,7 +30,7 @@ struct EngineOptions {
     std::uint32_t threads = 0;
     bool gpu = true;
     bool warmup = true;
-    std::uint32_t batch_hold_ms = 100;
+    std::uint32_t batch_timeout_ms = 100;
     std::uint32_t queue_limit = 512;
     std::uint32_t queue_timeout_ms = 0;  ///< 0: requests wait for ever
     std::uint32_t token_gap_ms = 50;

@@ -119,7 +119,7 @@ engine::EngineConfig config_of(const wire::Load& options) {
     engine::EngineConfig config;
     config.batch_size = options.batch_size();
     config.batch_size_max = options.batch_size_max();
-    config.companion_hold = std::chrono::milliseconds(options.batch_hold_ms());
+    config.batch_timeout = std::chrono::milliseconds(options.batch_timeout_ms());
     config.queue_timeout = std::chrono::milliseconds(options.queue_timeout_ms());
     config.batch_tokens = options.batch_tokens();
     config.queue_limit = options.queue_limit();

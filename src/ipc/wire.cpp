@@ -213,7 +213,7 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_threads(options.threads);
     out.set_gpu(options.gpu);
     out.set_warmup(options.warmup);
-    out.set_batch_hold_ms(options.batch_hold_ms);
+    out.set_batch_timeout_ms(options.batch_timeout_ms);
     out.set_queue_limit(options.queue_limit);
     out.set_queue_timeout_ms(options.queue_timeout_ms);
     out.set_token_gap_ms(options.token_gap_ms);
@@ -240,7 +240,7 @@ EngineOptions from_wire(const wire::Load& load) {
     out.threads = load.threads();
     out.gpu = load.gpu();
     out.warmup = load.warmup();
-    out.batch_hold_ms = load.batch_hold_ms();
+    out.batch_timeout_ms = load.batch_timeout_ms();
     out.queue_limit = load.queue_limit();
     out.queue_timeout_ms = load.queue_timeout_ms();
     out.token_gap_ms = load.token_gap_ms();

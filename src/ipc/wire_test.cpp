@@ -151,7 +151,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.threads = 4;
     options.gpu = false;
     options.warmup = false;
-    options.batch_hold_ms = 5;
+    options.batch_timeout_ms = 5;
     options.queue_limit = 6;
     options.queue_timeout_ms = 9;
     options.token_gap_ms = 10;
@@ -186,7 +186,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.threads, 4U);
     EXPECT_FALSE(got.gpu);
     EXPECT_FALSE(got.warmup);
-    EXPECT_EQ(got.batch_hold_ms, 5U);
+    EXPECT_EQ(got.batch_timeout_ms, 5U);
     EXPECT_EQ(got.queue_limit, 6U);
     options.gpu = options.warmup = true;
     EXPECT_TRUE(from_wire(sent(to_wire(options))).gpu);

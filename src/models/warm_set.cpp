@@ -76,7 +76,7 @@ WarmSet::WarmSet(const config::Settings& settings, catalog::Catalog& catalog, Bl
     options_.batch_tokens = settings.batch_tokens;
     options_.threads = settings.threads;
     options_.gpu = settings.gpu_acceleration;
-    options_.batch_hold_ms = settings.batch_timeout_ms;
+    options_.batch_timeout_ms = settings.batch_timeout_ms;
     options_.queue_limit = settings.max_queue;
     options_.token_gap_ms = settings.token_gap_ms;
     options_.share_prefixes = settings.prefix_sharing;

@@ -94,7 +94,7 @@ Step Scheduler::plan(Time now, int preparing) {
     now_ = now;
     Step step;
     if (preparing > 0 && running_.empty() && !waiting_.empty() && waiting() < controller_.width() &&
-        now - waiting_.front()->arrival < limits_.companion_hold) {
+        now - waiting_.front()->arrival < limits_.batch_timeout) {
         step.held = true;
         return step;
     }
@@ -257,7 +257,7 @@ void Scheduler::add_prefills(Step& step) {
     if (prefilling.empty()) return;
     int budget = std::min(limits_.batch_tokens - step.n_tokens, limits_.prefill_tokens);
     if (step.n_decode > 0)
-        budget = std::min(budget, in_whole_groups(step.n_tokens, cost_.prefill_tokens_within(limits_.prefill_stretch)));
+        budget = std::min(budget, in_whole_groups(step.n_tokens, cost_.prefill_tokens_within(limits_.token_gap)));
 
     // The oldest gets at least half of the budget, so that a long prompt always gets on; the rest goes to the shortest,
     // so that nobody with a short prompt waits for it.

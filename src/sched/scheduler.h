@@ -52,7 +52,7 @@ class Scheduler {
     [[nodiscard]] Admission submit(NewRequest request, Time now);
 
     /// The next step; one without chunks may still have operations. `preparing`: requests on their way to submit().
-    /// When nothing runs, the step may be held for them, up to Limits::companion_hold; a request that nobody follows is
+    /// When nothing runs, the step may be held for them, up to Limits::batch_timeout; a request that nobody follows is
     /// never held.
     [[nodiscard]] Step plan(Time now, int preparing = 0);
     /// The step was computed and took this long.

@@ -246,7 +246,7 @@ TEST(Scheduler, RequestsExpireInTheQueueButNotOnceBegun) {
 
 TEST(Scheduler, HoldsForCompanionsOnTheirWayButNeverALoneRequest) {
     Limits holding = limits();
-    holding.companion_hold = milliseconds(100);
+    holding.batch_timeout = milliseconds(100);
     Scheduler scheduler(holding);
     (void)scheduler.submit({1, chain(5), 2, 0}, Time(0));
     EXPECT_TRUE(scheduler.plan(Time(0), 3).held);

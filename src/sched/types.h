@@ -91,9 +91,9 @@ struct Limits {
     int queue_limit = 512;   ///< requests that wait at most
     int forks_at_once = 16;  ///< requests of one prompt that run or wait in the queue at most, >= 1
     Time queue_timeout{0};   ///< a request that has not begun by then expires; 0: never
-    Time companion_hold{0};  ///< how long a request is held at most for others that are being prepared
+    Time batch_timeout{0};   ///< how long a request is held at most for others that are being prepared
     /// How much longer than a pure decode step a step may take because of prefill, while something generates.
-    std::chrono::microseconds prefill_stretch{50'000};
+    std::chrono::microseconds token_gap{50'000};
     bool share_prefixes = true;  ///< false: nothing is shared or kept, and every prompt is computed
     /// A chain of at most so many tokens can be cut anywhere; of a longer one another chain can only be started where
     /// it ends now. Attention over all: no limit. A sliding window: the window less one, because what no next token
