@@ -100,7 +100,7 @@ TEST(Choices, EchoAndScoresAreEachAnswers) {
 }
 
 TEST(Choices, TheQueueCountsEachAnswer) {
-    Harness harness({.batch_size = 1, .batch_size_max = 1, .queue_limit = 3});
+    Harness harness({.batch_size = 1, .batch_size_max = 1, .max_queue = 3});
     const RequestId endless = harness.submit(greedy("Hello", -1));
     harness.wait_for_tokens(endless, 3);
     const RequestId three = harness.submit(drawn("waits", 1, 1, 3));
@@ -165,7 +165,7 @@ TEST(Stops, TheNameOfAControlTokenStopsWhereThatTokenIsDrawn) {
 TEST(Fetching, CountsAsWaitingAndExpires) {
     const std::filesystem::path folder =
         std::filesystem::temp_directory_path() / ("sutazai-fetching-" + std::to_string(::getpid()));
-    EngineConfig config{.batch_size = 1, .batch_size_max = 1, .queue_limit = 1, .prefix_cache_bytes = 64 << 20};
+    EngineConfig config{.batch_size = 1, .batch_size_max = 1, .max_queue = 1, .prefix_cache_bytes = 64 << 20};
     config.artifacts = {folder.string(), 1U << 30, std::chrono::hours(24), test_model()};
     std::string prompt;
     for (int i = 0; i < 8; ++i) prompt += story(i);

@@ -43,8 +43,8 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     limits.row_group = kRowGroup;
     limits.queue_timeout = config.queue_timeout;
     limits.batch_timeout = config.batch_timeout;
-    limits.queue_limit = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
-    limits.share_prefixes = config.share_prefixes;
+    limits.max_queue = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
+    limits.prefix_sharing = config.prefix_sharing;
     limits.cuttable_tokens = p.cuttable_tokens;
     limits.token_gap = config.token_gap;
     limits.host_bytes = p.state_bytes_per_token > 0 ? config.prefix_cache_bytes : 0;
@@ -150,7 +150,7 @@ void Engine::submit(RequestId id, GenerationRequest request) {
         const std::lock_guard lock(mutex_);
         const int places = std::max(0, width_ - running_);
         // A request for many answers is taken whole where one of its answers has a place.
-        full = waiting_ + n_preparing_ + n_inbox_ >= static_cast<int>(config_.queue_limit) + places;
+        full = waiting_ + n_preparing_ + n_inbox_ >= static_cast<int>(config_.max_queue) + places;
         if (full) {
             retry_after = retry_after_s();
         } else {
@@ -168,7 +168,7 @@ void Engine::submit(RequestId id, GenerationRequest request) {
         return;
     }
     Error error{ErrorCode::kQueueFull,
-                fmt::format("{} requests are waiting for this model already", config_.queue_limit)};
+                fmt::format("{} requests are waiting for this model already", config_.max_queue)};
     error.retry_after_s = retry_after;
     std::vector<RequestId> ids(static_cast<std::size_t>(n));
     std::iota(ids.begin(), ids.end(), id);
@@ -178,7 +178,7 @@ void Engine::submit(RequestId id, GenerationRequest request) {
 /// Seconds until the queue has shrunk by a quarter at the rate of the last ends.
 int Engine::retry_after_s() const {
     if (ends_per_s_ <= 0) return 1;
-    return static_cast<int>(std::clamp(std::ceil(config_.queue_limit / 4.0 / ends_per_s_), 1.0, 60.0));
+    return static_cast<int>(std::clamp(std::ceil(config_.max_queue / 4.0 / ends_per_s_), 1.0, 60.0));
 }
 
 void Engine::cancel(RequestId id) {

@@ -69,7 +69,7 @@ TEST(Engine, PrefixesThatWerePushedOutComeBackAndGiveTheSameText) {
 }
 
 TEST(Engine, WithoutSharingEveryPromptIsComputed) {
-    Harness harness({.batch_size = 2, .share_prefixes = false, .prefix_cache_bytes = 64 << 20});
+    Harness harness({.batch_size = 2, .prefix_sharing = false, .prefix_cache_bytes = 64 << 20});
     for (int i = 0; i < 2; ++i) {
         const auto end = harness.wait(harness.submit(greedy(story(0), 8)));
         EXPECT_EQ(end.finished->usage.cached_tokens, 0U);
@@ -128,7 +128,7 @@ TEST(Engine, CancelledRequestsAreFreedAndSilent) {
 }
 
 TEST(Engine, AFullQueueRefusesAtOnce) {
-    Harness harness({.batch_size = 1, .batch_size_max = 1, .queue_limit = 1});
+    Harness harness({.batch_size = 1, .batch_size_max = 1, .max_queue = 1});
     const RequestId endless = harness.submit(greedy("Hello", -1));
     harness.wait_for_tokens(endless, 3);
     harness.submit(greedy("waits", 1));

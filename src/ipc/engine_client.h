@@ -31,10 +31,10 @@ struct EngineOptions {
     bool gpu = true;
     bool warmup = true;
     std::uint32_t batch_timeout_ms = 100;
-    std::uint32_t queue_limit = 512;
+    std::uint32_t max_queue = 512;
     std::uint32_t queue_timeout_ms = 0;  ///< 0: requests wait for ever
     std::uint32_t token_gap_ms = 50;
-    bool share_prefixes = true;
+    bool prefix_sharing = true;
     std::string chat_template;                ///< llama.cpp's name of the one for files without; empty: none
     bool control_tokens_in_messages = false;  ///< a message's text may become control tokens
     std::uint64_t prefix_cache_bytes = 0;

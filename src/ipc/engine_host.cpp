@@ -122,9 +122,9 @@ engine::EngineConfig config_of(const wire::Load& options) {
     config.batch_timeout = std::chrono::milliseconds(options.batch_timeout_ms());
     config.queue_timeout = std::chrono::milliseconds(options.queue_timeout_ms());
     config.batch_tokens = options.batch_tokens();
-    config.queue_limit = options.queue_limit();
+    config.max_queue = options.max_queue();
     config.token_gap = std::chrono::milliseconds(options.token_gap_ms());
-    config.share_prefixes = options.share_prefixes();
+    config.prefix_sharing = options.prefix_sharing();
     config.prefix_cache_bytes = options.prefix_cache_bytes();
     if (options.artifact_bytes() > 0) config.artifacts.folder = options.artifact_folder();
     config.artifacts.byte_limit = options.artifact_bytes();
@@ -209,8 +209,8 @@ class Host {
             taken.mutable_progress();
             outbox_.send(taken);
         }
-        ::prctl(PR_SET_NAME, ("engine:" + options.name()).c_str());  // cut to 15 bytes
-        if (on_name_) on_name_(options.name());
+        ::prctl(PR_SET_NAME, ("engine:" + options.model_name()).c_str());  // cut to 15 bytes
+        if (on_name_) on_name_(options.model_name());
         const auto began = std::chrono::steady_clock::now();
         Result<std::unique_ptr<llama::Model>> model = load(options, outbox_);
         if (!model) {

@@ -152,10 +152,10 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.gpu = false;
     options.warmup = false;
     options.batch_timeout_ms = 5;
-    options.queue_limit = 6;
+    options.max_queue = 6;
     options.queue_timeout_ms = 9;
     options.token_gap_ms = 10;
-    options.share_prefixes = false;
+    options.prefix_sharing = false;
     options.prefix_cache_bytes = 1ULL << 33;
     options.artifact_folder = "/artifacts";
     options.artifact_bytes = 1ULL << 34;
@@ -172,7 +172,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.batch_size_max, 8U);
     EXPECT_EQ(got.queue_timeout_ms, 9U);
     EXPECT_EQ(got.token_gap_ms, 10U);
-    EXPECT_FALSE(got.share_prefixes);
+    EXPECT_FALSE(got.prefix_sharing);
     EXPECT_EQ(got.prefix_cache_bytes, 1ULL << 33);
     EXPECT_EQ(got.artifact_folder, "/artifacts");
     EXPECT_EQ(got.artifact_bytes, 1ULL << 34);
@@ -187,7 +187,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_FALSE(got.gpu);
     EXPECT_FALSE(got.warmup);
     EXPECT_EQ(got.batch_timeout_ms, 5U);
-    EXPECT_EQ(got.queue_limit, 6U);
+    EXPECT_EQ(got.max_queue, 6U);
     options.gpu = options.warmup = true;
     EXPECT_TRUE(from_wire(sent(to_wire(options))).gpu);
     EXPECT_TRUE(from_wire(sent(to_wire(options))).warmup);

@@ -77,9 +77,9 @@ WarmSet::WarmSet(const config::Settings& settings, catalog::Catalog& catalog, Bl
     options_.threads = settings.threads;
     options_.gpu = settings.gpu_acceleration;
     options_.batch_timeout_ms = settings.batch_timeout_ms;
-    options_.queue_limit = settings.max_queue;
+    options_.max_queue = settings.max_queue;
     options_.token_gap_ms = settings.token_gap_ms;
-    options_.share_prefixes = settings.prefix_sharing;
+    options_.prefix_sharing = settings.prefix_sharing;
     options_.chat_template = settings.chat_template;
     options_.control_tokens_in_messages = settings.control_tokens_in_messages;
     options_.prefix_cache_bytes = settings.prefix_cache_bytes;

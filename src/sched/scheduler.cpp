@@ -19,7 +19,7 @@ Scheduler::Scheduler(const Limits& limits)
     : limits_(limits),
       controller_(limits.batch_size, limits.batch_size_max),
       cells_(limits.kv_cells, limits.slots),
-      host_(limits.share_prefixes ? limits.host_bytes : 0),
+      host_(limits.prefix_sharing ? limits.host_bytes : 0),
       slots_(limits.slots) {
     assert(limits.batch_size >= 1 && limits.batch_size <= limits.batch_size_max &&
            limits.batch_size_max <= limits.slots);
@@ -32,7 +32,7 @@ Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
     assert(!request.prompt.empty() && !requests_.contains(request.id));
     const int n_prompt = static_cast<int>(request.prompt.size());
     if (n_prompt >= limits_.context_per_sequence) return Admission::kTooLong;
-    if (waiting() >= limits_.queue_limit) return Admission::kQueueFull;
+    if (waiting() >= limits_.max_queue) return Admission::kQueueFull;
     const int room = limits_.context_per_sequence - n_prompt;
     auto group = std::make_shared<Forks>();
     group->prompt = std::make_shared<const std::vector<Token>>(std::move(request.prompt));
@@ -166,7 +166,7 @@ Scheduler::Request* Scheduler::choose(Time now, Start& start) {
 
 Scheduler::Start Scheduler::best_start(std::uint64_t salt, std::span<const Token> chain) const {
     Start best;
-    if (!limits_.share_prefixes) return best;
+    if (!limits_.prefix_sharing) return best;
     int coming = 0;
     const auto look = [&](int n_common, std::span<const SlotId> holders) {
         for (const SlotId id : holders) {
@@ -402,7 +402,7 @@ void Scheduler::finish(RequestId id) {
     Slot& slot = slots_[request->slot];
     slot.owner = nullptr;
     slot.last_use = ++uses_;
-    if (limits_.share_prefixes && slot.n_computed > 0) {
+    if (limits_.prefix_sharing && slot.n_computed > 0) {
         slot.chain = std::move(request->tokens);
         keep_longest(request->slot);
     } else {

@@ -113,9 +113,9 @@ void simulate(std::uint32_t seed, Saved& saved) {
     limits.batch_size = 1 + below(limits.batch_size_max);
     limits.batch_tokens = limits.batch_size_max + below(120);
     limits.prefill_tokens = 1 + below(120);
-    limits.queue_limit = 1000;
+    limits.max_queue = 1000;
     limits.forks_at_once = 1 + below(4);
-    limits.share_prefixes = below(5) != 0;
+    limits.prefix_sharing = below(5) != 0;
     limits.host_bytes_per_token = 7;
     if (below(3) == 0) limits.cuttable_tokens = below(2) == 0 ? 0 : below(limits.context_per_sequence);
     const bool cuttable = limits.cuttable_tokens == std::numeric_limits<int>::max();
@@ -242,7 +242,7 @@ void simulate(std::uint32_t seed, Saved& saved) {
     for (const KvOp& op : scheduler.plan(now).ops) ASSERT_NO_FATAL_FAILURE(engine.apply(op));
     EXPECT_EQ(static_cast<int>(engine.host().size()), scheduler.host().count());
     for (const auto& [block, tokens] : engine.host()) EXPECT_TRUE(scheduler.host().contains(block));
-    EXPECT_TRUE(limits.share_prefixes || scheduler.cells().used() == 0);
+    EXPECT_TRUE(limits.prefix_sharing || scheduler.cells().used() == 0);
 }
 
 TEST(SchedulerSimulation, EveryRequestGetsWhatItWouldGetAlone) {

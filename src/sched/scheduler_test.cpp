@@ -74,7 +74,7 @@ TEST(Scheduler, RefusesWhatCannotFit) {
 
 TEST(Scheduler, RefusesWhenTheQueueIsFull) {
     Limits small = limits();
-    small.queue_limit = 1;
+    small.max_queue = 1;
     Scheduler scheduler(small);
     EXPECT_EQ(scheduler.submit({1, chain(4), 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
     EXPECT_EQ(scheduler.submit({2, chain(4), 1, 0}, Time(0)), Scheduler::Admission::kQueueFull);
@@ -132,7 +132,7 @@ TEST(Scheduler, TheNextTurnContinuesTheKeptChain) {
 
 TEST(Scheduler, KeepsNothingForModelsThatCannotShare) {
     Limits whole = limits();
-    whole.share_prefixes = false;
+    whole.prefix_sharing = false;
     Scheduler scheduler(whole);
     for (RequestId id = 1; id <= 2; ++id) {
         (void)scheduler.submit({id, chain(50), 1, 0}, Time(0));

@@ -88,13 +88,13 @@ struct Limits {
     /// Rows that the engine's matrix kernels take at a time: a step of so many tokens, or a multiple, costs least by
     /// the token. 1: any number is as good.
     int row_group = 1;
-    int queue_limit = 512;   ///< requests that wait at most
+    int max_queue = 512;     ///< requests that wait at most
     int forks_at_once = 16;  ///< requests of one prompt that run or wait in the queue at most, >= 1
     Time queue_timeout{0};   ///< a request that has not begun by then expires; 0: never
     Time batch_timeout{0};   ///< how long a request is held at most for others that are being prepared
     /// How much longer than a pure decode step a step may take because of prefill, while something generates.
     std::chrono::microseconds token_gap{50'000};
-    bool share_prefixes = true;  ///< false: nothing is shared or kept, and every prompt is computed
+    bool prefix_sharing = true;  ///< false: nothing is shared or kept, and every prompt is computed
     /// A chain of at most so many tokens can be cut anywhere; of a longer one another chain can only be started where
     /// it ends now. Attention over all: no limit. A sliding window: the window less one, because what no next token
     /// sees is overwritten. A recurrent state: 0.
