@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "artifact/store.h"
+#include "base/artifact_action.h"
 #include "base/error.h"
 #include "base/model_parts.h"
 #include "engine/progress.h"
@@ -30,14 +31,6 @@ struct ArtifactConfig {
     std::string model_path;
     FileStamps loaded_files;                  ///< as they were when the model was loaded
     std::chrono::milliseconds read_delay{0};  ///< how much longer each read takes: tests have a slow disk
-};
-
-/// What one of the artifact actions did.
-struct ArtifactReport {
-    std::uint64_t saved = 0, loaded = 0, removed = 0;
-    std::uint64_t bytes = 0;   ///< written, read or removed
-    std::uint64_t failed = 0;  ///< artifacts with which that did not work out
-    std::string problem;       ///< why not, or what else was left undone; empty when all was done
 };
 
 /// The engine's way to its artifacts: one thread of its own that alone touches the store and the disk. It begins by

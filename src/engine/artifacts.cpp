@@ -239,14 +239,14 @@ Result<ArtifactReport> Engine::restore_artifacts() {
         total.failed += n_wanted - std::min(n_wanted, blocks.size());
         const bool taken = run_on_decode_thread([&] {
             const std::uint64_t before = scheduler_.host().bytes();
-            total.loaded += static_cast<std::uint64_t>(import(std::hash<std::string>{}(""), {}, std::move(blocks)));
+            total.restored += static_cast<std::uint64_t>(import(std::hash<std::string>{}(""), {}, std::move(blocks)));
             total.bytes += scheduler_.host().bytes() - std::min(before, scheduler_.host().bytes());
         });
         if (!taken) return being_stopped();
     }
     if (total.failed > 0) {
         total.problem = fmt::format("{} artifacts could not be read back", total.failed);
-    } else if (total.loaded == 0 && best.chains.empty() && best.without_room > 0) {
+    } else if (total.restored == 0 && best.chains.empty() && best.without_room > 0) {
         total.problem = "PREFIX_CACHE_BYTES has no room left for what is on the disk";
     }
     return total;

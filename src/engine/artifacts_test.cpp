@@ -96,10 +96,10 @@ TEST_F(Artifacts, WhatIsUsedAgainIsWrittenWithoutBeingAsked) {
 TEST_F(Artifacts, AreLoadedOnRequestAndRemoved) {
     const std::uint64_t saved = save().saved;
     Harness harness(config());
-    const auto loaded = harness.engine().artifacts(ArtifactAction::kRestore);
-    ASSERT_TRUE(loaded.has_value());
-    EXPECT_EQ(loaded->loaded, saved);
-    EXPECT_GT(loaded->bytes, 0U);
+    const auto restored = harness.engine().artifacts(ArtifactAction::kRestore);
+    ASSERT_TRUE(restored.has_value());
+    EXPECT_EQ(restored->restored, saved);
+    EXPECT_GT(restored->bytes, 0U);
     const auto end = harness.wait(harness.submit(greedy(prompt(), 4)));
     EXPECT_GE(end.finished->usage.cached_tokens, 512U);
 }
@@ -128,10 +128,10 @@ TEST_F(Artifacts, ALoadThatHasNoRoomSaysSo) {
     EngineConfig small = config();
     small.prefix_cache_bytes = 1 << 14;
     Harness harness(small);
-    const auto loaded = harness.engine().artifacts(ArtifactAction::kRestore);
-    ASSERT_TRUE(loaded);
-    EXPECT_EQ(loaded->loaded, 0U);
-    EXPECT_NE(loaded->problem.find("PREFIX_CACHE_BYTES"), std::string::npos) << loaded->problem;
+    const auto restored = harness.engine().artifacts(ArtifactAction::kRestore);
+    ASSERT_TRUE(restored);
+    EXPECT_EQ(restored->restored, 0U);
+    EXPECT_NE(restored->problem.find("PREFIX_CACHE_BYTES"), std::string::npos) << restored->problem;
 }
 
 TEST_F(Artifacts, AreNotKeptUnderTheNameOfOtherWeights) {

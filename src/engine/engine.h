@@ -73,8 +73,6 @@ struct EngineStats {
     std::uint64_t broken_results = 0;                 ///< that were no numbers: rows of logits, embeddings
 };
 
-enum class ArtifactAction : std::uint8_t { kSave, kRestore, kPrune };
-
 /// What one step (or one refused request) brought, for all requests at once.
 struct StepReport {
     std::vector<std::pair<RequestId, GenerationUpdate>> updates;

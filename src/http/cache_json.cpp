@@ -59,7 +59,7 @@ void append_outcome(std::string& out, const CacheOutcome& outcome) {
            quoted(outcome.message), models::to_string(outcome.state));
     if (outcome.artifacts) {
         append(out, R"(, "saved": {}, "loaded": {}, "removed": {}, "bytes": {})", outcome.artifacts->saved,
-               outcome.artifacts->loaded, outcome.artifacts->removed, outcome.artifacts->bytes);
+               outcome.artifacts->restored, outcome.artifacts->removed, outcome.artifacts->bytes);
     }
     out += '}';
 }

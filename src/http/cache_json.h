@@ -6,7 +6,7 @@
 #include <string>
 
 #include "api/cache_manage.h"
-#include "ipc/engine_client.h"
+#include "base/artifact_action.h"
 #include "models/model_manager.h"
 
 /// What POST cache/manage answers, as JSON text. Pure.
@@ -18,7 +18,7 @@ struct CacheOutcome {
     bool success = false;
     std::string message;                                   ///< what happened, or why not
     models::ModelState state = models::ModelState::kCold;  ///< afterwards
-    std::optional<ipc::CacheReport> artifacts;             ///< of save, load and prune
+    std::optional<ArtifactReport> artifacts;               ///< of save, load and prune
 };
 
 /// {"action": "status", figures of the cache as in cache_status of the metrics, "max_models", "max_cache_size_mb",

@@ -60,7 +60,7 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
 }
 
 TEST(CacheJson, OutcomesSayWhatBecameOfEachModel) {
-    const CacheOutcome good{"a", true, "saved 3", ModelState::kWarm, ipc::CacheReport{3, 0, 0, 4096}};
+    const CacheOutcome good{"a", true, "saved 3", ModelState::kWarm, ArtifactReport{.saved = 3, .bytes = 4096}};
     const CacheOutcome bad{"b", false, "'b' is not warm", ModelState::kCold, {}};
     EXPECT_EQ(cache_outcomes_json(api::CacheAction::kSave, std::vector{good, bad}),
               R"({"action": "save", "success": false, "results": [{"model": "a", "success": true, )"

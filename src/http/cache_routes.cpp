@@ -50,14 +50,14 @@ std::vector<std::string> own_choice(const models::AdvancedModelManager& manager,
     return action == CacheAction::kWarmup ? manager.startup_models() : warm_models(manager);
 }
 
-CacheOutcome artifacts_outcome(std::string model, Result<ipc::CacheReport> report) {
+CacheOutcome artifacts_outcome(std::string model, Result<ArtifactReport> report) {
     if (!report) return went_wrong(std::move(model), report.error());
     CacheOutcome out = went_well(std::move(model), "");
     const auto tell = [&](std::uint64_t n, const char* verb) {
         if (n > 0) out.message += fmt::format("{}{} {}", out.message.empty() ? "" : ", ", verb, n);
     };
     tell(report->saved, "saved");
-    tell(report->loaded, "restored");
+    tell(report->restored, "restored");
     tell(report->removed, "removed");
     if (!out.message.empty()) out.message += fmt::format(" ({})", byte_text(report->bytes));
     if (!report->problem.empty()) {
@@ -69,11 +69,11 @@ CacheOutcome artifacts_outcome(std::string model, Result<ipc::CacheReport> repor
     return out;
 }
 
-asio::awaitable<CacheOutcome> save_or_prune(models::AdvancedModelManager& manager, ipc::CacheAction action,
+asio::awaitable<CacheOutcome> save_or_prune(models::AdvancedModelManager& manager, ArtifactAction action,
                                             std::string name) {
     const Result<Lease> lease = manager.hold_if_warm(name);
     if (!lease) co_return went_wrong(std::move(name), lease.error());
-    auto report = co_await lease->engine().manage_cache(action);
+    auto report = co_await lease->engine().artifacts(action);
     co_return artifacts_outcome(std::move(name), std::move(report));
 }
 
@@ -98,7 +98,7 @@ asio::awaitable<CacheOutcome> restore(models::AdvancedModelManager& manager, std
                                       std::vector<Lease>& held) {
     CacheOutcome warmed = co_await warm_up(manager, name, held);
     if (!warmed.success) co_return warmed;
-    auto report = co_await held.back().engine().manage_cache(ipc::CacheAction::kRestore);
+    auto report = co_await held.back().engine().artifacts(ArtifactAction::kRestore);
     co_return artifacts_outcome(std::move(name), std::move(report));
 }
 
@@ -120,9 +120,9 @@ asio::awaitable<CacheOutcome> act(models::AdvancedModelManager& manager, CacheAc
                                   bool force, std::vector<Lease>& held) {
     switch (action) {
         case CacheAction::kWarmup: co_return co_await warm_up(manager, std::move(name), held);
-        case CacheAction::kSave: co_return co_await save_or_prune(manager, ipc::CacheAction::kSave, std::move(name));
+        case CacheAction::kSave: co_return co_await save_or_prune(manager, ArtifactAction::kSave, std::move(name));
         case CacheAction::kLoad: co_return co_await restore(manager, std::move(name), held);
-        case CacheAction::kPrune: co_return co_await save_or_prune(manager, ipc::CacheAction::kPrune, std::move(name));
+        case CacheAction::kPrune: co_return co_await save_or_prune(manager, ArtifactAction::kPrune, std::move(name));
         case CacheAction::kEvict: co_return co_await evict(manager, std::move(name), force);
         case CacheAction::kPin: co_return co_await pin(manager, std::move(name), true);
         case CacheAction::kUnpin: co_return co_await pin(manager, std::move(name), false);

@@ -41,7 +41,7 @@ class HandEngine : public ipc::EngineClient {
         }
         return streams;
     }
-    [[nodiscard]] asio::awaitable<Result<ipc::CacheReport>> manage_cache(ipc::CacheAction) override {
+    [[nodiscard]] asio::awaitable<Result<ArtifactReport>> artifacts(ArtifactAction) override {
         co_return fail(ErrorCode::kUnavailable, "not in this test");
     }
     [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds) override { co_return; }

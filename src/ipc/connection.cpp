@@ -140,7 +140,7 @@ void Connection::cancel(RequestId id) {
     send(message);
 }
 
-asio::awaitable<Result<CacheReport>> Connection::manage_cache(CacheAction action) {
+asio::awaitable<Result<ArtifactReport>> Connection::artifacts(ArtifactAction action) {
     const auto self = shared_from_this();
     if (state_ != State::kServing) {
         co_return fail(ErrorCode::kEngineDied, why_.empty() ? who_ + " is not running" : why_);
@@ -148,11 +148,8 @@ asio::awaitable<Result<CacheReport>> Connection::manage_cache(CacheAction action
     if (draining_) co_return fail(ErrorCode::kUnavailable, who_ + " is being stopped");
     const std::uint64_t id = next_report_id_++;
     wire::ToEngine message;
-    switch (action) {
-        case CacheAction::kSave: message.mutable_save_state()->set_id(id); break;
-        case CacheAction::kRestore: message.mutable_restore_state()->set_id(id); break;
-        case CacheAction::kPrune: message.mutable_prune_state()->set_id(id); break;
-    }
+    message.mutable_artifact_order()->set_id(id);
+    message.mutable_artifact_order()->set_action(static_cast<std::uint32_t>(action));
     const auto pending = std::make_shared<PendingReport>();
     reports_.emplace(id, pending);
     send(message);
@@ -274,8 +271,8 @@ bool Connection::handle(wire::FromEngine& message) {
             deliver(message.step());
         } else if (message.has_pong()) {
             watch_.answered(message.pong());
-        } else if (message.has_cache_report()) {
-            deliver(*message.mutable_cache_report());
+        } else if (message.has_artifact_report()) {
+            deliver(*message.mutable_artifact_report());
         } else {
             return false;
         }
@@ -323,13 +320,13 @@ void Connection::deliver(const wire::StepOutput& step) {
     if (step.has_stats()) stats_ = from_wire(step.stats());
 }
 
-void Connection::deliver(wire::CacheReport& report) {
+void Connection::deliver(wire::ArtifactReport& report) {
     const auto found = reports_.extract(report.id());
     if (!found) return;
-    if (report.ok()) {
-        found.mapped()->result = from_wire(report);
+    if (report.refused()) {
+        found.mapped()->result = fail(ErrorCode::kUnavailable, std::move(*report.mutable_problem()));
     } else {
-        found.mapped()->result = fail(ErrorCode::kUnavailable, std::move(*report.mutable_message()));
+        found.mapped()->result = from_wire(report);
     }
     found.mapped()->ready.notify();
 }

@@ -58,7 +58,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     void on_exit(EngineClient::ExitHandler handler);
     [[nodiscard]] std::vector<TokenStream> submit(GenerationRequest request);
-    [[nodiscard]] boost::asio::awaitable<Result<CacheReport>> manage_cache(CacheAction action);
+    [[nodiscard]] boost::asio::awaitable<Result<ArtifactReport>> artifacts(ArtifactAction action);
     void drain();
     /// Ends the process. `why` is what streams and the exit handler are told instead of the signal.
     void kill(std::string why);
@@ -74,7 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   private:
     struct PendingReport {
-        std::optional<Result<CacheReport>> result;
+        std::optional<Result<ArtifactReport>> result;
         Signal ready;
     };
 
@@ -86,7 +86,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool parse();
     bool handle(wire::FromEngine& message);
     void deliver(const wire::StepOutput& step);
-    void deliver(wire::CacheReport& report);
+    void deliver(wire::ArtifactReport& report);
     void keep_watch();
     void look();
     void cancel(RequestId id);

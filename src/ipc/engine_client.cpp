@@ -37,8 +37,8 @@ class Client : public EngineClient {
         return connection_->submit(std::move(request));
     }
 
-    [[nodiscard]] asio::awaitable<Result<CacheReport>> manage_cache(CacheAction action) override {
-        return connection_->manage_cache(action);
+    [[nodiscard]] asio::awaitable<Result<ArtifactReport>> artifacts(ArtifactAction action) override {
+        return connection_->artifacts(action);
     }
 
     [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds deadline) override {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/artifact_action.h"
 #include "base/error.h"
 #include "base/generation.h"
 #include "ipc/standby_engine.h"
@@ -76,14 +77,6 @@ struct LoadProgress {
     bool warming = false;  ///< they are there; the warm-up runs
 };
 
-/// What is to become of an engine's cache artifacts, and what did.
-enum class CacheAction : std::uint8_t { kSave, kRestore, kPrune };
-struct CacheReport {
-    std::uint64_t saved = 0, loaded = 0, removed = 0;  ///< artifacts
-    std::uint64_t bytes = 0;                           ///< written, read or removed
-    std::string problem = {};  ///< what was left undone, and why; empty: the order was carried out
-};
-
 /// The reader's half of one request. Destroying it before the last update cancels the request, whose sequence is freed
 /// by the engine's next step. Move-only; outlives its client safely (it then ends with kEngineDied).
 class TokenStream {
@@ -146,7 +139,7 @@ class EngineClient {
 
     /// Saves kept prefixes as artifacts, restores them or removes old ones, beside running requests. The engine's own
     /// reason when it could not; kEngineDied when it ended meanwhile. A cancelled wait does not stop the engine's work.
-    [[nodiscard]] virtual boost::asio::awaitable<Result<CacheReport>> manage_cache(CacheAction action) = 0;
+    [[nodiscard]] virtual boost::asio::awaitable<Result<ArtifactReport>> artifacts(ArtifactAction action) = 0;
 
     /// Asks the engine to finish what runs and exit; past `deadline` it is killed. Returns when the process is gone.
     [[nodiscard]] virtual boost::asio::awaitable<void> stop(std::chrono::milliseconds deadline) = 0;

@@ -202,13 +202,13 @@ TEST_F(EngineClientTest, ManagesTheCacheBesideRequests) {
     run([]() -> asio::awaitable<void> {
         const auto client = co_await started(options());
         TokenStream stream = client->submit(request("pace 50"));
-        const auto saved = co_await client->manage_cache(CacheAction::kSave);
-        const auto loaded = co_await client->manage_cache(CacheAction::kRestore);
-        const auto removed = co_await client->manage_cache(CacheAction::kPrune);
-        if (!saved || !loaded || !removed) throw std::runtime_error("no report");
+        const auto saved = co_await client->artifacts(ArtifactAction::kSave);
+        const auto restored = co_await client->artifacts(ArtifactAction::kRestore);
+        const auto removed = co_await client->artifacts(ArtifactAction::kPrune);
+        if (!saved || !restored || !removed) throw std::runtime_error("no report");
         EXPECT_EQ(saved->saved, 3U);
         EXPECT_EQ(saved->bytes, 4096U);
-        EXPECT_EQ(loaded->loaded, 2U);
+        EXPECT_EQ(restored->restored, 2U);
         EXPECT_EQ(removed->removed, 1U);
         EXPECT_EQ((co_await read_all(stream)).n_tokens, 50U);
     }());
@@ -217,13 +217,13 @@ TEST_F(EngineClientTest, ManagesTheCacheBesideRequests) {
 TEST_F(EngineClientTest, AnActionThatFailsSaysWhy) {
     run([]() -> asio::awaitable<void> {
         const auto client = co_await started(options("no_artifacts"));
-        const auto saved = co_await client->manage_cache(CacheAction::kSave);
+        const auto saved = co_await client->artifacts(ArtifactAction::kSave);
         EXPECT_EQ(saved.error().code, ErrorCode::kUnavailable);
         EXPECT_EQ(saved.error().message, "the disk is full");
         ::kill(client->pid(), SIGKILL);
-        const auto after = co_await client->manage_cache(CacheAction::kSave);
+        const auto after = co_await client->artifacts(ArtifactAction::kSave);
         EXPECT_EQ(after.error().code, ErrorCode::kEngineDied);
-        EXPECT_EQ((co_await client->manage_cache(CacheAction::kSave)).error().code, ErrorCode::kEngineDied);
+        EXPECT_EQ((co_await client->artifacts(ArtifactAction::kSave)).error().code, ErrorCode::kEngineDied);
     }());
 }
 

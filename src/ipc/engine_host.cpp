@@ -144,20 +144,19 @@ wire::FromEngine pong(const engine::Engine& engine) {
     return message;
 }
 
-wire::CacheReport to_wire(std::uint64_t id, const Result<engine::ArtifactReport>& done) {
-    if (done)
-        return ipc::to_wire(id, ipc::CacheReport{done->saved, done->loaded, done->removed, done->bytes, done->problem});
-    wire::CacheReport report;
+wire::ArtifactReport to_wire(std::uint64_t id, const Result<ArtifactReport>& done) {
+    if (done) return ipc::to_wire(id, *done);
+    wire::ArtifactReport report;
     report.set_id(id);
-    report.set_message(done.error().message);
+    report.set_refused(true);
+    report.set_problem(done.error().message);
     return report;
 }
 
-OrderQueue::Order artifact_order(engine::Engine& engine, Outbox& outbox, std::uint64_t id,
-                                 engine::ArtifactAction action) {
-    const auto answer = [&outbox, id](const Result<engine::ArtifactReport>& done) {
+OrderQueue::Order artifact_order(engine::Engine& engine, Outbox& outbox, std::uint64_t id, ArtifactAction action) {
+    const auto answer = [&outbox, id](const Result<ArtifactReport>& done) {
         wire::FromEngine message;
-        *message.mutable_cache_report() = to_wire(id, done);
+        *message.mutable_artifact_report() = to_wire(id, done);
         outbox.send(message);
     };
     return {[&engine, action, answer] { answer(engine.artifacts(action)); },
@@ -247,9 +246,6 @@ class Host {
 
     /// Until the server is gone; false when it has said what has no sense.
     bool take_all(engine::Engine& engine, OrderQueue& orders) {
-        const auto artifacts = [&](std::uint64_t id, engine::ArtifactAction action) {
-            orders.add(artifact_order(engine, outbox_, id, action));
-        };
         while (read()) {
             switch (message_.kind_case()) {
                 case wire::ToEngine::kSubmit: {
@@ -258,14 +254,9 @@ class Host {
                     break;
                 }
                 case wire::ToEngine::kCancel: engine.cancel(message_.cancel().request_id()); break;
-                case wire::ToEngine::kSaveState:
-                    artifacts(message_.save_state().id(), engine::ArtifactAction::kSave);
-                    break;
-                case wire::ToEngine::kRestoreState:
-                    artifacts(message_.restore_state().id(), engine::ArtifactAction::kRestore);
-                    break;
-                case wire::ToEngine::kPruneState:
-                    artifacts(message_.prune_state().id(), engine::ArtifactAction::kPrune);
+                case wire::ToEngine::kArtifactOrder:
+                    orders.add(artifact_order(engine, outbox_, message_.artifact_order().id(),
+                                              static_cast<ArtifactAction>(message_.artifact_order().action())));
                     break;
                 case wire::ToEngine::kPing: outbox_.send(pong(engine)); break;
                 // Cancels and pings still come meanwhile, so this thread goes on reading until the socket is shut.
@@ -284,7 +275,7 @@ class Host {
         return {[&engine, end] {
                     engine.wait_until_idle();
                     // What is kept now is there again after a restart. The server does not wait for ever.
-                    const auto saved = engine.artifacts(engine::ArtifactAction::kSave, kSavePatience);
+                    const auto saved = engine.artifacts(ArtifactAction::kSave, kSavePatience);
                     if (saved && !saved->problem.empty()) spdlog::warn("at the end: {}", saved->problem);
                     end();
                 },

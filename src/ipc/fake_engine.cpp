@@ -143,12 +143,8 @@ class FakeEngine {
             for (RequestId i = 0; i < std::max(submit.n(), 1U); ++i) running_[submit.request_id() + i] = request;
         } else if (message.has_cancel()) {
             running_.erase(message.cancel().request_id());
-        } else if (message.has_save_state()) {
-            report(message.save_state().id(), {.saved = 3, .bytes = 4096});
-        } else if (message.has_restore_state()) {
-            report(message.restore_state().id(), {.loaded = 2, .bytes = 2048});
-        } else if (message.has_prune_state()) {
-            report(message.prune_state().id(), {.removed = 1, .bytes = 1024});
+        } else if (message.has_artifact_order()) {
+            carry_out(message.artifact_order());
         } else if (message.has_ping()) {
             send(pong());
         } else if (message.has_drain()) {
@@ -169,16 +165,18 @@ class FakeEngine {
         return message;
     }
 
-    void report(std::uint64_t id, const ipc::CacheReport& done) {
+    void carry_out(const wire::ArtifactOrder& order) {
+        ArtifactReport done;
+        switch (static_cast<ArtifactAction>(order.action())) {
+            case ArtifactAction::kSave: done = {.saved = 3, .bytes = 4096}; break;
+            case ArtifactAction::kRestore: done = {.restored = 2, .bytes = 2048}; break;
+            case ArtifactAction::kPrune: done = {.removed = 1, .bytes = 1024}; break;
+        }
+        if (words_.contains("part_artifacts")) done.problem = "2 of 5 artifacts were not written: the disk is full";
+        if (words_.contains("no_artifacts")) done.problem = "the disk is full";
         wire::FromEngine message;
-        *message.mutable_cache_report() = ipc::to_wire(id, done);
-        if (words_.contains("part_artifacts")) {
-            message.mutable_cache_report()->set_message("2 of 5 artifacts were not written: the disk is full");
-        }
-        if (words_.contains("no_artifacts")) {
-            message.mutable_cache_report()->set_ok(false);
-            message.mutable_cache_report()->set_message("the disk is full");
-        }
+        *message.mutable_artifact_report() = ipc::to_wire(order.id(), done);
+        message.mutable_artifact_report()->set_refused(words_.contains("no_artifacts"));
         send(message);
     }
 

@@ -333,20 +333,25 @@ EngineStats from_wire(const wire::Stats& stats) {
     return out;
 }
 
-wire::CacheReport to_wire(std::uint64_t id, const CacheReport& report) {
-    wire::CacheReport out;
+wire::ArtifactReport to_wire(std::uint64_t id, ArtifactReport report) {
+    wire::ArtifactReport out;
     out.set_id(id);
-    out.set_ok(true);
-    out.set_n_saved(report.saved);
-    out.set_n_loaded(report.loaded);
-    out.set_n_removed(report.removed);
+    out.set_saved(report.saved);
+    out.set_restored(report.restored);
+    out.set_removed(report.removed);
     out.set_bytes(report.bytes);
-    out.set_message(report.problem);
+    out.set_failed(report.failed);
+    out.set_problem(std::move(report.problem));
     return out;
 }
 
-CacheReport from_wire(const wire::CacheReport& report) {
-    return {report.n_saved(), report.n_loaded(), report.n_removed(), report.bytes(), report.message()};
+ArtifactReport from_wire(const wire::ArtifactReport& report) {
+    return {.saved = report.saved(),
+            .restored = report.restored(),
+            .removed = report.removed(),
+            .bytes = report.bytes(),
+            .failed = report.failed(),
+            .problem = report.problem()};
 }
 
 }  // namespace sutazai::ipc

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/artifact_action.h"
 #include "base/error.h"
 #include "base/generation.h"
 #include "ipc/engine_client.h"
@@ -30,8 +31,8 @@ namespace sutazai::ipc {
 [[nodiscard]] wire::Stats to_wire(const EngineStats& stats);
 [[nodiscard]] EngineStats from_wire(const wire::Stats& stats);
 
-/// Of an action that went well.
-[[nodiscard]] wire::CacheReport to_wire(std::uint64_t id, const CacheReport& report);
-[[nodiscard]] CacheReport from_wire(const wire::CacheReport& report);
+/// Of an order that was not refused.
+[[nodiscard]] wire::ArtifactReport to_wire(std::uint64_t id, ArtifactReport report);
+[[nodiscard]] ArtifactReport from_wire(const wire::ArtifactReport& report);
 
 }  // namespace sutazai::ipc

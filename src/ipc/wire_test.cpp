@@ -231,16 +231,12 @@ TEST(Wire, StatsKeepEveryField) {
     EXPECT_EQ(got.broken_results, 18U);
 }
 
-TEST(Wire, CacheReportsKeepEveryField) {
-    const wire::CacheReport on_the_wire = sent(to_wire(7, CacheReport{1, 2, 3, 4, "5 were not written"}));
+TEST(Wire, ArtifactReportsKeepEveryField) {
+    const ArtifactReport report{1, 2, 3, 4, 5, "5 were not written"};
+    const wire::ArtifactReport on_the_wire = sent(to_wire(7, report));
     EXPECT_EQ(on_the_wire.id(), 7U);
-    EXPECT_TRUE(on_the_wire.ok());
-    const CacheReport got = from_wire(on_the_wire);
-    EXPECT_EQ(got.saved, 1U);
-    EXPECT_EQ(got.loaded, 2U);
-    EXPECT_EQ(got.removed, 3U);
-    EXPECT_EQ(got.bytes, 4U);
-    EXPECT_EQ(got.problem, "5 were not written");
+    EXPECT_FALSE(on_the_wire.refused());
+    EXPECT_EQ(from_wire(on_the_wire), report);
 }
 
 }  // namespace
