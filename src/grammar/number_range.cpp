@@ -85,6 +85,7 @@ struct Fraction {
 
 Fraction at_least(const std::string& bound, bool excluded) {
     std::vector<Expression> choices;
+    choices.reserve(bound.size() + 1);
     for (std::size_t i = 0; i < bound.size(); ++i) {
         choices.push_back(
             sequence({text(bound.substr(0, i)), digit(static_cast<char>(bound[i] + 1), '9'), digits(0, kMaxDigits)}));
