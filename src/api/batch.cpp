@@ -7,11 +7,12 @@
 #include <boost/json/array.hpp>
 #include <tuple>
 
+#include "api/answer_parts.h"
 #include "api/chat_fields.h"
 #include "api/error_names.h"
 #include "api/json.h"
-#include "api/json_text.h"
 #include "api/unsupported.h"
+#include "base/json_text.h"
 
 namespace sutazai::api::batch {
 
@@ -72,18 +73,17 @@ std::string key_of(const GenerationRequest& request) {
     return key;
 }
 
-void append_error(std::string& out, const Error& error) {
-    out += R"({"message": )";
-    append_quoted(out, error.message);
-    out += R"(, "code": ")";
-    out += code_name(error.code);
-    out += R"(", "field": )";
-    if (error.field.empty()) {
-        out += "null";
+json::object result_json(std::size_t index, const Result<Choice>& result) {
+    json::object out{{"request_index", index}, {"success", result.has_value()}};
+    if (result) {
+        out["response"] = result->text;
+        out["finish_reason"] = to_string(result->finished.reason);
+        out["usage"] = usage_json(result->finished.usage);
     } else {
-        append_quoted(out, error.field);
+        const Error& error = result.error();
+        out["error"] = {{"message", error.message}, {"code", code_name(error.code)}, {"field", or_null(error.field)}};
     }
-    out += '}';
+    return out;
 }
 
 }  // namespace
@@ -157,35 +157,19 @@ std::string encode(std::string_view id, std::string_view model, int batch_size,
                    std::span<const Result<Choice>> results) {
     const auto n_good = std::ranges::count_if(results, [](const auto& result) { return result.has_value(); });
     const double rate = results.empty() ? 0 : static_cast<double>(n_good) / static_cast<double>(results.size());
-    std::string out = R"({"batch_id": )";
-    append_quoted(out, id);
-    out += R"(, "model": )";
-    append_quoted(out, model);
-    fmt::format_to(std::back_inserter(out),
-                   R"(, "total_requests": {}, "batch_size": {}, "success_rate": {:#}, "results": [)", results.size(),
-                   batch_size, rate);
+    json::array list;
     std::vector<Usage> usages;
-    for (std::size_t i = 0; i < results.size(); ++i) {
-        if (i > 0) out += ", ";
-        fmt::format_to(std::back_inserter(out), R"({{"request_index": {}, "success": {}, )", i, results[i].has_value());
-        if (results[i]) {
-            out += R"("response": )";
-            append_quoted(out, results[i]->text);
-            out += R"(, "finish_reason": ")";
-            out += to_string(results[i]->finished.reason);
-            out += R"(", "usage": )";
-            append_usage(out, results[i]->finished.usage);
-            usages.push_back(results[i]->finished.usage);
-        } else {
-            out += R"("error": )";
-            append_error(out, results[i].error());
-        }
-        out += '}';
+    for (const auto& result : results) {
+        list.push_back(result_json(list.size(), result));
+        if (result) usages.push_back(result->finished.usage);
     }
-    out += R"(], "usage": )";
-    append_usage(out, total_usage(usages, 1));
-    out += '}';
-    return out;
+    return to_json(json::object{{"batch_id", id},
+                                {"model", model},
+                                {"total_requests", results.size()},
+                                {"batch_size", batch_size},
+                                {"success_rate", rate},
+                                {"results", std::move(list)},
+                                {"usage", usage_json(total_usage(usages, 1))}});
 }
 
 }  // namespace sutazai::api::batch

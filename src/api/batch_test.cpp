@@ -154,14 +154,14 @@ TEST(Batch, WritesTheGoldenAnswer) {
     const std::vector<Result<Choice>> results{Choice{"Hi \"you\"", {}, finished},
                                               fail(ErrorCode::kQueueFull, "Full.", "requests[1].prompt")};
     EXPECT_EQ(encode("batch_20250126_143052", "m", 8, results),
-              R"({"batch_id": "batch_20250126_143052", "model": "m", "total_requests": 2, "batch_size": 8, )"
-              R"("success_rate": 0.5, "results": [{"request_index": 0, "success": true, "response": "Hi \"you\"", )"
-              R"("finish_reason": "length", "usage": {"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
-              R"("prompt_tokens_details":{"cached_tokens":4}}}, {"request_index": 1, "success": false, )"
-              R"("error": {"message": "Full.", "code": "queue_full", "field": "requests[1].prompt"}}], )"
-              R"("usage": {"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
+              R"({"batch_id":"batch_20250126_143052","model":"m","total_requests":2,"batch_size":8,)"
+              R"("success_rate":0.5,"results":[{"request_index":0,"success":true,"response":"Hi \"you\"",)"
+              R"("finish_reason":"length","usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
+              R"("prompt_tokens_details":{"cached_tokens":4}}},{"request_index":1,"success":false,)"
+              R"("error":{"message":"Full.","code":"queue_full","field":"requests[1].prompt"}}],)"
+              R"("usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
               R"("prompt_tokens_details":{"cached_tokens":4}}})");
-    EXPECT_NE(encode("b", "m", 1, std::vector<Result<Choice>>{Choice{}}).find(R"("success_rate": 1.0)"),
+    EXPECT_NE(encode("b", "m", 1, std::vector<Result<Choice>>{Choice{}}).find(R"("success_rate":1.0)"),
               std::string::npos);
 }
 

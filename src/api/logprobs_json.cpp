@@ -3,59 +3,45 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/string.hpp>
 #include <cmath>
-#include <vector>
 
-#include "api/json_text.h"
-#include "text/utf8_stream.h"
+#include "base/json_text.h"
+#include "base/utf8_stream.h"
 
 namespace sutazai::api {
+
+namespace json = boost::json;
 
 namespace {
 
 bool is_utf8(std::string_view bytes) {
-    text::Utf8Stream stream;
+    Utf8Stream stream;
     std::string out;
     stream.append(bytes, out);
     stream.finish(out);
     return out == bytes;
 }
 
-void append_chance(std::string& out, const TokenChance& chance) {
-    out += R"({"token":)";
-    append_quoted(out, chance.piece);
-    out += R"(,"logprob":)";
-    append_logprob(out, chance.logprob);
-    out += R"(,"bytes":[)";
-    for (std::size_t i = 0; i < chance.piece.size(); ++i) {
-        if (i > 0) out += ',';
-        append_number(out, static_cast<unsigned char>(chance.piece[i]));
-    }
-    out += ']';
+double number(float logprob) {
+    return std::isfinite(logprob) ? as_written(logprob) : -9999;
 }
 
-void append_top(std::string& out, const TokenScore& score) {
-    if (!score.scored) {
-        out += "null";
-        return;
-    }
-    // Tokens may share a name; an object cannot hold it twice.
-    std::vector<std::pair<std::string, float>> named;
-    const auto add = [&](const TokenChance& chance) {
-        std::string name = token_name(chance.piece);
-        const auto same = [&](const auto& entry) { return entry.first == name; };
-        if (std::ranges::none_of(named, same)) named.emplace_back(std::move(name), chance.logprob);
-    };
-    for (const TokenChance& chance : score.top) add(chance);
-    add(score.token);
-    out += '{';
-    for (std::size_t i = 0; i < named.size(); ++i) {
-        if (i > 0) out += ',';
-        append_quoted(out, named[i].first);
-        out += ':';
-        append_logprob(out, named[i].second);
-    }
-    out += '}';
+json::object chance_json(const TokenChance& chance) {
+    json::array bytes;
+    bytes.reserve(chance.piece.size());
+    for (const char byte : chance.piece) bytes.push_back(static_cast<unsigned char>(byte));
+    return {{"token", chance.piece}, {"logprob", number(chance.logprob)}, {"bytes", std::move(bytes)}};
+}
+
+json::value top_json(const TokenScore& score) {
+    if (!score.scored) return nullptr;
+    // Tokens may share a name; the likelier comes first and stays.
+    json::object named;
+    for (const TokenChance& chance : score.top) named.emplace(token_name(chance.piece), number(chance.logprob));
+    named.emplace(token_name(score.token.piece), number(score.token.logprob));
+    return named;
 }
 
 std::size_t count_characters(std::string_view piece) {
@@ -65,53 +51,34 @@ std::size_t count_characters(std::string_view piece) {
 
 }  // namespace
 
-void append_logprob(std::string& out, float logprob) {
-    if (std::isfinite(logprob)) {
-        fmt::format_to(std::back_inserter(out), "{}", logprob);
-    } else {
-        out += "-9999.0";
+json::object chat_logprobs(std::span<const TokenScore> scores) {
+    json::array content;
+    content.reserve(scores.size());
+    for (const TokenScore& score : scores) {
+        json::array top;
+        for (const TokenChance& chance : score.top) top.push_back(chance_json(chance));
+        json::object& token = content.emplace_back(chance_json(score.token)).get_object();
+        token["top_logprobs"] = std::move(top);
     }
+    return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-void append_chat_logprobs(std::string& out, std::span<const TokenScore> scores) {
-    out += R"({"content":[)";
-    for (std::size_t i = 0; i < scores.size(); ++i) {
-        if (i > 0) out += ',';
-        append_chance(out, scores[i].token);
-        out += R"(,"top_logprobs":[)";
-        for (std::size_t k = 0; k < scores[i].top.size(); ++k) {
-            if (k > 0) out += ',';
-            append_chance(out, scores[i].top[k]);
-            out += '}';
-        }
-        out += "]}";
-    }
-    out += R"(],"refusal":null})";
-}
-
-void append_completion_logprobs(std::string& out, std::span<const TokenScore> scores, std::size_t& offset) {
-    const auto list = [&](std::string_view name, auto&& append) {
-        out += name;
-        for (std::size_t i = 0; i < scores.size(); ++i) {
-            if (i > 0) out += ',';
-            append(scores[i]);
-        }
-        out += ']';
-    };
-    list(R"({"tokens":[)", [&](const TokenScore& score) { append_quoted(out, token_name(score.token.piece)); });
-    list(R"(,"token_logprobs":[)", [&](const TokenScore& score) {
-        if (score.scored) {
-            append_logprob(out, score.token.logprob);
-        } else {
-            out += "null";
-        }
-    });
-    list(R"(,"top_logprobs":[)", [&](const TokenScore& score) { append_top(out, score); });
-    list(R"(,"text_offset":[)", [&](const TokenScore& score) {
-        append_number(out, offset);
+json::object completion_logprobs(std::span<const TokenScore> scores, std::size_t& offset) {
+    json::array tokens;
+    json::array logprobs;
+    json::array tops;
+    json::array offsets;
+    for (const TokenScore& score : scores) {
+        tokens.push_back(json::string(token_name(score.token.piece)));
+        logprobs.push_back(score.scored ? json::value(number(score.token.logprob)) : json::value());
+        tops.push_back(top_json(score));
+        offsets.push_back(offset);
         offset += count_characters(score.token.piece);
-    });
-    out += '}';
+    }
+    return {{"tokens", std::move(tokens)},
+            {"token_logprobs", std::move(logprobs)},
+            {"top_logprobs", std::move(tops)},
+            {"text_offset", std::move(offsets)}};
 }
 
 std::string token_name(std::string_view piece) {

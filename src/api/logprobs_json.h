@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -7,18 +8,16 @@
 
 #include "base/generation.h"
 
-/// Scores of tokens in OpenAI's two shapes. Pure.
+/// Scores of tokens in OpenAI's two shapes. A log-probability that is not finite becomes -9999, as in OpenAI's API.
+/// Pure.
 namespace sutazai::api {
 
-/// A log-probability as a JSON number; what is not finite becomes -9999, as in OpenAI's API.
-void append_logprob(std::string& out, float logprob);
-
 /// Of chat: {"content":[{"token","logprob","bytes","top_logprobs":[{"token","logprob","bytes"}]}],"refusal":null}.
-void append_chat_logprobs(std::string& out, std::span<const TokenScore> scores);
+[[nodiscard]] boost::json::object chat_logprobs(std::span<const TokenScore> scores);
 
 /// Of completions: {"tokens","token_logprobs","top_logprobs","text_offset"}. An offset counts characters; `offset` is
 /// the first token's, and afterwards that of the token that comes next. top_logprobs always names the token itself too.
-void append_completion_logprobs(std::string& out, std::span<const TokenScore> scores, std::size_t& offset);
+[[nodiscard]] boost::json::object completion_logprobs(std::span<const TokenScore> scores, std::size_t& offset);
 
 /// A token's bytes as text; where they are no UTF-8, "bytes:\xe2\x82".
 [[nodiscard]] std::string token_name(std::string_view piece);

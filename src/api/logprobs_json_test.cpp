@@ -6,6 +6,8 @@
 #include <boost/json/parse.hpp>
 #include <limits>
 
+#include "base/json_text.h"
+
 namespace sutazai::api {
 namespace {
 
@@ -14,38 +16,35 @@ TEST(LogprobsJson, WritesTheOldShape) {
                             TokenScore{{"l\"", -0.5F}, {{"x", -0.25F}, {"l\"", -0.5F}}, true},
                             TokenScore{{"\xe2\x82", -3}, {{"\xe2\x82", -3}}, true},
                             TokenScore{{"\xac", -1}, {{"y", -0.75F}}, true}, TokenScore{{"ü", -2}, {}, true}};
-    std::string out;
     std::size_t offset = 0;
-    append_completion_logprobs(out, scores, offset);
-    EXPECT_EQ(out,
-              R"({"tokens":["He","l\"","bytes:\\xe2\\x82","bytes:\\xac","ü"],"token_logprobs":[null,-0.5,-3,-1,-2],)"
-              R"("top_logprobs":[null,{"x":-0.25,"l\"":-0.5},{"bytes:\\xe2\\x82":-3},{"y":-0.75,"bytes:\\xac":-1},)"
-              R"({"ü":-2}],"text_offset":[0,2,4,5,5]})");
+    const std::string out = to_json(completion_logprobs(scores, offset));
+    EXPECT_EQ(
+        out,
+        R"({"tokens":["He","l\"","bytes:\\xe2\\x82","bytes:\\xac","ü"],"token_logprobs":[null,-0.5,-3.0,-1.0,-2.0],)"
+        R"("top_logprobs":[null,{"x":-0.25,"l\"":-0.5},{"bytes:\\xe2\\x82":-3.0},{"y":-0.75,"bytes:\\xac":-1.0},)"
+        R"({"ü":-2.0}],"text_offset":[0,2,4,5,5]})");
     EXPECT_EQ(offset, 6U) << "the next chunk goes on from here; a character counts once";
     EXPECT_TRUE(boost::json::parse(out).is_object());
 }
 
 TEST(LogprobsJson, ANameComesOnceInAnObject) {
     const std::array scores{TokenScore{{"a", -2}, {{"a", -1}, {"a", -2}}, true}};
-    std::string out;
     std::size_t offset = 0;
-    append_completion_logprobs(out, scores, offset);
-    EXPECT_NE(out.find(R"("top_logprobs":[{"a":-1}])"), std::string::npos) << out;
+    const std::string out = to_json(completion_logprobs(scores, offset));
+    EXPECT_NE(out.find(R"("top_logprobs":[{"a":-1.0}])"), std::string::npos) << out;
 }
 
 TEST(LogprobsJson, WhatIsNotFiniteIsStillANumber) {
-    std::string out;
-    append_logprob(out, -std::numeric_limits<float>::infinity());
-    EXPECT_EQ(out, "-9999.0");
+    const std::array scores{TokenScore{{"a", -std::numeric_limits<float>::infinity()}, {}, true}};
+    EXPECT_EQ(to_json(chat_logprobs(scores)),
+              R"({"content":[{"token":"a","logprob":-9999.0,"bytes":[97],"top_logprobs":[]}],"refusal":null})");
 }
 
 TEST(LogprobsJson, NoTokensAreEmptyLists) {
-    std::string out;
     std::size_t offset = 3;
-    append_completion_logprobs(out, {}, offset);
-    append_chat_logprobs(out, {});
-    EXPECT_EQ(out, R"({"tokens":[],"token_logprobs":[],"top_logprobs":[],"text_offset":[]})"
-                   R"({"content":[],"refusal":null})");
+    EXPECT_EQ(to_json(completion_logprobs({}, offset)),
+              R"({"tokens":[],"token_logprobs":[],"top_logprobs":[],"text_offset":[]})");
+    EXPECT_EQ(to_json(chat_logprobs({})), R"({"content":[],"refusal":null})");
 }
 
 }  // namespace

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <boost/json/array.hpp>
+
+#include "api/answer_parts.h"
 #include "api/error_names.h"
-#include "api/json_text.h"
 #include "api/logprobs_json.h"
 #include "api/unsupported.h"
+#include "base/json_text.h"
 
 namespace sutazai::api::openai {
 
@@ -22,29 +25,17 @@ void read_logprobs(FieldReader& fields, int& top_logprobs) {
     if (wanted) top_logprobs = top;
 }
 
-void append_error(std::string& out, const Error& error) {
+json::object error_json(const Error& error) {
     const bool no_such_model = error.code == ErrorCode::kNotFound && error.field == "model";
-    out += R"({"error":{"message":)";
-    append_quoted(out, error.message);
-    out += R"(,"type":")";
-    out += openai_type(error.code);
-    out += R"(","param":)";
-    if (error.field.empty()) {
-        out += "null";
-    } else {
-        append_quoted(out, error.field);
-    }
-    out += R"(,"code":")";
-    out += no_such_model ? "model_not_found" : code_name(error.code);
-    out += "\"}}";
+    return {{"error",
+             {{"message", error.message},
+              {"type", openai_type(error.code)},
+              {"param", or_null(error.field)},
+              {"code", no_such_model ? "model_not_found" : code_name(error.code)}}}};
 }
 
-void append_model(std::string& out, const ModelCard& card) {
-    out += R"({"id":)";
-    append_quoted(out, card.id);
-    out += R"(,"object":"model","created":)";
-    out += fmt::to_string(card.created_unix_s);
-    out += R"(,"owned_by":"sutazai"})";
+json::object model_json(const ModelCard& card) {
+    return {{"id", card.id}, {"object", "model"}, {"created", card.created_unix_s}, {"owned_by", "sutazai"}};
 }
 
 }  // namespace
@@ -60,21 +51,20 @@ void read_stream_options(FieldReader& fields, bool& include_usage) {
     refuse_unknown(inner, {"include_obfuscation"});
 }
 
-void append_head(std::string& out, const Identity& identity, std::string_view object) {
-    out += R"({"id":)";
-    append_quoted(out, identity.id);
-    out += R"(,"object":")";
-    out += object;
-    out += R"(","created":)";
-    out += fmt::to_string(identity.created_unix_s);
-    out += R"(,"model":)";
-    append_quoted(out, identity.model);
-    out += R"(,"choices":[)";
+json::object head_json(const Identity& identity, std::string_view object) {
+    return {{"id", identity.id}, {"object", object}, {"created", identity.created_unix_s}, {"model", identity.model}};
+}
+
+std::string chunk_head(const Identity& identity, std::string_view object) {
+    std::string out = "data: ";
+    append_json(out, head_json(identity, object));
+    out.back() = ',';
+    return out + R"("choices":[)";
 }
 
 void append_error_event(std::string& out, const Error& error) {
     out += "data: ";
-    append_error(out, error);
+    append_json(out, error_json(error));
     out += "\n\n";
 }
 
@@ -95,9 +85,7 @@ Result<OpenAiChatRequest> parse_chat(std::string_view body) {
 }
 
 ChunkEncoder::ChunkEncoder(const Identity& identity, bool include_usage, bool logprobs)
-    : include_usage_(include_usage), logprobs_(logprobs) {
-    head_ = "data: ";
-    append_head(head_, identity, "chat.completion.chunk");
+    : head_(chunk_head(identity, "chat.completion.chunk")), include_usage_(include_usage), logprobs_(logprobs) {
     // OpenAI's streams that will end with usage have "usage": null in every chunk before.
     tail_ = include_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
 }
@@ -119,7 +107,7 @@ void ChunkEncoder::content(std::string& out, std::size_t index, std::string_view
     append_escaped(out, text);
     out += R"("},"logprobs":)";
     if (logprobs_) {
-        append_chat_logprobs(out, scores);
+        append_json(out, chat_logprobs(scores));
     } else {
         out += "null";
     }
@@ -141,56 +129,38 @@ void ChunkEncoder::end(std::string& out, const Usage& usage) const {
     if (include_usage_) {
         out += head_;
         out += R"(],"usage":)";
-        append_usage(out, usage);
+        append_json(out, usage_json(usage));
         out += "}\n\n";
     }
     out += "data: [DONE]\n\n";
 }
 
 std::string encode_answer(const Identity& identity, std::span<const Choice> choices, bool logprobs) {
-    std::string out;
-    append_head(out, identity, "chat.completion");
-    for (std::size_t i = 0; i < choices.size(); ++i) {
-        out += i == 0 ? R"({"index":)" : R"(,{"index":)";
-        append_number(out, i);
-        out += R"(,"message":{"role":"assistant","content":)";
-        append_quoted(out, choices[i].text);
-        out += R"(,"refusal":null},"logprobs":)";
-        if (logprobs) {
-            append_chat_logprobs(out, choices[i].scores);
-        } else {
-            out += "null";
-        }
-        out += R"(,"finish_reason":")";
-        out += to_string(choices[i].finished.reason);
-        out += "\"}";
+    json::array list;
+    for (const Choice& choice : choices) {
+        list.push_back({{"index", list.size()},
+                        {"message", {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}}},
+                        {"logprobs", logprobs ? json::value(chat_logprobs(choice.scores)) : json::value()},
+                        {"finish_reason", to_string(choice.finished.reason)}});
     }
-    out += R"(],"usage":)";
-    append_usage(out, total_usage(choices, choices.size()));
-    out += '}';
-    return out;
+    json::object answer = head_json(identity, "chat.completion");
+    answer["choices"] = std::move(list);
+    answer["usage"] = usage_json(total_usage(choices, choices.size()));
+    return to_json(answer);
 }
 
 std::string encode_error(const Error& error) {
-    std::string out;
-    append_error(out, error);
-    return out;
+    return to_json(error_json(error));
 }
 
 std::string encode_model(const ModelCard& card) {
-    std::string out;
-    append_model(out, card);
-    return out;
+    return to_json(model_json(card));
 }
 
 std::string encode_models(std::span<const ModelCard> cards) {
-    std::string out = R"({"object":"list","data":[)";
-    for (const ModelCard& card : cards) {
-        if (&card != cards.data()) out += ',';
-        append_model(out, card);
-    }
-    out += "]}";
-    return out;
+    json::array list;
+    for (const ModelCard& card : cards) list.push_back(model_json(card));
+    return to_json(json::object{{"object", "list"}, {"data", std::move(list)}});
 }
 
 }  // namespace sutazai::api::openai

@@ -32,8 +32,11 @@ struct Identity {
     std::int64_t created_unix_s = 0;
 };
 
-/// {"id","object","created","model","choices":[ : up to the first choice.
-void append_head(std::string& out, const Identity& identity, std::string_view object);
+/// {"id","object","created","model"}: what every answer begins with.
+[[nodiscard]] boost::json::object head_json(const Identity& identity, std::string_view object);
+
+/// data: {"id","object","created","model","choices":[ : a chunk up to its first choice.
+[[nodiscard]] std::string chunk_head(const Identity& identity, std::string_view object);
 
 /// {"error": {...}} of a stream: the last event of one that fails.
 void append_error_event(std::string& out, const Error& error);

@@ -6,9 +6,10 @@
 #include <boost/json/array.hpp>
 #include <numeric>
 
-#include "api/json_text.h"
+#include "api/answer_parts.h"
 #include "api/logprobs_json.h"
 #include "api/unsupported.h"
+#include "base/json_text.h"
 
 namespace sutazai::api::openai {
 
@@ -148,9 +149,10 @@ Result<CompletionRequest> parse_completion(std::string_view body, std::size_t ma
 
 CompletionChunkEncoder::CompletionChunkEncoder(const Identity& identity, bool include_usage, bool logprobs,
                                                std::size_t n_choices)
-    : include_usage_(include_usage), logprobs_(logprobs), offsets_(n_choices, 0) {
-    head_ = "data: ";
-    append_head(head_, identity, "text_completion");
+    : head_(chunk_head(identity, "text_completion")),
+      include_usage_(include_usage),
+      logprobs_(logprobs),
+      offsets_(n_choices, 0) {
     tail_ = include_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
 }
 
@@ -159,7 +161,7 @@ void CompletionChunkEncoder::content(std::string& out, std::size_t index, std::s
     out += head_;
     append_choice_head(out, index, text);
     if (logprobs_) {
-        append_completion_logprobs(out, scores, offsets_.at(index));
+        append_json(out, completion_logprobs(scores, offsets_.at(index)));
     } else {
         out += "null";
     }
@@ -179,7 +181,7 @@ void CompletionChunkEncoder::end(std::string& out, const Usage& usage) const {
     if (include_usage_) {
         out += head_;
         out += R"(],"usage":)";
-        append_usage(out, usage);
+        append_json(out, usage_json(usage));
         out += "}\n\n";
     }
     out += "data: [DONE]\n\n";
@@ -189,9 +191,7 @@ std::string encode_completion(const Identity& identity, const CompletionRequest&
                               std::span<const Choice> choices) {
     const auto best_of = static_cast<std::size_t>(request.best_of);
     const auto n = static_cast<std::size_t>(request.n);
-    std::string out;
-    append_head(out, identity, "text_completion");
-    std::size_t index = 0;
+    json::array list;
     for (std::size_t first = 0; first + best_of <= choices.size(); first += best_of) {
         std::vector<const Choice*> of_prompt;
         for (const Choice& choice : choices.subspan(first, best_of)) of_prompt.push_back(&choice);
@@ -200,21 +200,18 @@ std::string encode_completion(const Identity& identity, const CompletionRequest&
             of_prompt.resize(n);
         }
         for (const Choice* choice : of_prompt) {
-            if (index > 0) out += ',';
-            append_choice_head(out, index++, choice->text);
             std::size_t offset = 0;
-            if (request.logprobs) {
-                append_completion_logprobs(out, choice->scores, offset);
-            } else {
-                out += "null";
-            }
-            append_finish(out, to_string(choice->finished.reason));
+            list.push_back({{"text", choice->text},
+                            {"index", list.size()},
+                            {"logprobs", request.logprobs ? json::value(completion_logprobs(choice->scores, offset))
+                                                          : json::value()},
+                            {"finish_reason", to_string(choice->finished.reason)}});
         }
     }
-    out += R"(],"usage":)";
-    append_usage(out, total_usage(choices, best_of));
-    out += '}';
-    return out;
+    json::object answer = head_json(identity, "text_completion");
+    answer["choices"] = std::move(list);
+    answer["usage"] = usage_json(total_usage(choices, best_of));
+    return to_json(answer);
 }
 
 }  // namespace sutazai::api::openai

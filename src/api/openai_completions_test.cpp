@@ -134,8 +134,8 @@ TEST(Completions, WritesTheGoldenStream) {
     const std::string head =
         R"(data: {"id":"cmpl-1","object":"text_completion","created":1737901852,"model":"m","choices":[)";
     EXPECT_EQ(out, head +
-                       R"({"text":"x","index":1,"logprobs":{"tokens":["x"],"token_logprobs":[-1],)"
-                       R"("top_logprobs":[{"x":-1}],"text_offset":[1]},"finish_reason":null}],"usage":null})"
+                       R"({"text":"x","index":1,"logprobs":{"tokens":["x"],"token_logprobs":[-1.0],)"
+                       R"("top_logprobs":[{"x":-1.0}],"text_offset":[1]},"finish_reason":null}],"usage":null})"
                        "\n\n" +
                        head + R"({"text":"","index":1,"logprobs":null,"finish_reason":"stop"}],"usage":null})" +
                        "\n\n" + head +

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "api/json_text.h"
 #include "api/unsupported.h"
+#include "base/json_text.h"
 
 namespace sutazai::api::openai {
 

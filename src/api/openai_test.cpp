@@ -118,7 +118,7 @@ TEST(OpenAi, StreamsChoicesByIndexAndLogprobsWithTheirText) {
     std::string out;
     encoder.content(out, 1, "a", std::array{TokenScore{{"a", -0.0F}, {}, true}});
     EXPECT_TRUE(out.ends_with(
-        R"("choices":[{"index":1,"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0,)"
+        R"("choices":[{"index":1,"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0.0,)"
         R"("bytes":[97],"top_logprobs":[]}],"refusal":null},"finish_reason":null}]})"
         "\n\n"))
         << out;

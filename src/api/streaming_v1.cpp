@@ -1,10 +1,13 @@
 #include "api/streaming_v1.h"
 
+#include "api/answer_parts.h"
 #include "api/error_names.h"
-#include "api/json_text.h"
 #include "api/unsupported.h"
+#include "base/json_text.h"
 
 namespace sutazai::api::streaming_v1 {
+
+namespace json = boost::json;
 
 Result<ChatRequest> parse_chat(std::string_view body) {
     const auto object = parse_object(body);
@@ -22,7 +25,7 @@ void EventEncoder::start(std::string& out, Clock::time_point now) const {
     out += R"(data: {"type": "start", "model": )";
     append_quoted(out, model_);
     out += R"(, "timestamp": ")";
-    append_timestamp(out, now);
+    out += timestamp(now);
     out += "\"}\n\n";
 }
 
@@ -34,11 +37,11 @@ void EventEncoder::chunk(std::string& out, std::string_view content, bool is_fin
 
 void EventEncoder::complete(std::string& out, Clock::time_point now, const Finished& finished) const {
     out += R"(data: {"type": "complete", "timestamp": ")";
-    append_timestamp(out, now);
+    out += timestamp(now);
     out += R"(", "finish_reason": ")";
     out += to_string(finished.reason);
     out += R"(", "usage": )";
-    append_usage(out, finished.usage);
+    append_json(out, usage_json(finished.usage));
     out += "}\n\n";
 }
 
@@ -52,35 +55,19 @@ void EventEncoder::error(std::string& out, const Error& error) const {
 
 std::string encode_answer(std::string_view model, std::string_view content, const Finished& finished,
                           Clock::time_point now) {
-    std::string out = R"({"model": )";
-    append_quoted(out, model);
-    out += R"(, "content": )";
-    append_quoted(out, content);
-    out += R"(, "finish_reason": ")";
-    out += to_string(finished.reason);
-    out += R"(", "usage": )";
-    append_usage(out, finished.usage);
-    out += R"(, "timestamp": ")";
-    append_timestamp(out, now);
-    out += "\"}";
-    return out;
+    return to_json(json::object{{"model", model},
+                                {"content", content},
+                                {"finish_reason", to_string(finished.reason)},
+                                {"usage", usage_json(finished.usage)},
+                                {"timestamp", timestamp(now)}});
 }
 
 std::string encode_error(const Error& error) {
-    std::string out = R"({"error": {"message": )";
-    append_quoted(out, error.message);
-    out += R"(, "type": ")";
-    out += openai_type(error.code);
-    out += R"(", "field": )";
-    if (error.field.empty()) {
-        out += "null";
-    } else {
-        append_quoted(out, error.field);
-    }
-    out += R"(, "code": ")";
-    out += code_name(error.code);
-    out += "\"}}";
-    return out;
+    return to_json(json::object{{"error",
+                                 {{"message", error.message},
+                                  {"type", openai_type(error.code)},
+                                  {"field", or_null(error.field)},
+                                  {"code", code_name(error.code)}}}});
 }
 
 }  // namespace sutazai::api::streaming_v1

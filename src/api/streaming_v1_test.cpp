@@ -37,17 +37,17 @@ TEST(StreamingV1, WritesTheGoldenError) {
     EventEncoder("m").error(out, {ErrorCode::kEngineDied, "The engine of m ended."});
     EXPECT_EQ(out, "data: {\"type\": \"error\", \"error\": \"The engine of m ended.\", \"code\": \"engine_died\"}\n\n");
     EXPECT_EQ(encode_error({ErrorCode::kInvalidArgument, "top_k must be a whole number (got 0.5)", "top_k"}),
-              R"j({"error": {"message": "top_k must be a whole number (got 0.5)", "type": "invalid_request_error", )j"
-              R"("field": "top_k", "code": "invalid_argument"}})");
+              R"j({"error":{"message":"top_k must be a whole number (got 0.5)","type":"invalid_request_error",)j"
+              R"("field":"top_k","code":"invalid_argument"}})");
     EXPECT_EQ(encode_error({ErrorCode::kQueueFull, "Full."}),
-              R"({"error": {"message": "Full.", "type": "rate_limit_error", "field": null, "code": "queue_full"}})");
+              R"({"error":{"message":"Full.","type":"rate_limit_error","field":null,"code":"queue_full"}})");
 }
 
 TEST(StreamingV1, WritesTheGoldenAnswer) {
     EXPECT_EQ(encode_answer("m", "Hi \\", kFinished, kNow),
-              R"({"model": "m", "content": "Hi \\", "finish_reason": "stop", "usage": {"prompt_tokens":10,)"
-              R"("completion_tokens":2,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":4}}, )"
-              R"("timestamp": "2025-01-26T14:30:52.005Z"})");
+              R"({"model":"m","content":"Hi \\","finish_reason":"stop","usage":{"prompt_tokens":10,)"
+              R"("completion_tokens":2,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":4}},)"
+              R"("timestamp":"2025-01-26T14:30:52.005Z"})");
 }
 
 TEST(StreamingV1, StreamsUnlessToldOtherwise) {

@@ -24,7 +24,4 @@ void init(std::string_view level, bool json, std::string_view process, Writing w
 /// only _Exit() ends the process without waiting for whoever should read standard error.
 [[nodiscard]] bool finish(std::chrono::milliseconds patience);
 
-/// `text` as a JSON string with its quotes. Invalid UTF-8 bytes become U+FFFD.
-[[nodiscard]] std::string json_quote(std::string_view text);
-
 }  // namespace sutazai::log

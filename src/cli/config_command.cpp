@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 #include <string_view>
 
-#include "base/log.h"
+#include "base/json_text.h"
 
 namespace sutazai::cli {
 namespace {
@@ -32,12 +34,14 @@ std::string config_table(const std::vector<config::SettingInfo>& rows) {
 }
 
 std::string config_json(const std::vector<config::SettingInfo>& rows) {
-    std::string text = "[";
+    std::string text;
     for (const auto& row : rows) {
-        text += fmt::format("{}\n  {{\"name\": {}, \"value\": {}, \"source\": {}, \"flag\": {}, \"description\": {}}}",
-                            text.size() > 1 ? "," : "", log::json_quote(row.name), log::json_quote(row.value),
-                            log::json_quote(to_string(row.source)), log::json_quote(row.flag),
-                            log::json_quote(row.description));
+        text += text.empty() ? "[\n  " : ",\n  ";
+        append_json(text, boost::json::object{{"name", row.name},
+                                              {"value", row.value},
+                                              {"source", to_string(row.source)},
+                                              {"flag", row.flag},
+                                              {"description", row.description}});
     }
     return text + "\n]\n";
 }

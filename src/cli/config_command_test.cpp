@@ -21,10 +21,10 @@ TEST(ConfigCommand, PrintsColumns) {
 TEST(ConfigCommand, PrintsJson) {
     EXPECT_EQ(config_json({kRows[1], kRows[2]}),
               "[\n"
-              "  {\"name\": \"HOST\", \"value\": \"127.0.0.1\", \"source\": \".env\", \"flag\": \"--host\", "
-              "\"description\": \"an \\\"address\\\"\"},\n"
-              "  {\"name\": \"API_KEYS\", \"value\": \"\", \"source\": \"flag\", \"flag\": \"--api-keys\", "
-              "\"description\": \"keys\"}\n"
+              R"(  {"name":"HOST","value":"127.0.0.1","source":".env","flag":"--host","description":"an \"address\""},)"
+              "\n"
+              R"(  {"name":"API_KEYS","value":"","source":"flag","flag":"--api-keys","description":"keys"})"
+              "\n"
               "]\n");
 }
 

@@ -11,8 +11,8 @@
 #include <numeric>
 #include <utility>
 
+#include "base/utf8_stream.h"
 #include "engine/engine_generation.h"
-#include "text/utf8_stream.h"
 
 namespace sutazai::engine {
 namespace {
@@ -309,7 +309,7 @@ Result<void> Engine::prepare(Prepared& prepared, const std::atomic<bool>& unwant
         } else {
             std::string bytes;
             for (const Token token : prepared.prompt) bytes += model_->piece(token);
-            text::Utf8Stream characters;
+            Utf8Stream characters;
             characters.append(bytes, prepared.echo);
             characters.finish(prepared.echo);
         }

@@ -5,10 +5,10 @@
 #include <optional>
 #include <string>
 
+#include "base/utf8_stream.h"
 #include "engine/engine.h"
 #include "llama/token_source.h"
 #include "text/stop_matcher.h"
-#include "text/utf8_stream.h"
 
 namespace sutazai::engine {
 
@@ -16,7 +16,7 @@ namespace sutazai::engine {
 struct Engine::Generation {
     RequestId id;
     llama::TokenSource source;
-    text::Utf8Stream characters;
+    Utf8Stream characters;
     text::StopMatcher stops;
     bool ignore_eos;
     const char* input_field;

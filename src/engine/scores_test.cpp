@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/utf8_stream.h"
 #include "engine/testing/test_engine.h"
-#include "text/utf8_stream.h"
 
 namespace sutazai::engine {
 namespace {
@@ -80,7 +80,7 @@ TEST(Scores, AreThoseOfTheTextThatComesOut) {
     const auto whole = harness.ask(greedy("Once upon a time", 60, 0));
     std::string pieces;
     std::vector<std::size_t> begins;
-    text::Utf8Stream characters;
+    Utf8Stream characters;
     for (const TokenScore& score : whole.scores) {
         begins.push_back(pieces.size());
         characters.append(score.token.piece, pieces);

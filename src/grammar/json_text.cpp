@@ -1,7 +1,5 @@
 #include "grammar/json_text.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
@@ -9,6 +7,7 @@
 #include <charconv>
 #include <map>
 
+#include "base/json_text.h"
 #include "grammar/number_range.h"
 #include "grammar/utf8_classes.h"
 
@@ -21,26 +20,12 @@ namespace {
 /// What a string may not hold as it is.
 const CharClass kEscaped{{0, 0x1F}, {'"', '"'}, {'\\', '\\'}};
 
-/// The letter of a short escape; 0 when there is none.
-char short_escape(char32_t c) {
-    switch (c) {
-        case '\b': return 'b';
-        case '\f': return 'f';
-        case '\n': return 'n';
-        case '\r': return 'r';
-        case '\t': return 't';
-        case '"':
-        case '\\': return static_cast<char>(c);
-        default: return 0;
-    }
-}
-
 /// How a character is written plainly.
 std::string written(char32_t c) {
-    if (const char letter = short_escape(c); letter != 0) return {'\\', letter};
-    if (c < 0x20) return fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    std::string character;
+    append_utf8(c, character);
     std::string out;
-    append_utf8(c, out);
+    append_escaped(out, character);
     return out;
 }
 

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "api/json_text.h"
+#include "api/answer_parts.h"
+#include "base/json_text.h"
 #include "http/status_json.h"
 
 namespace sutazai::http {
@@ -21,15 +22,12 @@ void append(std::string& out, fmt::format_string<Args...> format, Args&&... args
 
 std::string quoted(std::string_view text) {
     std::string out;
-    api::append_quoted(out, text);
+    append_quoted(out, text);
     return out;
 }
 
 std::string time_or_null(const std::optional<std::chrono::system_clock::time_point>& when) {
-    if (!when) return "null";
-    std::string out = "\"";
-    api::append_timestamp(out, *when);
-    return out + "\"";
+    return when ? "\"" + api::timestamp(*when) + "\"" : "null";
 }
 
 void append_model(std::string& out, const ModelStatus& model) {

@@ -68,7 +68,7 @@ TEST_F(ServerTest, AnswersInOnePieceWhenAskedTo) {
     start();
     const Response own = ask("POST", kStream, chat("count 3", R"(, "stream": false)"));
     EXPECT_EQ(own.status, 200);
-    EXPECT_TRUE(own.body.starts_with(R"({"model": "m", "content": " t0 t1 t2", "finish_reason": "length")"))
+    EXPECT_TRUE(own.body.starts_with(R"({"model":"m","content":" t0 t1 t2","finish_reason":"length")"))
         << own.body;
     const Response openai = ask("POST", kCompletions, chat("count 2"));
     EXPECT_EQ(openai.status, 200);
@@ -96,13 +96,13 @@ TEST_F(ServerTest, ABatchAnswersInTheOrderOfItsRequestsAndFailsByItem) {
     const auto has = [&](std::string_view text) {
         EXPECT_NE(response.body.find(text), std::string::npos) << text << "\n" << response.body;
     };
-    has(R"({"batch_id": "batch_20)");
-    has(R"("total_requests": 4, "batch_size": 2, "success_rate": 0.5, "results": [)");
-    has(R"({"request_index": 0, "success": true, "response": " t0 t1 t2 t3 t4 t5 t6 t7 t8", "finish_reason": "length")");
-    has(R"({"request_index": 1, "success": false, "error": {"message": "too long", "code": "context_length_exceeded")");
-    has(R"({"request_index": 2, "success": false, "error": {"message": "requests[2].top_k must be between 0 and 10000)");
-    has(R"({"request_index": 3, "success": true, "response": " t0")");
-    has(R"("usage": {"prompt_tokens":6,"completion_tokens":10,"total_tokens":16,)");
+    has(R"({"batch_id":"batch_20)");
+    has(R"("total_requests":4,"batch_size":2,"success_rate":0.5,"results":[)");
+    has(R"({"request_index":0,"success":true,"response":" t0 t1 t2 t3 t4 t5 t6 t7 t8","finish_reason":"length")");
+    has(R"({"request_index":1,"success":false,"error":{"message":"too long","code":"context_length_exceeded")");
+    has(R"({"request_index":2,"success":false,"error":{"message":"requests[2].top_k must be between 0 and 10000)");
+    has(R"({"request_index":3,"success":true,"response":" t0")");
+    has(R"("usage":{"prompt_tokens":6,"completion_tokens":10,"total_tokens":16,)");
 }
 
 TEST_F(ServerTest, CompletionsComeByIndexWholeAndStreamed) {
@@ -344,7 +344,7 @@ TEST_F(ServerTest, LargeBodiesAndAnswersGoBesideTheIoThread) {
               std::string::npos);
     const Response batch = ask(
         "POST", kBatch, R"({"model": "m", "requests": [{"prompt": "burst 20000"}, {"prompt": "count 1"}]})" + spaces);
-    EXPECT_NE(batch.body.find(R"("success_rate": 1.0)"), std::string::npos);
+    EXPECT_NE(batch.body.find(R"("success_rate":1.0)"), std::string::npos);
     EXPECT_NE(batch.body.find(" t19999\""), std::string::npos);
 }
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "api/json_text.h"
+#include "base/json_text.h"
 
 namespace sutazai::http {
 
@@ -21,7 +21,7 @@ void append(std::string& out, fmt::format_string<Args...> format, Args&&... args
 
 std::string quoted(std::string_view text) {
     std::string out;
-    api::append_quoted(out, text);
+    append_quoted(out, text);
     return out;
 }
 

@@ -33,7 +33,7 @@ TEST(HttpStatus, RetryAfterIsWhatIsKnown) {
 TEST(ErrorBody, HasTheShapeOfItsFamily) {
     const Error error{ErrorCode::kNotFound, "No.", "model"};
     EXPECT_NE(error_body(Family::kOpenAi, error).find("\"param\":\"model\""), std::string::npos);
-    EXPECT_NE(error_body(Family::kStreamingV1, error).find("\"field\": \"model\""), std::string::npos);
+    EXPECT_NE(error_body(Family::kStreamingV1, error).find("\"field\":\"model\""), std::string::npos);
 }
 
 TEST(SplitTarget, KnowsBothForms) {

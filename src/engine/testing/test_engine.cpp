@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "text/utf8_stream.h"
+#include "base/utf8_stream.h"
 
 namespace sutazai::engine {
 namespace {
@@ -95,7 +95,7 @@ Reference reference(const GenerationRequest& request, int n_tokens, const std::s
     Reference result;
     std::vector<Token>& chain = result.tokens;
     chain = model->tokenize(request).value();
-    text::Utf8Stream characters;
+    Utf8Stream characters;
     sched::Step step;
     step.chunks = {{1, 0, 0, static_cast<int>(chain.size()), true}};
     for (int i = 0; i < n_tokens; ++i) {

@@ -1,4 +1,4 @@
-#include "text/utf8_stream.h"
+#include "base/utf8_stream.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <map>
 #include <optional>
 
-namespace sutazai::text {
+namespace sutazai {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -140,4 +140,4 @@ TEST(Utf8Stream, PassesEveryCodePoint) {
 }
 
 }  // namespace
-}  // namespace sutazai::text
+}  // namespace sutazai

@@ -1,6 +1,6 @@
-#include "text/utf8_stream.h"
+#include "base/utf8_stream.h"
 
-namespace sutazai::text {
+namespace sutazai {
 
 namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -45,4 +45,4 @@ void Utf8Stream::finish(std::string& out) {
     missing_ = 0;
 }
 
-}  // namespace sutazai::text
+}  // namespace sutazai

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace sutazai::text {
+namespace sutazai {
 
 /// Turns bytes that arrive in arbitrary pieces into whole UTF-8 characters. A character that is cut off at the end of a
 /// piece waits for its rest. What can no longer become a character is replaced by U+FFFD, one for each maximal
@@ -29,4 +29,4 @@ class Utf8Stream {
     std::uint8_t highest_ = 0xBF;
 };
 
-}  // namespace sutazai::text
+}  // namespace sutazai
