@@ -53,6 +53,7 @@ void cut(char32_t first, char32_t last, std::vector<std::vector<ByteSet>>& out) 
     const Bytes low = encode(first);
     const Bytes high = encode(last);
     std::vector<ByteSet> run;
+    run.reserve(low.size);
     for (std::size_t i = 0; i < low.size; ++i) run.push_back(from_to(low.at[i], high.at[i]));
     out.push_back(std::move(run));
 }

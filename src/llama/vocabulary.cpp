@@ -26,6 +26,7 @@ LlamaModel load_file(const std::string& path, const llama_model_params& params) 
     if (parts.size() == 1) return LlamaModel(llama_model_load_from_file(path.c_str(), params));
     // Given one by one: llama.cpp finds them by itself only under names of its own.
     std::vector<const char*> paths;
+    paths.reserve(parts.size());
     for (const std::string& part : parts) paths.push_back(part.c_str());
     return LlamaModel(llama_model_load_from_splits(paths.data(), paths.size(), params));
 }
