@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "http/test_server.h"
+#include "http/testing/test_server.h"
 
 namespace sutazai::http {
 namespace {

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "http/gate.h"
-#include "http/generations.h"
-#include "http/heavy.h"
 #include "http/sse_writer.h"
+#include "serve/generations.h"
+#include "serve/heavy.h"
 
 namespace sutazai::http {
 
@@ -24,13 +24,13 @@ namespace {
 constexpr std::chrono::milliseconds kGrace{20};
 
 /// Empty when nothing has come by then.
-asio::awaitable<std::vector<Generations::Event>> next_within(Generations& generations,
-                                                             std::chrono::milliseconds grace) {
+asio::awaitable<std::vector<serve::Generations::Event>> next_within(serve::Generations& generations,
+                                                                    std::chrono::milliseconds grace) {
     using namespace asio::experimental::awaitable_operators;  // NOLINT(google-build-using-namespace): operator||
     asio::steady_timer timer(co_await asio::this_coro::executor, grace);
     // ready() rather than next(): an update that arrives together with the time-out must not be lost with the loser.
     co_await (generations.ready() || timer.async_wait(asio::use_awaitable));
-    if (!generations.has_events()) co_return std::vector<Generations::Event>{};
+    if (!generations.has_events()) co_return std::vector<serve::Generations::Event>{};
     co_return co_await generations.next();
 }
 
@@ -42,8 +42,8 @@ std::size_t json_bytes(const std::vector<TokenScore>& scores) {
 
 /// Of a long prompt that is echoed with scores, for example. Of the update its end is left.
 asio::awaitable<Result<void>> append_heavy_update(Services& services, SseWriter& writer,
-                                                  std::shared_ptr<AnswerFormat> format, Generations::Event& event,
-                                                  std::size_t bytes) {
+                                                  std::shared_ptr<AnswerFormat> format,
+                                                  serve::Generations::Event& event, std::size_t bytes) {
     GenerationUpdate end;
     end.finished = event.update.finished;
     end.error = event.update.error;
@@ -52,17 +52,17 @@ asio::awaitable<Result<void>> append_heavy_update(Services& services, SseWriter&
         format->update(out, index, update);
         return out;
     };
-    const Result<std::string> text = co_await run_by_size(services.pool, bytes, encode);
+    const Result<std::string> text = co_await serve::run_by_size(services.pool, bytes, encode);
     if (!text) co_return std::unexpected(text.error());
     writer.buffer() += *text;
     co_return Result<void>{};
 }
 
 /// Ends with how the generations ended; kCancelled when the client took it no longer.
-asio::awaitable<Result<void>> answer_as_stream(Services& services, Generations& generations, std::size_t n,
+asio::awaitable<Result<void>> answer_as_stream(Services& services, serve::Generations& generations, std::size_t n,
                                                Exchange& exchange, std::shared_ptr<AnswerFormat> format) {
-    std::vector<Generations::Event> events = co_await next_within(generations, kGrace);
-    for (Generations::Event& event : events) {
+    std::vector<serve::Generations::Event> events = co_await next_within(generations, kGrace);
+    for (serve::Generations::Event& event : events) {
         if (event.update.error) {
             co_return std::unexpected(format->explain(std::move(*event.update.error), event.index));
         }
@@ -76,9 +76,9 @@ asio::awaitable<Result<void>> answer_as_stream(Services& services, Generations& 
     std::vector<Usage> usages(n);
     while (!events.empty()) {
         const std::size_t before = writer.buffer().size();
-        for (Generations::Event& event : events) {
+        for (serve::Generations::Event& event : events) {
             if (event.update.error) event.update.error = format->explain(std::move(*event.update.error), event.index);
-            if (const std::size_t bytes = json_bytes(event.update.scores); bytes <= kLightBytes) {
+            if (const std::size_t bytes = json_bytes(event.update.scores); bytes <= serve::kLightBytes) {
                 format->update(writer.buffer(), event.index, event.update);
             } else if (auto sent = co_await append_heavy_update(services, writer, format, event, bytes); !sent) {
                 co_return sent;
@@ -99,11 +99,11 @@ asio::awaitable<Result<void>> answer_as_stream(Services& services, Generations& 
     co_return co_await writer.finish();
 }
 
-asio::awaitable<Result<void>> answer_whole(Services& services, Generations& generations, std::size_t n,
+asio::awaitable<Result<void>> answer_whole(Services& services, serve::Generations& generations, std::size_t n,
                                            Exchange& exchange, std::shared_ptr<AnswerFormat> format) {
     std::vector<api::Choice> choices(n);
     for (auto events = co_await generations.next(); !events.empty(); events = co_await generations.next()) {
-        for (Generations::Event& event : events) {
+        for (serve::Generations::Event& event : events) {
             api::Choice& choice = choices.at(event.index);
             GenerationUpdate& update = event.update;
             choice.text += update.text;
@@ -115,7 +115,7 @@ asio::awaitable<Result<void>> answer_whole(Services& services, Generations& gene
     std::size_t bytes = 0;
     for (const api::Choice& choice : choices) bytes += choice.text.size() + json_bytes(choice.scores);
     auto encode = [format, all = std::move(choices)] { return format->answer(all); };
-    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
+    const Result<std::string> body = co_await serve::run_by_size(services.pool, bytes, encode);
     if (!body) co_return std::unexpected(body.error());
     co_return co_await exchange.send_json(200, *body);
 }
@@ -124,8 +124,8 @@ asio::awaitable<Result<void>> answer_whole(Services& services, Generations& gene
 
 Result<void> complete_request(const Services& services, const Exchange& exchange, GenerationRequest& request,
                               std::string_view path) {
-    if (auto allowed = check_priority(exchange, request.priority, path); !allowed) return allowed;
-    request.cache_salt = exchange.tenant;
+    if (auto allowed = serve::check_priority(exchange.caller, request.priority, path); !allowed) return allowed;
+    request.cache_salt = exchange.caller.tenant;
     const auto limit = static_cast<std::int64_t>(services.settings.max_tokens_limit);
     if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
         request.max_tokens = static_cast<int>(limit);
@@ -139,7 +139,7 @@ std::size_t generations_at_once(const config::Settings& settings) {
 
 asio::awaitable<Result<models::Lease>> lease_model(Services& services, const Exchange& exchange, std::string model,
                                                    std::optional<KeepAlive> keep_alive) {
-    if (auto allowed = check_keep_alive(services.settings, exchange, keep_alive); !allowed) {
+    if (auto allowed = serve::check_keep_alive(services.settings, exchange.caller, keep_alive); !allowed) {
         co_return std::unexpected(std::move(allowed.error()));
     }
     if (model.empty()) model = services.catalog.default_model();
@@ -169,8 +169,9 @@ asio::awaitable<Result<void>> run_answer(Services& services, Exchange& exchange,
         co_await lease_model(services, exchange, std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
     const std::shared_ptr<AnswerFormat> format = make_format(lease->model());
-    const std::size_t n = Generations::count(request.generations);
-    Generations generations(lease->engine(), std::move(request.generations), generations_at_once(services.settings));
+    const std::size_t n = serve::Generations::count(request.generations);
+    serve::Generations generations(lease->engine(), std::move(request.generations),
+                                   generations_at_once(services.settings));
     Result<void> done;
     // Not one conditional expression: g++ 12 destroys the awaitable of the branch that was not taken.
     if (request.stream) {

@@ -4,9 +4,10 @@
 
 #include "api/batch.h"
 #include "http/answer.h"
-#include "http/generations.h"
-#include "http/heavy.h"
+#include "http/body.h"
 #include "http/routes.h"
+#include "serve/generations.h"
+#include "serve/heavy.h"
 
 namespace sutazai::http {
 
@@ -63,9 +64,9 @@ asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& e
         requests.push_back(std::move(request));
     }
 
-    Generations generations(lease->engine(), std::move(requests), static_cast<std::size_t>(batch_size));
+    serve::Generations generations(lease->engine(), std::move(requests), static_cast<std::size_t>(batch_size));
     for (auto events = co_await generations.next(); !events.empty(); events = co_await generations.next()) {
-        for (Generations::Event& event : events) {
+        for (serve::Generations::Event& event : events) {
             const std::size_t index = order.at(event.index);
             Result<api::Choice>& result = results.at(index);
             result->text += event.update.text;
@@ -87,7 +88,7 @@ asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& e
     auto encode = [id, model = lease->model(), batch_size, all = std::move(results)] {
         return api::batch::encode(id, model, batch_size, all);
     };
-    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
+    const Result<std::string> body = co_await serve::run_by_size(services.pool, bytes, encode);
     if (!body) co_return std::unexpected(body.error());
     co_return co_await exchange.send_json(200, *body);
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <thread>
 
-#include "http/test_server.h"
+#include "http/testing/test_server.h"
 
 namespace sutazai::http {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include "http/test_client.h"
+#include "http/testing/test_client.h"
 
 namespace sutazai::http {
 namespace {

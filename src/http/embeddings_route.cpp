@@ -2,9 +2,10 @@
 
 #include "api/openai_embeddings.h"
 #include "http/answer.h"
-#include "http/generations.h"
-#include "http/heavy.h"
+#include "http/body.h"
 #include "http/routes.h"
+#include "serve/generations.h"
+#include "serve/heavy.h"
 
 namespace sutazai::http {
 
@@ -39,9 +40,9 @@ asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exch
     }
     std::vector<std::vector<float>> embeddings(n);
     std::size_t prompt_tokens = 0;
-    Generations generations(lease->engine(), std::move(inputs), generations_at_once(services.settings));
+    serve::Generations generations(lease->engine(), std::move(inputs), generations_at_once(services.settings));
     for (auto events = co_await generations.next(); !events.empty(); events = co_await generations.next()) {
-        for (Generations::Event& event : events) {
+        for (serve::Generations::Event& event : events) {
             if (event.update.error)
                 co_return std::unexpected(explained(std::move(*event.update.error), event.index, n));
             if (!event.update.embedding.empty()) embeddings.at(event.index) = std::move(event.update.embedding);
@@ -56,7 +57,7 @@ asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exch
         }
         return api::openai::encode_embeddings(model, all, base64, prompt_tokens);
     };
-    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
+    const Result<std::string> body = co_await serve::run_by_size(services.pool, bytes, encode);
     if (!body) co_return std::unexpected(body.error());
     co_return co_await exchange.send_json(200, *body);
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "http/family.h"
 #include "http/request.h"
+#include "serve/caller.h"
 
 namespace sutazai::http {
 
@@ -31,9 +32,8 @@ class Exchange {
     Family family = Family::kStreamingV1;  ///< shape of errors
     std::string parameter;                 ///< of a "/*" route
     bool from_this_machine = false;        ///< the connection comes from a loopback address
-    std::string tenant;                    ///< whose API key was sent; empty when none is asked for
+    serve::Caller caller;                  ///< as admit() found (gate.h)
     bool known = false;                    ///< may see more than open routes tell everybody
-    bool admin = false;                    ///< may change what others have (gate.h)
     bool keep_alive = false;               ///< is the connection to stay open after this answer
 
     /// For every answer to this request.

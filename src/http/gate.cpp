@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "http/content_coding.h"
 
@@ -64,8 +63,8 @@ Result<const Route*> admit(const Services& services, Exchange& exchange) {
     auto caller = services.auth.check(request.authorization, request.api_key);
     if (caller) {
         exchange.known = true;
-        exchange.admin = services.auth.required() ? caller->admin : exchange.from_this_machine;
-        exchange.tenant = std::move(caller->tenant);
+        exchange.caller.admin = services.auth.required() ? caller->admin : exchange.from_this_machine;
+        exchange.caller.tenant = std::move(caller->tenant);
     } else if (match.route == nullptr || !match.route->open) {
         return std::unexpected(std::move(caller.error()));
     }
@@ -92,37 +91,13 @@ Result<const Route*> admit(const Services& services, Exchange& exchange) {
 
 Result<void> require_admin(const Services& services, const Exchange& exchange, std::string_view what,
                            std::string field) {
-    if (exchange.admin) return {};
+    if (exchange.caller.admin) return {};
     return fail(
         ErrorCode::kForbidden,
         services.auth.required()
             ? fmt::format("{} needs an administrator's key: one of ADMIN_API_KEYS.", what)
             : fmt::format("{} is for callers on the server's own machine, or with a key of ADMIN_API_KEYS.", what),
         std::move(field));
-}
-
-Result<void> check_priority(const Exchange& exchange, int priority, std::string_view path) {
-    if (exchange.admin || priority >= 0) return {};
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}priority must be between 0 and 1000 (got {}); below 0 it needs an administrator's key "
-                            "(ADMIN_API_KEYS).",
-                            path, priority),
-                fmt::format("{}priority", path));
-}
-
-Result<void> check_keep_alive(const config::Settings& settings, const Exchange& exchange,
-                              std::optional<KeepAlive> keep_alive) {
-    if (exchange.admin || !keep_alive || *keep_alive == settings.model_keep_alive) return {};
-    const KeepAlive least = std::chrono::minutes(1);
-    const KeepAlive most = std::chrono::hours(24);
-    if (*keep_alive >= least && *keep_alive <= most) return {};
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("keep_alive must be between {} and {}, or {} as MODEL_KEEP_ALIVE has it (got {}); others need "
-                    "an administrator's key (ADMIN_API_KEYS).",
-                    show_keep_alive(least), show_keep_alive(most), show_keep_alive(settings.model_keep_alive),
-                    show_keep_alive(*keep_alive)),
-        "keep_alive");
 }
 
 }  // namespace sutazai::http

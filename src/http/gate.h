@@ -1,10 +1,8 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
-#include "base/duration.h"
 #include "base/error.h"
 #include "http/exchange.h"
 #include "http/router.h"
@@ -21,14 +19,5 @@ namespace sutazai::http {
 /// all, those on this machine. kForbidden for others, naming `what` ("evict").
 [[nodiscard]] Result<void> require_admin(const Services& services, const Exchange& exchange, std::string_view what,
                                          std::string field);
-
-/// A request may go before others (a negative priority) only for an administrator: else kInvalidArgument. `path` is
-/// put before the field's name.
-[[nodiscard]] Result<void> check_priority(const Exchange& exchange, int priority, std::string_view path = {});
-
-/// A plain caller's keep_alive neither unloads a model that others use nor overrides MODEL_KEEP_ALIVE for ever: from a
-/// minute to a day, or as the server has it. kInvalidArgument beyond that, but for an administrator.
-[[nodiscard]] Result<void> check_keep_alive(const config::Settings& settings, const Exchange& exchange,
-                                            std::optional<KeepAlive> keep_alive);
 
 }  // namespace sutazai::http

@@ -1,9 +1,9 @@
 #include <utility>
 #include <vector>
 
-#include "http/heavy.h"
 #include "http/routes.h"
-#include "http/status_json.h"
+#include "serve/heavy.h"
+#include "status/status_json.h"
 
 namespace sutazai::http {
 
@@ -18,12 +18,12 @@ asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange) 
     const bool can_serve = services.models.any_warm() || !services.settings.cache_warmup_on_startup;
     const bool ready = can_serve && !services.draining;
     // Names of models and why one failed are for callers that may use them.
-    if (!exchange.known) co_return co_await exchange.send_json(ready ? 200 : 503, readiness(ready));
+    if (!exchange.known) co_return co_await exchange.send_json(ready ? 200 : 503, status::readiness(ready));
     constexpr std::size_t kModelBytes = 60;
     std::vector<models::ModelStatus> models = services.models.status();
     const std::size_t bytes = models.size() * kModelBytes;
-    auto encode = [ready, models = std::move(models)] { return readiness(ready, models); };
-    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
+    auto encode = [ready, models = std::move(models)] { return status::readiness(ready, models); };
+    const Result<std::string> body = co_await serve::run_by_size(services.pool, bytes, encode);
     if (!body) co_return std::unexpected(body.error());
     co_return co_await exchange.send_json(ready ? 200 : 503, *body);
 }

@@ -6,8 +6,9 @@
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "http/answer.h"
-#include "http/heavy.h"
+#include "http/body.h"
 #include "http/routes.h"
+#include "serve/heavy.h"
 
 namespace sutazai::http {
 
@@ -132,7 +133,7 @@ asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange)
         for (const catalog::ModelFile& file : services.catalog.list()) cards.push_back(card_of(file));
         const std::size_t bytes = cards.size() * kCardBytes;
         auto encode = [cards = std::move(cards)] { return api::openai::encode_models(cards); };
-        Result<std::string> json = co_await run_by_size(services.pool, bytes, encode);
+        Result<std::string> json = co_await serve::run_by_size(services.pool, bytes, encode);
         if (!json) co_return std::unexpected(json.error());
         services.model_list = {generation, std::move(*json)};
     }

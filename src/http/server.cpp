@@ -48,10 +48,7 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
     Impl(asio::io_context& context, const config::Settings& settings, models::AdvancedModelManager& models,
          const catalog::Catalog& catalog, BlockingPool& pool)
         : io(context),
-          services{settings,
-                   models,
-                   catalog,
-                   pool,
+          services{{settings, models, catalog, pool},
                    HostCheck(settings),
                    Auth(settings.api_keys, settings.admin_api_keys),
                    Router(all_routes())},

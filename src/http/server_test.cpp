@@ -15,7 +15,7 @@
 #include <future>
 #include <thread>
 
-#include "http/test_server.h"
+#include "http/testing/test_server.h"
 
 namespace sutazai::http {
 namespace {

@@ -1,8 +1,8 @@
 #include "api/streaming_v1.h"
 #include "http/answer.h"
-#include "http/heavy.h"
+#include "http/body.h"
 #include "http/routes.h"
-#include "http/status_json.h"
+#include "status/status_json.h"
 
 namespace sutazai::http {
 
@@ -56,13 +56,14 @@ asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchan
     if (!services.settings.performance_monitoring) {
         co_return fail(ErrorCode::kForbidden, "Performance metrics are switched off (PERFORMANCE_MONITORING=false).");
     }
-    co_return co_await exchange.send_json(200, performance_metrics(services.models.status(), services.latencies));
+    co_return co_await exchange.send_json(200,
+                                          status::performance_metrics(services.models.status(), services.latencies));
 }
 
 asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& exchange) {
     const auto models = services.models.status();
-    const unsigned status = health_of(models) == Health::kUnhealthy ? 503 : 200;
-    co_return co_await exchange.send_json(status, advanced_health(models));
+    const unsigned status = status::health_of(models) == status::Health::kUnhealthy ? 503 : 200;
+    co_return co_await exchange.send_json(status, status::advanced_health(models));
 }
 
 }  // namespace sutazai::http

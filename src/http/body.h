@@ -6,26 +6,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "base/blocking_pool.h"
 #include "http/content_coding.h"
 #include "http/exchange.h"
 #include "http/services.h"
-#include "ipc/run_blocking.h"
+#include "serve/heavy.h"
 
-/// Reading and writing of JSON, on the I/O thread as long as that takes less than a millisecond, else beside it.
 namespace sutazai::http {
-
-/// Bytes of JSON that are read or written in less than a millisecond.
-inline constexpr std::size_t kLightBytes = 64 << 10;
-
-/// What `work`, a named callable that is moved from, returns, as a Result. `bytes`: of the JSON that it reads or makes,
-/// roughly. As in ipc::run_blocking() it owns or shares all that it touches.
-template <typename Work>
-[[nodiscard]] boost::asio::awaitable<ipc::BlockingResult<Work>> run_by_size(BlockingPool& pool, std::size_t bytes,
-                                                                            Work& work) {
-    if (bytes <= kLightBytes) co_return work();
-    co_return co_await ipc::run_blocking(pool, work);
-}
 
 /// The request's body, decoded and given to `parse`; the exchange has none afterwards. `parse` takes a string_view and
 /// returns a Result. What it holds must be trivial: g++ 12 destroys it twice.
@@ -48,7 +34,7 @@ template <typename Parse>
         }
         return parse(text);
     };
-    co_return co_await run_by_size(services.pool, bytes, work);
+    co_return co_await serve::run_by_size(services.pool, bytes, work);
 }
 
 }  // namespace sutazai::http

@@ -15,7 +15,7 @@
 #include <thread>
 
 #include "http/server.h"
-#include "http/test_client.h"
+#include "http/testing/test_client.h"
 
 /// What the tests of routes share; for tests only.
 namespace sutazai::http {

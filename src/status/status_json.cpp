@@ -1,4 +1,4 @@
-#include "http/status_json.h"
+#include "status/status_json.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "base/json_text.h"
 
-namespace sutazai::http {
+namespace sutazai::status {
 
 namespace {
 
@@ -111,7 +111,7 @@ std::string cache_figures(const models::CacheSummary& cache) {
         cache.prefix_hit_rate_percent);
 }
 
-std::string performance_metrics(std::span<const ModelStatus> models, const LatencyBook& latencies) {
+std::string performance_metrics(std::span<const ModelStatus> models, const serve::LatencyBook& latencies) {
     std::uint64_t waiting = 0;
     for (const ModelStatus& model : models) waiting += model.waiting + (is_warm(model) ? model.stats.waiting : 0);
     const models::CacheSummary cache = models::summarize(models);
@@ -133,4 +133,4 @@ std::string performance_metrics(std::span<const ModelStatus> models, const Laten
     return out;
 }
 
-}  // namespace sutazai::http
+}  // namespace sutazai::status

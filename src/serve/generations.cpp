@@ -1,4 +1,4 @@
-#include "http/generations.h"
+#include "serve/generations.h"
 
 #include <spdlog/spdlog.h>
 
@@ -13,7 +13,7 @@
 
 #include "ipc/signal.h"
 
-namespace sutazai::http {
+namespace sutazai::serve {
 
 namespace asio = boost::asio;
 
@@ -162,4 +162,4 @@ asio::awaitable<std::vector<Generations::Event>> Generations::next() {
     co_return events;
 }
 
-}  // namespace sutazai::http
+}  // namespace sutazai::serve

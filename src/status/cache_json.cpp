@@ -1,4 +1,4 @@
-#include "http/cache_json.h"
+#include "status/cache_json.h"
 
 #include <fmt/format.h>
 
@@ -7,13 +7,14 @@
 
 #include "api/answer_parts.h"
 #include "base/json_text.h"
-#include "http/status_json.h"
+#include "status/status_json.h"
 
-namespace sutazai::http {
+namespace sutazai::status {
 
 namespace {
 
 using models::ModelStatus;
+using serve::CacheOutcome;
 
 template <typename... Args>
 void append(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
@@ -91,7 +92,7 @@ std::string cache_status_json(std::span<const ModelStatus> models, const models:
     return out;
 }
 
-std::string cache_outcomes_json(api::CacheAction action, std::span<const CacheOutcome> outcomes) {
+std::string cache_outcomes_json(api::CacheAction action, std::span<const serve::CacheOutcome> outcomes) {
     std::string out;
     append(out, R"({{"action": "{}", "success": {}, "results": )", api::to_string(action),
            std::ranges::all_of(outcomes, &CacheOutcome::success));
@@ -100,4 +101,4 @@ std::string cache_outcomes_json(api::CacheAction action, std::span<const CacheOu
     return out;
 }
 
-}  // namespace sutazai::http
+}  // namespace sutazai::status

@@ -1,4 +1,4 @@
-#include "http/generations.h"
+#include "serve/generations.h"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@
 
 #include "ipc/channel.h"
 
-namespace sutazai::http {
+namespace sutazai::serve {
 namespace {
 
 namespace asio = boost::asio;
@@ -246,4 +246,4 @@ TEST(Generations, ACancelledReaderCancelsThem) {
 }
 
 }  // namespace
-}  // namespace sutazai::http
+}  // namespace sutazai::serve

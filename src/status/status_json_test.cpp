@@ -1,10 +1,10 @@
-#include "http/status_json.h"
+#include "status/status_json.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace sutazai::http {
+namespace sutazai::status {
 namespace {
 
 using models::ModelState;
@@ -57,7 +57,7 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
                   .step_us = 1000,
                   .width = 16};
     const ModelStatus cold = model("cold", ModelState::kCold);
-    LatencyBook latencies;
+    serve::LatencyBook latencies;
     latencies.record("qwen2.5:3b", std::chrono::milliseconds(2000));
     latencies.record("qwen2.5:3b", std::chrono::milliseconds(2900));
     EXPECT_EQ(
@@ -79,4 +79,4 @@ TEST(PerformanceMetrics, AreZeroWithoutModels) {
 }
 
 }  // namespace
-}  // namespace sutazai::http
+}  // namespace sutazai::status

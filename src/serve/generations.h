@@ -9,7 +9,7 @@
 #include "base/generation.h"
 #include "ipc/engine_client.h"
 
-namespace sutazai::http {
+namespace sutazai::serve {
 
 /// Several generations of one engine, run at the same time and read together. Destroying it cancels those that run; an
 /// exception out of next() or ready() (the client has gone) does so too, by unwinding. One I/O thread.
@@ -44,4 +44,4 @@ class Generations {
     std::shared_ptr<State> state_;  ///< shared with the readers, which may outlive this by a turn of the I/O loop
 };
 
-}  // namespace sutazai::http
+}  // namespace sutazai::serve

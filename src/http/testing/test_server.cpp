@@ -1,4 +1,4 @@
-#include "http/test_server.h"
+#include "http/testing/test_server.h"
 
 #include <unistd.h>
 

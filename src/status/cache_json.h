@@ -1,25 +1,14 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 
 #include "api/cache_manage.h"
-#include "base/artifact_action.h"
 #include "models/model_manager.h"
+#include "serve/cache_orders.h"
 
 /// What POST cache/manage answers, as JSON text. Pure.
-namespace sutazai::http {
-
-/// What an action did with one model.
-struct CacheOutcome {
-    std::string model;
-    bool success = false;
-    std::string message;                                   ///< what happened, or why not
-    models::ModelState state = models::ModelState::kCold;  ///< afterwards
-    std::optional<ArtifactReport> artifacts;               ///< of save, load and prune
-};
+namespace sutazai::status {
 
 /// {"action": "status", figures of the cache as in cache_status of the metrics, "max_models", "max_cache_size_mb",
 /// "standby_engines": [{"pid", "bytes"}...], "models": [...]}. Sizes in bytes unless their name says MB (MiB); times in
@@ -29,6 +18,6 @@ struct CacheOutcome {
                                             std::span<const models::StandbyStatus> standby);
 
 /// {"action", "success": did all go well, "results": [...]}
-[[nodiscard]] std::string cache_outcomes_json(api::CacheAction action, std::span<const CacheOutcome> outcomes);
+[[nodiscard]] std::string cache_outcomes_json(api::CacheAction action, std::span<const serve::CacheOutcome> outcomes);
 
-}  // namespace sutazai::http
+}  // namespace sutazai::status

@@ -1,18 +1,14 @@
+#include "serve/cache_orders.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
-#include <vector>
 
-#include "api/cache_manage.h"
 #include "base/byte_text.h"
-#include "http/cache_json.h"
-#include "http/gate.h"
-#include "http/heavy.h"
-#include "http/routes.h"
 
-namespace sutazai::http {
+namespace sutazai::serve {
 
 namespace asio = boost::asio;
 
@@ -131,39 +127,15 @@ asio::awaitable<CacheOutcome> act(models::AdvancedModelManager& manager, CacheAc
     co_return CacheOutcome{};
 }
 
-/// Folders of thousands of models are no reason for the I/O thread to be held.
-asio::awaitable<Result<void>> send_status(Services& services, Exchange& exchange) {
-    constexpr std::size_t kModelBytes = 700;
-    const models::AdvancedModelManager& manager = services.models;
-    std::vector<ModelStatus> models = manager.status();
-    const std::size_t bytes = models.size() * kModelBytes;
-    auto encode = [models = std::move(models), room = manager.room(), standby = manager.standby()] {
-        return cache_status_json(models, room, standby);
-    };
-    const Result<std::string> body = co_await run_by_size(services.pool, bytes, encode);
-    if (!body) co_return std::unexpected(body.error());
-    co_return co_await exchange.send_json(200, *body);
-}
-
 }  // namespace
 
-/// One model after the other, because loads that run side by side only slow each other down. A model that fails, fails
-/// alone. A client that goes away ends the command; a load that has begun goes on.
-asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange) {
-    auto command = co_await parse_body(services, exchange, api::parse_cache_command);
-    if (!command) co_return std::unexpected(command.error());
-    models::AdvancedModelManager& manager = services.models;
-    co_await manager.catch_up();
-    if (command->action == CacheAction::kStatus) co_return co_await send_status(services, exchange);
-    if (auto allowed = require_admin(services, exchange, api::to_string(command->action), "action"); !allowed) {
-        co_return allowed;
-    }
-    if (command->models.empty()) command->models = own_choice(manager, command->action);
+asio::awaitable<std::vector<CacheOutcome>> carry_out(models::AdvancedModelManager& manager, api::CacheCommand command) {
+    if (command.models.empty()) command.models = own_choice(manager, command.action);
     std::vector<CacheOutcome> outcomes;
     {
         std::vector<Lease> held;
-        for (const std::string& name : command->models) {
-            outcomes.push_back(co_await act(manager, command->action, name, command->force, held));
+        for (const std::string& name : command.models) {
+            outcomes.push_back(co_await act(manager, command.action, name, command.force, held));
         }
     }
     const std::vector<ModelStatus> now = manager.status();
@@ -171,7 +143,7 @@ asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& ex
         const auto model = std::ranges::find(now, outcome.model, &ModelStatus::name);
         if (model != now.end()) outcome.state = model->state;
     }
-    co_return co_await exchange.send_json(200, cache_outcomes_json(command->action, outcomes));
+    co_return outcomes;
 }
 
-}  // namespace sutazai::http
+}  // namespace sutazai::serve

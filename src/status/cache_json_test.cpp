@@ -1,15 +1,16 @@
-#include "http/cache_json.h"
+#include "status/cache_json.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <vector>
 
-namespace sutazai::http {
+namespace sutazai::status {
 namespace {
 
 using models::ModelState;
 using models::ModelStatus;
+using serve::CacheOutcome;
 
 TEST(CacheJson, StatusWritesTheGoldenBytes) {
     ModelStatus warm;
@@ -71,4 +72,4 @@ TEST(CacheJson, OutcomesSayWhatBecameOfEachModel) {
 }
 
 }  // namespace
-}  // namespace sutazai::http
+}  // namespace sutazai::status
