@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "http/services.h"
 #include "serve/heavy.h"
 
+/// Bodies of requests and answers: large ones are read and written beside the I/O thread.
 namespace sutazai::http {
 
 /// The request's body, decoded and given to `parse`; the exchange has none afterwards. `parse` takes a string_view and
@@ -35,6 +37,16 @@ template <typename Parse>
         return parse(text);
     };
     co_return co_await serve::run_by_size(services.pool, bytes, work);
+}
+
+/// Sends the JSON that `encode` makes, a named callable that is moved from and owns all that it touches. `bytes` of it,
+/// roughly.
+template <typename Encode>
+[[nodiscard]] boost::asio::awaitable<Result<void>> send_made(Services& services, Exchange& exchange, unsigned status,
+                                                             std::size_t bytes, Encode& encode) {
+    const Result<std::string> body = co_await serve::run_by_size(services.pool, bytes, encode);
+    if (!body) co_return std::unexpected(body.error());
+    co_return co_await exchange.send_json(status, *body);
 }
 
 }  // namespace sutazai::http

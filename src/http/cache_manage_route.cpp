@@ -6,7 +6,6 @@
 #include "http/gate.h"
 #include "http/routes.h"
 #include "serve/cache_orders.h"
-#include "serve/heavy.h"
 #include "status/cache_json.h"
 
 namespace sutazai::http {
@@ -26,9 +25,7 @@ asio::awaitable<Result<void>> send_status(Services& services, Exchange& exchange
     auto encode = [models = std::move(models), room = manager.room(), standby = manager.standby()] {
         return status::cache_status_json(models, room, standby);
     };
-    const Result<std::string> body = co_await serve::run_by_size(services.pool, bytes, encode);
-    if (!body) co_return std::unexpected(body.error());
-    co_return co_await exchange.send_json(200, *body);
+    co_return co_await send_made(services, exchange, 200, bytes, encode);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include <utility>
 #include <vector>
 
+#include "http/body.h"
 #include "http/routes.h"
-#include "serve/heavy.h"
 #include "status/status_json.h"
 
 namespace sutazai::http {
@@ -23,9 +23,7 @@ asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange) 
     std::vector<models::ModelStatus> models = services.models.status();
     const std::size_t bytes = models.size() * kModelBytes;
     auto encode = [ready, models = std::move(models)] { return status::readiness(ready, models); };
-    const Result<std::string> body = co_await serve::run_by_size(services.pool, bytes, encode);
-    if (!body) co_return std::unexpected(body.error());
-    co_return co_await exchange.send_json(ready ? 200 : 503, *body);
+    co_return co_await send_made(services, exchange, ready ? 200 : 503, bytes, encode);
 }
 
 }  // namespace sutazai::http

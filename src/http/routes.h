@@ -15,21 +15,17 @@ namespace sutazai::http {
 
 // streaming_v1_routes.cpp
 boost::asio::awaitable<Result<void>> post_chat_stream(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& exchange);
 
-// batch_route.cpp
-boost::asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& exchange);
-
-// embeddings_route.cpp
-boost::asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exchange);
-
-// cache_routes.cpp
+// cache_manage_route.cpp
 boost::asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange);
 
 // openai_routes.cpp
 boost::asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_model(Services& services, Exchange& exchange);
 

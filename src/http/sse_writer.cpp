@@ -17,7 +17,13 @@ constexpr std::string_view kCommentChunk = "3\r\n:\n\n\r\n";
 
 }  // namespace
 
-SseWriter::SseWriter(Exchange& exchange) : exchange_(exchange), chunked_(exchange.request().http_1_1) {
+std::string& SseWriter::buffer() {
+    if (!begun_) begin();
+    return buffer_;
+}
+
+void SseWriter::begin() {
+    begun_ = true;
     buffer_.reserve(1024);
     if (!chunked_) exchange_.keep_alive = false;
     exchange_.append_head(buffer_, 200, "text/event-stream");
@@ -45,6 +51,7 @@ void SseWriter::end_chunk() {
 }
 
 asio::awaitable<Result<void>> SseWriter::flush() {
+    if (!begun_) begin();
     end_chunk();
     exchange_.stream_probe_ = {};
     const Result<void> written = co_await exchange_.transport_.write(buffer_);
@@ -55,6 +62,7 @@ asio::awaitable<Result<void>> SseWriter::flush() {
 }
 
 asio::awaitable<Result<void>> SseWriter::finish() {
+    if (!begun_) begin();
     end_chunk();
     if (chunked_) buffer_ += "0\r\n\r\n";
     exchange_.stream_probe_ = {};

@@ -1,55 +1,41 @@
+#include <utility>
+
+#include "api/batch.h"
 #include "api/streaming_v1.h"
 #include "http/answer.h"
 #include "http/body.h"
 #include "http/routes.h"
+#include "serve/batch.h"
+#include "serve/formats.h"
 #include "status/status_json.h"
 
 namespace sutazai::http {
 
 namespace asio = boost::asio;
 
-namespace {
-
-using api::streaming_v1::Clock;
-
-class StreamingV1Format final : public AnswerFormat {
-  public:
-    explicit StreamingV1Format(std::string model) : model_(model), encoder_(std::move(model)) {}
-
-    void start(std::string& out) override { encoder_.start(out, Clock::now()); }
-
-    void update(std::string& out, std::size_t /*index*/, const GenerationUpdate& update) override {
-        if (update.error) {
-            if (!update.text.empty()) encoder_.chunk(out, update.text, false);
-            encoder_.error(out, *update.error);
-        } else if (update.finished) {
-            encoder_.chunk(out, update.text, true);
-            encoder_.complete(out, Clock::now(), *update.finished);
-        } else if (!update.text.empty()) {
-            encoder_.chunk(out, update.text, false);
-        }
-    }
-
-    std::string answer(const std::vector<api::Choice>& choices) override {
-        const api::Choice& choice = choices.front();
-        return api::streaming_v1::encode_answer(model_, choice.text, choice.finished, Clock::now());
-    }
-
-  private:
-    std::string model_;
-    api::streaming_v1::EventEncoder encoder_;
-};
-
-}  // namespace
-
 asio::awaitable<Result<void>> post_chat_stream(Services& services, Exchange& exchange) {
     auto request = co_await parse_body(services, exchange, api::streaming_v1::parse_chat);
     if (!request) co_return std::unexpected(request.error());
-    AnswerRequest answer{std::move(request->model), request->stream, {}, request->keep_alive};
-    answer.generations.push_back(std::move(request->generation));
-    co_return co_await run_answer(services, exchange, std::move(answer), [](std::string model) {
-        return std::make_unique<StreamingV1Format>(std::move(model));
-    });
+    serve::AnswerRequest answer = serve::streaming_v1_chat(std::move(*request));
+    co_return co_await send_answer(services, exchange, std::move(answer));
+}
+
+asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& exchange) {
+    const auto parse = [most = services.settings.max_batch_requests](std::string_view body) {
+        return serve::parse_batch(body, most);
+    };
+    auto job = co_await parse_body(services, exchange, parse);
+    if (!job) co_return std::unexpected(job.error());
+    auto answer = co_await serve::run_batch(services, exchange.caller, std::move(*job));
+    if (!answer) co_return std::unexpected(answer.error());
+
+    constexpr std::size_t kResultBytes = 250;  // of JSON, beside its text
+    std::size_t bytes = 0;
+    for (const auto& result : answer->results) bytes += kResultBytes + (result ? result->text.size() : 0);
+    auto encode = [all = std::move(*answer)] {
+        return api::batch::encode(all.id, all.model, all.batch_size, all.results);
+    };
+    co_return co_await send_made(services, exchange, 200, bytes, encode);
 }
 
 asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchange& exchange) {

@@ -1,0 +1,75 @@
+#include "serve/admission.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <utility>
+
+namespace sutazai::serve {
+
+namespace asio = boost::asio;
+
+namespace {
+
+Result<void> check_priority(const Caller& caller, int priority, std::string_view path) {
+    if (caller.admin || priority >= 0) return {};
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}priority must be between 0 and 1000 (got {}); below 0 it needs an administrator's key "
+                            "(ADMIN_API_KEYS).",
+                            path, priority),
+                fmt::format("{}priority", path));
+}
+
+Result<void> check_keep_alive(const config::Settings& settings, const Caller& caller,
+                              std::optional<KeepAlive> keep_alive) {
+    if (caller.admin || !keep_alive || *keep_alive == settings.model_keep_alive) return {};
+    const KeepAlive least = std::chrono::minutes(1);
+    const KeepAlive most = std::chrono::hours(24);
+    if (*keep_alive >= least && *keep_alive <= most) return {};
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("keep_alive must be between {} and {}, or {} as MODEL_KEEP_ALIVE has it (got {}); others need "
+                    "an administrator's key (ADMIN_API_KEYS).",
+                    show_keep_alive(least), show_keep_alive(most), show_keep_alive(settings.model_keep_alive),
+                    show_keep_alive(*keep_alive)),
+        "keep_alive");
+}
+
+}  // namespace
+
+Result<void> complete_request(const Context& context, const Caller& caller, GenerationRequest& request,
+                              std::string_view path) {
+    if (auto allowed = check_priority(caller, request.priority, path); !allowed) return allowed;
+    request.cache_salt = caller.tenant;
+    const auto limit = static_cast<std::int64_t>(context.settings.max_tokens_limit);
+    if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
+        request.max_tokens = static_cast<int>(limit);
+    }
+    return {};
+}
+
+asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller, std::string model,
+                                                   std::optional<KeepAlive> keep_alive) {
+    if (auto allowed = check_keep_alive(context.settings, caller, keep_alive); !allowed) {
+        co_return std::unexpected(std::move(allowed.error()));
+    }
+    if (model.empty()) model = context.catalog.default_model();
+    if (model.empty()) {
+        co_return fail(ErrorCode::kNotFound, "This server has no default model; name one in \"model\".", "model");
+    }
+    Result<models::Lease> lease = co_await context.models.acquire(std::move(model), keep_alive);
+    if (!lease) {
+        const ErrorCode code = lease.error().code;
+        const bool wrong_name = code == ErrorCode::kNotFound || code == ErrorCode::kInvalidArgument;
+        if (wrong_name) lease.error().field = "model";
+    }
+    co_return lease;
+}
+
+std::size_t generations_at_once(const config::Settings& settings) {
+    return 2 * std::size_t{std::max(settings.batch_size, settings.batch_size_max)};
+}
+
+}  // namespace sutazai::serve

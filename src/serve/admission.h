@@ -1,0 +1,35 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/duration.h"
+#include "base/error.h"
+#include "base/generation.h"
+#include "models/model_manager.h"
+#include "serve/caller.h"
+#include "serve/context.h"
+
+/// What every request goes through before it runs.
+namespace sutazai::serve {
+
+/// What the server adds to every request of a caller: the tenant, and the cap on max_tokens. kInvalidArgument for a
+/// priority below 0, which lets a request go before others, unless the caller is an administrator; `path` is put before
+/// the field's name.
+[[nodiscard]] Result<void> complete_request(const Context& context, const Caller& caller, GenerationRequest& request,
+                                            std::string_view path = {});
+
+/// A hold on the model of that name, or on the default one. Errors name the field "model", or "keep_alive": a plain
+/// caller's neither unloads a model that others use nor overrides MODEL_KEEP_ALIVE for ever, so that it is from a
+/// minute to a day, or as the server has it; kInvalidArgument beyond that.
+[[nodiscard]] boost::asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller,
+                                                                        std::string model,
+                                                                        std::optional<KeepAlive> keep_alive);
+
+/// How many generations of a list of prompts are in an engine at once: a full batch, and another that waits behind it.
+[[nodiscard]] std::size_t generations_at_once(const config::Settings& settings);
+
+}  // namespace sutazai::serve

@@ -1,0 +1,205 @@
+#include "serve/answer.h"
+
+#include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "serve/admission.h"
+#include "serve/heavy.h"
+#include "serve/read_all.h"
+
+namespace sutazai::serve {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+/// The first event of a stream waits this long for the first update, so that a refusal (queue full, prompt too long)
+/// becomes a status rather than an event. A prompt that takes longer to prefill gets its start event meanwhile.
+constexpr std::chrono::milliseconds kGrace{20};
+
+/// An answer that has been submitted.
+struct Running {
+    Running(models::Lease held, AnswerRequest request, std::size_t width)
+        : lease(std::move(held)),
+          format(request.make_format(lease.model())),
+          n(Generations::count(request.generations)),
+          generations(lease.engine(), std::move(request.generations), width) {}
+
+    models::Lease lease;
+    std::shared_ptr<AnswerFormat> format;  // shared with what encodes on the pool
+    std::size_t n;
+    Generations generations;
+};
+
+asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Caller caller, AnswerRequest request) {
+    for (GenerationRequest& one : request.generations) {
+        if (auto complete = complete_request(context, caller, one); !complete) {
+            co_return std::unexpected(std::move(complete.error()));
+        }
+    }
+    auto lease = co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive);
+    if (!lease) co_return std::unexpected(std::move(lease.error()));
+    const std::size_t width = generations_at_once(context.settings);
+    co_return std::make_unique<Running>(std::move(*lease), std::move(request), width);
+}
+
+/// Of the JSON that tells of them, roughly.
+std::size_t json_bytes(const std::vector<TokenScore>& scores) {
+    constexpr std::size_t kChance = 60;
+    return scores.empty() ? 0 : scores.size() * kChance * (1 + scores.front().top.size());
+}
+
+/// Tells a sink of everything as it comes.
+class StreamWriter final : public Listener {
+  public:
+    StreamWriter(BlockingPool& pool, Running& running, EventSink& sink)
+        : pool_(pool), format_(running.format), sink_(sink), usages_(running.n) {}
+
+    asio::awaitable<Result<void>> begin_at_once() {
+        begin();
+        co_return co_await sink_.flush();
+    }
+
+    Error explain(Error error, std::size_t index) override { return format_->explain(std::move(error), index); }
+
+    asio::awaitable<Result<void>> take(std::span<Generations::Event> events, bool last) override {
+        if (!begun_) {
+            for (auto& event : events) {
+                if (event.update.error) co_return std::unexpected(std::move(*event.update.error));
+            }
+            begin();
+        }
+        const std::size_t before = sink_.buffer().size();
+        for (auto& [index, update] : events) {
+            const std::size_t bytes = json_bytes(update.scores);
+            // What could not be encoded on the pool has become an error.
+            if (bytes > kLightBytes) co_await append_heavy(index, update, bytes);
+            format_->update(sink_.buffer(), index, update);
+            if (update.finished) usages_.at(index) = update.finished->usage;
+            if (update.error) {
+                if (auto sent = co_await sink_.finish(); !sent) co_return sent;
+                co_return std::unexpected(std::move(*update.error));
+            }
+        }
+        if (last || sink_.buffer().size() == before) co_return Result<void>{};
+        co_return co_await sink_.flush();
+    }
+
+    asio::awaitable<Result<void>> finish() {
+        format_->end(sink_.buffer(), usages_);
+        return sink_.finish();
+    }
+
+  private:
+    void begin() {
+        begun_ = true;
+        format_->start(sink_.buffer());
+    }
+
+    /// The text and scores of a long prompt that is echoed, for example. Of the update its end is left.
+    asio::awaitable<void> append_heavy(std::size_t index, GenerationUpdate& update, std::size_t bytes) {
+        GenerationUpdate content;
+        content.text = std::exchange(update.text, {});
+        content.scores = std::exchange(update.scores, {});
+        auto encode = [format = format_, index, content = std::move(content)] {
+            std::string out;
+            format->update(out, index, content);
+            return out;
+        };
+        Result<std::string> text = co_await run_by_size(pool_, bytes, encode);
+        if (text) {
+            sink_.buffer() += *text;
+        } else {
+            update.finished.reset();
+            update.error = std::move(text.error());
+        }
+    }
+
+    BlockingPool& pool_;
+    std::shared_ptr<AnswerFormat> format_;
+    EventSink& sink_;
+    std::vector<Usage> usages_;
+    bool begun_ = false;
+};
+
+/// Keeps everything. The first error is the answer's.
+class ChoiceKeeper final : public Listener {
+  public:
+    explicit ChoiceKeeper(const Running& running) : format_(*running.format), choices_(running.n) {}
+
+    Error explain(Error error, std::size_t index) override { return format_.explain(std::move(error), index); }
+
+    asio::awaitable<Result<void>> take(std::span<Generations::Event> events, bool /*last*/) override {
+        for (auto& [index, update] : events) {
+            if (update.error) co_return std::unexpected(std::move(*update.error));
+            api::Choice& choice = choices_.at(index);
+            choice.text += update.text;
+            std::ranges::move(update.scores, std::back_inserter(choice.scores));
+            if (update.finished) choice.finished = *update.finished;
+        }
+        co_return Result<void>{};
+    }
+
+    [[nodiscard]] std::vector<api::Choice> choices() && { return std::move(choices_); }
+
+  private:
+    AnswerFormat& format_;
+    std::vector<api::Choice> choices_;
+};
+
+/// Waits for the first events of a stream, and takes none. False: they have not come by the end of the grace.
+asio::awaitable<bool> comes_in_time(Generations& generations) {
+    using namespace asio::experimental::awaitable_operators;  // NOLINT(google-build-using-namespace): operator||
+    asio::steady_timer timer(co_await asio::this_coro::executor, kGrace);
+    // ready() rather than next(): an update that arrives together with the time-out must not be lost with the loser.
+    co_await (generations.ready() || timer.async_wait(asio::use_awaitable));
+    co_return generations.has_events();
+}
+
+}  // namespace
+
+asio::awaitable<Result<void>> stream_answer(Context& context, Caller caller, AnswerRequest request, EventSink& sink) {
+    const auto arrived = Clock::now();
+    if (!context.settings.streaming_enabled) {
+        co_return fail(ErrorCode::kForbidden,
+                       "Streaming is switched off (STREAMING_ENABLED=false); send \"stream\": false.", "stream");
+    }
+    const auto running = co_await submit(context, std::move(caller), std::move(request));
+    if (!running) co_return std::unexpected(running.error());
+    Generations& generations = (*running)->generations;
+    StreamWriter writer(context.pool, **running, sink);
+    if (!co_await comes_in_time(generations)) {
+        if (auto sent = co_await writer.begin_at_once(); !sent) co_return sent;
+    }
+    Result<void> done = co_await read_all(generations, writer);
+    if (done) done = co_await writer.finish();
+    if (done) context.latencies.record((*running)->lease.model(), Clock::now() - arrived);
+    co_return done;
+}
+
+asio::awaitable<Result<std::string>> whole_answer(Context& context, Caller caller, AnswerRequest request) {
+    const auto arrived = Clock::now();
+    const auto running = co_await submit(context, std::move(caller), std::move(request));
+    if (!running) co_return std::unexpected(running.error());
+    ChoiceKeeper keeper(**running);
+    if (auto done = co_await read_all((*running)->generations, keeper); !done) {
+        co_return std::unexpected(std::move(done.error()));
+    }
+    std::vector<api::Choice> choices = std::move(keeper).choices();
+    std::size_t bytes = 0;
+    for (const api::Choice& choice : choices) bytes += choice.text.size() + json_bytes(choice.scores);
+    auto encode = [format = (*running)->format, all = std::move(choices)] { return format->answer(all); };
+    Result<std::string> text = co_await run_by_size(context.pool, bytes, encode);
+    if (text) context.latencies.record((*running)->lease.model(), Clock::now() - arrived);
+    co_return text;
+}
+
+}  // namespace sutazai::serve

@@ -1,0 +1,105 @@
+#include "serve/batch.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <span>
+#include <utility>
+#include <variant>
+
+#include "serve/admission.h"
+#include "serve/read_all.h"
+
+namespace sutazai::serve {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Puts what comes into the items' results.
+class BatchKeeper final : public Listener {
+  public:
+    /// The generation i is the item `order[i]`. Of `is_prompt` and `results` there is one for each item.
+    BatchKeeper(LatencyBook& latencies, const std::string& model, const std::vector<std::size_t>& order,
+                const std::vector<bool>& is_prompt, std::vector<Result<api::Choice>>& results)
+        : latencies_(latencies), model_(model), order_(order), is_prompt_(is_prompt), results_(results) {}
+
+    /// The engine knows nothing of batches, nor that a prompt became a chat.
+    Error explain(Error error, std::size_t index) override {
+        const std::size_t item = order_.at(index);
+        if (error.field == "messages" && is_prompt_.at(item)) error.field = "prompt";
+        if (!error.field.empty()) error.field = fmt::format("requests[{}].{}", item, error.field);
+        return error;
+    }
+
+    asio::awaitable<Result<void>> take(std::span<Generations::Event> events, bool /*last*/) override {
+        for (auto& [index, update] : events) {
+            Result<api::Choice>& result = results_.at(order_.at(index));
+            if (update.error) {
+                result = std::unexpected(std::move(*update.error));
+                continue;
+            }
+            result->text += update.text;
+            if (update.finished) {
+                const Timings& took = update.finished->timings;
+                latencies_.record(model_, took.queued + took.prefill + took.decode);
+                result->finished = *update.finished;
+            }
+        }
+        co_return Result<void>{};
+    }
+
+  private:
+    LatencyBook& latencies_;
+    const std::string& model_;
+    const std::vector<std::size_t>& order_;
+    const std::vector<bool>& is_prompt_;
+    std::vector<Result<api::Choice>>& results_;
+};
+
+}  // namespace
+
+Result<BatchJob> parse_batch(std::string_view body, std::size_t max_requests) {
+    auto request = api::batch::parse(body, max_requests);
+    if (!request) return std::unexpected(std::move(request.error()));
+    auto order = api::batch::sharing_order(request->items);
+    return BatchJob{std::move(*request), std::move(order)};
+}
+
+asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, BatchJob job) {
+    api::batch::BatchRequest& batch = job.request;
+    for (const std::size_t index : job.order) {
+        auto& item = batch.items[index];
+        auto complete = complete_request(context, caller, *item, fmt::format("requests[{}].", index));
+        if (!complete) item = std::unexpected(std::move(complete.error()));
+    }
+    std::erase_if(job.order, [&](std::size_t index) { return !batch.items[index]; });
+
+    BatchAnswer answer;
+    answer.id = context.batch_ids.next(std::chrono::system_clock::now());
+    answer.batch_size = batch.batch_size.value_or(static_cast<int>(context.settings.batch_size));
+    const Result<models::Lease> lease =
+        co_await lease_model(context, std::move(caller), std::move(batch.model), batch.keep_alive);
+    if (!lease) co_return std::unexpected(lease.error());
+    answer.model = lease->model();
+
+    std::vector<bool> is_prompt;
+    for (const auto& item : batch.items) {
+        is_prompt.push_back(item && std::holds_alternative<std::string>(item->prompt));
+        answer.results.emplace_back(api::Choice{});
+        if (!item) answer.results.back() = std::unexpected(item.error());
+    }
+    std::vector<GenerationRequest> requests;
+    requests.reserve(job.order.size());
+    for (const std::size_t index : job.order) {
+        GenerationRequest& request = *batch.items[index];
+        if (lease->engine().info().has_chat_template) api::batch::as_chat(request);
+        requests.push_back(std::move(request));
+    }
+    Generations generations(lease->engine(), std::move(requests), static_cast<std::size_t>(answer.batch_size));
+    BatchKeeper keeper(context.latencies, answer.model, job.order, is_prompt, answer.results);
+    if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
+    co_return answer;
+}
+
+}  // namespace sutazai::serve

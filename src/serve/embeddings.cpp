@@ -1,0 +1,62 @@
+#include "serve/embeddings.h"
+
+#include <fmt/format.h>
+
+#include <span>
+#include <utility>
+
+#include "serve/admission.h"
+#include "serve/read_all.h"
+
+namespace sutazai::serve {
+
+namespace asio = boost::asio;
+
+namespace {
+
+class VectorKeeper final : public Listener {
+  public:
+    /// One vector for each input is there already.
+    explicit VectorKeeper(Embeddings& embeddings) : embeddings_(embeddings) {}
+
+    /// The engine calls every input a prompt.
+    Error explain(Error error, std::size_t index) override {
+        const bool alone = embeddings_.vectors.size() == 1;
+        if (error.field == "prompt") error.field = alone ? "input" : fmt::format("input[{}]", index);
+        return error;
+    }
+
+    asio::awaitable<Result<void>> take(std::span<Generations::Event> events, bool /*last*/) override {
+        for (auto& [index, update] : events) {
+            if (update.error) co_return std::unexpected(std::move(*update.error));
+            if (!update.embedding.empty()) embeddings_.vectors.at(index) = std::move(update.embedding);
+            if (update.finished) embeddings_.prompt_tokens += update.finished->usage.prompt_tokens;
+        }
+        co_return Result<void>{};
+    }
+
+  private:
+    Embeddings& embeddings_;
+};
+
+}  // namespace
+
+asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, EmbedRequest request) {
+    for (GenerationRequest& input : request.inputs) {
+        if (auto complete = complete_request(context, caller, input); !complete) {
+            co_return std::unexpected(std::move(complete.error()));
+        }
+    }
+    const Result<models::Lease> lease =
+        co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive);
+    if (!lease) co_return std::unexpected(lease.error());
+    Embeddings embeddings;
+    embeddings.model = lease->model();
+    embeddings.vectors.resize(request.inputs.size());
+    Generations generations(lease->engine(), std::move(request.inputs), generations_at_once(context.settings));
+    VectorKeeper keeper(embeddings);
+    if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
+    co_return embeddings;
+}
+
+}  // namespace sutazai::serve

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/duration.h"
+#include "base/error.h"
+#include "base/generation.h"
+#include "serve/caller.h"
+#include "serve/context.h"
+
+namespace sutazai::serve {
+
+struct EmbedRequest {
+    std::string model;  ///< empty: the server's default
+    std::optional<KeepAlive> keep_alive;
+    std::vector<GenerationRequest> inputs;  ///< not empty; of Task::kEmbed
+};
+
+struct Embeddings {
+    std::string model;
+    std::vector<std::vector<float>> vectors;  ///< in the order of the inputs, each of length 1
+    std::size_t prompt_tokens = 0;            ///< of all inputs
+};
+
+/// All inputs, or the first error; one that is an input's names it: "input", of several "input[2]".
+[[nodiscard]] boost::asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, EmbedRequest request);
+
+}  // namespace sutazai::serve

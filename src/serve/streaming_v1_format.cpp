@@ -1,0 +1,50 @@
+#include <span>
+#include <utility>
+
+#include "api/streaming_v1.h"
+#include "serve/formats.h"
+
+namespace sutazai::serve {
+
+namespace {
+
+using api::streaming_v1::Clock;
+
+class StreamingV1Format final : public AnswerFormat {
+  public:
+    explicit StreamingV1Format(std::string model) : model_(model), encoder_(std::move(model)) {}
+
+    void start(std::string& out) override { encoder_.start(out, Clock::now()); }
+
+    void update(std::string& out, std::size_t /*index*/, const GenerationUpdate& update) override {
+        if (update.error) {
+            if (!update.text.empty()) encoder_.chunk(out, update.text, false);
+            encoder_.error(out, *update.error);
+        } else if (update.finished) {
+            encoder_.chunk(out, update.text, true);
+            encoder_.complete(out, Clock::now(), *update.finished);
+        } else if (!update.text.empty()) {
+            encoder_.chunk(out, update.text, false);
+        }
+    }
+
+    std::string answer(std::span<const api::Choice> choices) override {
+        const api::Choice& choice = choices.front();
+        return api::streaming_v1::encode_answer(model_, choice.text, choice.finished, Clock::now());
+    }
+
+  private:
+    std::string model_;
+    api::streaming_v1::EventEncoder encoder_;
+};
+
+}  // namespace
+
+AnswerRequest streaming_v1_chat(api::ChatRequest request) {
+    AnswerRequest answer{std::move(request.model), request.stream, {}, request.keep_alive, {}};
+    answer.generations.push_back(std::move(request.generation));
+    answer.make_format = [](std::string model) { return std::make_unique<StreamingV1Format>(std::move(model)); };
+    return answer;
+}
+
+}  // namespace sutazai::serve
