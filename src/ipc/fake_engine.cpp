@@ -12,6 +12,7 @@
 //   burst N (N tokens in one write) · fail N (Failed after N tokens) · spin N (after N tokens it computes for ever, and
 //   answers pings) · toil N (computes for N ms without a token, and gets on) · break N (after N tokens a thread of it
 //   dies) · rot N (after N tokens it computes what is no number)
+// What asks for an embedding gets the vector (0.6, 0.8) with each token.
 // --log appends a line "load PATH PID" for each process that gets its Load.
 #include <poll.h>
 #include <sys/socket.h>
@@ -41,6 +42,7 @@ struct Running {
     std::string command;
     std::uint32_t wanted = 0;
     std::uint32_t done = 0;
+    bool embeds = false;
 };
 
 class FakeEngine {
@@ -140,6 +142,7 @@ class FakeEngine {
                                            : submit.text());
             Running request;
             prompt >> request.command >> request.wanted;
+            request.embeds = submit.embed();
             for (RequestId i = 0; i < std::max(submit.n(), 1U); ++i) running_[submit.request_id() + i] = request;
         } else if (message.has_cancel()) {
             running_.erase(message.cancel().request_id());
@@ -196,6 +199,7 @@ class FakeEngine {
                     delta.set_request_id(request.command == "strangers" ? id + 1000000 : id);
                     delta.set_text(" t" + std::to_string(request.done++));
                     delta.set_n_tokens(1);
+                    if (request.embeds) delta.add_embedding(0.6F), delta.add_embedding(0.8F);
                 }
                 paced = paced || request.command == "pace";
             } else if (request.command == "spin") {

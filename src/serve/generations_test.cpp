@@ -2,18 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cstdint>
 #include <map>
-#include <new>
 #include <set>
 
-#include "ipc/channel.h"
+#include "serve/testing/hand_engine.h"
 
 namespace sutazai::serve {
 namespace {
@@ -21,55 +17,9 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-/// Hands out streams that the test fills by hand.
-class HandEngine : public ipc::EngineClient {
-  public:
-    [[nodiscard]] const ipc::ModelInfo& info() const override { return info_; }
-    [[nodiscard]] const ipc::EngineStats& stats() const override { return stats_; }
-    [[nodiscard]] int pid() const override { return 1; }
-    [[nodiscard]] bool alive() const override { return true; }
-    [[nodiscard]] std::size_t open_requests() const override { return 0; }
-    void on_exit(ExitHandler) override {}
-    [[nodiscard]] std::vector<ipc::TokenStream> submit_all(GenerationRequest request) override {
-        if (prompts.size() == throws_at) throw std::bad_alloc();
-        prompts.push_back(std::get<std::string>(request.prompt));
-        std::vector<ipc::TokenStream> streams;
-        for (int i = 0; i < request.n; ++i) {
-            const std::size_t index = channels.size();
-            channels.push_back(std::make_shared<ipc::TokenStream::Channel>([this, index] { cancelled.insert(index); }));
-            streams.emplace_back(channels.back());
-        }
-        return streams;
-    }
-    [[nodiscard]] asio::awaitable<Result<ArtifactReport>> artifacts(ArtifactAction) override {
-        co_return fail(ErrorCode::kUnavailable, "not in this test");
-    }
-    [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds) override { co_return; }
-
-    std::size_t throws_at = SIZE_MAX;
-    std::vector<std::string> prompts;
-    std::vector<std::shared_ptr<ipc::TokenStream::Channel>> channels;
-    std::set<std::size_t> cancelled;
-
-  private:
-    ipc::ModelInfo info_;
-    ipc::EngineStats stats_;
-};
-
-std::vector<GenerationRequest> requests(std::size_t n) {
-    std::vector<GenerationRequest> all(n);
-    for (std::size_t i = 0; i < n; ++i) all[i].prompt = std::to_string(i);
-    return all;
-}
-
-/// Runs the coroutine to its end.
-void run(asio::io_context& io, asio::awaitable<void> body) {
-    std::exception_ptr thrown;
-    asio::co_spawn(io, std::move(body), [&](const std::exception_ptr& error) { thrown = error; });
-    io.run();
-    io.restart();
-    if (thrown) std::rethrow_exception(thrown);
-}
+using testing_support::HandEngine;
+using testing_support::requests;
+using testing_support::run;
 
 asio::awaitable<void> turn() {
     asio::steady_timer timer(co_await asio::this_coro::executor, 1ms);
