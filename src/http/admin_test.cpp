@@ -120,19 +120,19 @@ TEST_F(AdminTest, WithoutAKeyReadinessIsABareStatus) {
             .status,
         503);
     for (const std::string_view headers : {std::string_view(""), std::string_view("Authorization: Bearer guess\r\n")}) {
-        EXPECT_EQ(ask("GET", "/ready", "", headers).body, R"({"status": "not ready"})") << headers;
+        EXPECT_EQ(ask("GET", "/ready", "", headers).body, R"({"status":"not ready"})") << headers;
         EXPECT_EQ(ask("GET", "/health", "", headers).body, R"({"status": "ok"})") << headers;
     }
     for (const std::string_view key : {kPlain, kAdmin}) {
         const Response details = ask("GET", "/ready", "", key);
-        EXPECT_TRUE(details.body.starts_with(R"({"status": "not ready", "models": [{"name": "broken.fail_load")"))
+        EXPECT_TRUE(details.body.starts_with(R"({"status":"not ready","models":[{"name":"broken.fail_load")"))
             << details.body;
     }
 }
 
 TEST_F(AdminTest, WithoutKeysAtAllReadinessTellsAll) {
     start();
-    EXPECT_NE(ask("GET", "/ready").body.find(R"("name": "m")"), std::string::npos);
+    EXPECT_NE(ask("GET", "/ready").body.find(R"("name":"m")"), std::string::npos);
 }
 
 }  // namespace

@@ -9,6 +9,12 @@ namespace sutazai::http {
 
 namespace asio = boost::asio;
 
+namespace {
+
+constexpr std::size_t kModelBytes = 60;  // of JSON that tells of its state
+
+}  // namespace
+
 asio::awaitable<Result<void>> get_health(Services& /*services*/, Exchange& exchange) {
     co_return co_await exchange.send_json(200, R"({"status": "ok"})");
 }
@@ -19,11 +25,18 @@ asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange) 
     const bool ready = can_serve && !services.draining;
     // Names of models and why one failed are for callers that may use them.
     if (!exchange.known) co_return co_await exchange.send_json(ready ? 200 : 503, status::readiness(ready));
-    constexpr std::size_t kModelBytes = 60;
     std::vector<models::ModelStatus> models = services.models.status();
     const std::size_t bytes = models.size() * kModelBytes;
     auto encode = [ready, models = std::move(models)] { return status::readiness(ready, models); };
     co_return co_await send_made(services, exchange, ready ? 200 : 503, bytes, encode);
+}
+
+asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& exchange) {
+    std::vector<models::ModelStatus> models = services.models.status();
+    const bool can_serve = status::health_of(models) != status::Health::kUnhealthy;
+    const std::size_t bytes = models.size() * kModelBytes;
+    auto encode = [models = std::move(models)] { return status::advanced_health(models); };
+    co_return co_await send_made(services, exchange, can_serve ? 200 : 503, bytes, encode);
 }
 
 }  // namespace sutazai::http

@@ -17,7 +17,6 @@ namespace sutazai::http {
 boost::asio::awaitable<Result<void>> post_chat_stream(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchange& exchange);
-boost::asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& exchange);
 
 // cache_manage_route.cpp
 boost::asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange);
@@ -32,5 +31,6 @@ boost::asio::awaitable<Result<void>> get_model(Services& services, Exchange& exc
 // health_routes.cpp
 boost::asio::awaitable<Result<void>> get_health(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& exchange);
 
 }  // namespace sutazai::http

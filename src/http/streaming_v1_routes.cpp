@@ -46,10 +46,4 @@ asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchan
                                           status::performance_metrics(services.models.status(), services.latencies));
 }
 
-asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& exchange) {
-    const auto models = services.models.status();
-    const unsigned status = status::health_of(models) == status::Health::kUnhealthy ? 503 : 200;
-    co_return co_await exchange.send_json(status, status::advanced_health(models));
-}
-
 }  // namespace sutazai::http

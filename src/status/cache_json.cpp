@@ -1,9 +1,10 @@
 #include "status/cache_json.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <limits>
+#include <utility>
 
 #include "api/answer_parts.h"
 #include "base/json_text.h"
@@ -11,94 +12,95 @@
 
 namespace sutazai::status {
 
+namespace json = boost::json;
+
 namespace {
 
 using models::ModelStatus;
 using serve::CacheOutcome;
 
-template <typename... Args>
-void append(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
+json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& when) {
+    return when ? json::value(api::timestamp(*when)) : json::value();
 }
 
-std::string quoted(std::string_view text) {
-    std::string out;
-    append_quoted(out, text);
+json::object model_json(const ModelStatus& model) {
+    return {{"name", model.name},
+            {"state", models::to_string(model.state)},
+            {"load_progress", rounded(model.load_progress, 2)},
+            {"pid", model.pid},
+            {"bytes_estimated", model.estimate.total()},
+            {"bytes_expected", model.expected_bytes},
+            {"bytes_measured", model.measured_bytes},
+            {"estimate",
+             {{"weights", model.estimate.weights},
+              {"kv", model.estimate.kv},
+              {"compute", model.estimate.compute},
+              {"process", model.estimate.process}}},
+            {"requests", model.requests},
+            {"found_warm", model.found_warm},
+            {"in_use", model.in_use},
+            {"waiting", model.waiting},
+            {"load_ms", model.load_time.count()},
+            {"last_used", time_or_null(model.last_used)},
+            {"pinned", model.pinned},
+            {"unload_at", time_or_null(model.unload_at)},
+            {"prefixes", model.stats.prefixes},
+            {"prompt_tokens", model.stats.prompt_tokens},
+            {"cached_tokens", model.stats.cached_tokens},
+            {"crashes", model.crashes},
+            {"last_crash", api::or_null(model.last_crash)},
+            {"artifacts",
+             {{"count", model.artifacts.count},
+              {"bytes", model.artifacts.bytes},
+              {"restored_tokens", model.artifacts.restored_tokens}}},
+            {"file_note", api::or_null(model.file_note)},
+            {"last_error", api::or_null(model.last_error)}};
+}
+
+json::object outcome_json(const CacheOutcome& outcome) {
+    json::object out{{"model", outcome.model},
+                     {"success", outcome.success},
+                     {"message", outcome.message},
+                     {"state", models::to_string(outcome.state)}};
+    if (outcome.artifacts) {
+        out["saved"] = outcome.artifacts->saved;
+        out["loaded"] = outcome.artifacts->restored;
+        out["removed"] = outcome.artifacts->removed;
+        out["bytes"] = outcome.artifacts->bytes;
+    }
     return out;
 }
 
-std::string time_or_null(const std::optional<std::chrono::system_clock::time_point>& when) {
-    return when ? "\"" + api::timestamp(*when) + "\"" : "null";
-}
-
-void append_model(std::string& out, const ModelStatus& model) {
-    append(out, R"({{"name": {}, "state": "{}", "load_progress": {:.2f}, "pid": {}, )", quoted(model.name),
-           models::to_string(model.state), model.load_progress, model.pid);
-    append(out, R"("bytes_estimated": {}, "bytes_expected": {}, "bytes_measured": {}, )", model.estimate.total(),
-           model.expected_bytes, model.measured_bytes);
-    append(out, R"("estimate": {{"weights": {}, "kv": {}, "compute": {}, "process": {}}}, )", model.estimate.weights,
-           model.estimate.kv, model.estimate.compute, model.estimate.process);
-    append(out, R"("requests": {}, "found_warm": {}, "in_use": {}, "waiting": {}, "load_ms": {}, )", model.requests,
-           model.found_warm, model.in_use, model.waiting, model.load_time.count());
-    append(out, R"("last_used": {}, "pinned": {}, "unload_at": {}, )", time_or_null(model.last_used), model.pinned,
-           time_or_null(model.unload_at));
-    append(out, R"("prefixes": {}, "prompt_tokens": {}, "cached_tokens": {}, )", model.stats.prefixes,
-           model.stats.prompt_tokens, model.stats.cached_tokens);
-    append(out, R"("crashes": {}, "last_crash": {}, )", model.crashes,
-           model.last_crash.empty() ? "null" : quoted(model.last_crash));
-    append(out,
-           R"("artifacts": {{"count": {}, "bytes": {}, "restored_tokens": {}}}, "file_note": {}, "last_error": {}}})",
-           model.artifacts.count, model.artifacts.bytes, model.artifacts.restored_tokens,
-           model.file_note.empty() ? "null" : quoted(model.file_note),
-           model.last_error.empty() ? "null" : quoted(model.last_error));
-}
-
-void append_outcome(std::string& out, const CacheOutcome& outcome) {
-    append(out, R"({{"model": {}, "success": {}, "message": {}, "state": "{}")", quoted(outcome.model), outcome.success,
-           quoted(outcome.message), models::to_string(outcome.state));
-    if (outcome.artifacts) {
-        append(out, R"(, "saved": {}, "loaded": {}, "removed": {}, "bytes": {})", outcome.artifacts->saved,
-               outcome.artifacts->restored, outcome.artifacts->removed, outcome.artifacts->bytes);
-    }
-    out += '}';
-}
-
-template <typename T, typename Append>
-void append_list(std::string& out, std::span<const T> list, Append append_one) {
-    out += '[';
-    for (const T& entry : list) {
-        if (&entry != list.data()) out += ", ";
-        append_one(out, entry);
-    }
-    out += ']';
+json::value room_mb(const models::placement::Room& room) {
+    if (room.bytes == std::numeric_limits<std::uint64_t>::max()) return nullptr;
+    return rounded(static_cast<double>(room.bytes) / static_cast<double>(1 << 20), 1);
 }
 
 }  // namespace
 
 std::string cache_status_json(std::span<const ModelStatus> models, const models::placement::Room& room,
                               std::span<const models::StandbyStatus> standby) {
-    std::string out;
-    append(out, R"({{"action": "status", {}, "max_models": {}, "max_cache_size_mb": {}, "standby_engines": )",
-           cache_figures(models::summarize(models)), room.places,
-           room.bytes == std::numeric_limits<std::uint64_t>::max()
-               ? "null"
-               : fmt::format("{:.1f}", static_cast<double>(room.bytes) / static_cast<double>(1 << 20)));
-    append_list(out, standby, [](std::string& to, const models::StandbyStatus& engine) {
-        append(to, R"({{"pid": {}, "bytes": {}}})", engine.pid, engine.bytes);
-    });
-    out += R"(, "models": )";
-    append_list(out, models, append_model);
-    out += '}';
-    return out;
+    json::object out{{"action", "status"}};
+    add_cache_figures(out, models::summarize(models));
+    out["max_models"] = room.places;
+    out["max_cache_size_mb"] = room_mb(room);
+    json::array engines;
+    for (const models::StandbyStatus& engine : standby)
+        engines.push_back({{"pid", engine.pid}, {"bytes", engine.bytes}});
+    out["standby_engines"] = std::move(engines);
+    json::array all;
+    all.reserve(models.size());
+    for (const ModelStatus& model : models) all.push_back(model_json(model));
+    out["models"] = std::move(all);
+    return to_json(out);
 }
 
 std::string cache_outcomes_json(api::CacheAction action, std::span<const serve::CacheOutcome> outcomes) {
-    std::string out;
-    append(out, R"({{"action": "{}", "success": {}, "results": )", api::to_string(action),
-           std::ranges::all_of(outcomes, &CacheOutcome::success));
-    append_list(out, outcomes, append_outcome);
-    out += '}';
-    return out;
+    json::array results;
+    for (const CacheOutcome& outcome : outcomes) results.push_back(outcome_json(outcome));
+    return to_json(json::object{{"action", api::to_string(action)},
+                                {"success", std::ranges::all_of(outcomes, &CacheOutcome::success)},
+                                {"results", std::move(results)}});
 }
 
 }  // namespace sutazai::status

@@ -1,29 +1,19 @@
 #include "status/status_json.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <boost/json/array.hpp>
+#include <utility>
 
 #include "base/json_text.h"
 
 namespace sutazai::status {
 
+namespace json = boost::json;
+
 namespace {
 
 using models::ModelState;
 using models::ModelStatus;
-
-/// Appends as fmt does. Strings that are not constants go through quoted().
-template <typename... Args>
-void append(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
-}
-
-std::string quoted(std::string_view text) {
-    std::string out;
-    append_quoted(out, text);
-    return out;
-}
 
 double ratio(std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
@@ -46,31 +36,42 @@ const char* to_string(Health health) {
     return "unhealthy";
 }
 
-void append_states(std::string& out, std::span<const ModelStatus> models) {
-    out += R"("models": [)";
-    for (const ModelStatus& model : models) {
-        append(out, R"({}{{"name": {}, "state": "{}")", &model == models.data() ? "" : ", ", quoted(model.name),
-               models::to_string(model.state));
-        if (model.state == ModelState::kLoading || model.state == ModelState::kWarming)
-            append(out, R"(, "load_progress": {:.2f})", model.load_progress);
-        if (!model.last_error.empty()) append(out, R"(, "last_error": {})", quoted(model.last_error));
-        if (model.crashes > 0)
-            append(out, R"(, "crashes": {}, "last_crash": {})", model.crashes, quoted(model.last_crash));
-        out += '}';
-    }
-    out += ']';
+json::object ready_object(bool ready) {
+    return {{"status", ready ? "ready" : "not ready"}};
 }
 
-void append_performance(std::string& out, const ModelStatus& model, double mean_latency_s) {
+json::array states(std::span<const ModelStatus> models) {
+    json::array out;
+    out.reserve(models.size());
+    for (const ModelStatus& model : models) {
+        json::object one{{"name", model.name}, {"state", models::to_string(model.state)}};
+        if (model.state == ModelState::kLoading || model.state == ModelState::kWarming) {
+            one["load_progress"] = rounded(model.load_progress, 2);
+        }
+        if (!model.last_error.empty()) one["last_error"] = model.last_error;
+        if (model.crashes > 0) {
+            one["crashes"] = model.crashes;
+            one["last_crash"] = model.last_crash;
+        }
+        out.push_back(std::move(one));
+    }
+    return out;
+}
+
+json::object performance(const ModelStatus& model, double mean_latency_s) {
     const ipc::EngineStats& stats = model.stats;
-    append(
-        out,
-        R"({}: {{"total_requests": {}, "avg_latency": {:.3f}, "cache_hits": {}, "cache_misses": {}, )"
-        R"("batch_efficiency": {:.2f}, "batch_width": {}, "requests_running": {}, "requests_waiting": {}, "kv_cache_usage_perc": {:.4f}, )"
-        R"("prompt_tokens": {}, "generation_tokens": {}, "cached_tokens": {}}})",
-        quoted(model.name), model.requests, mean_latency_s, model.found_warm, model.requests - model.found_warm,
-        ratio(stats.generation_tokens, stats.steps), stats.width, stats.running, stats.waiting,
-        ratio(stats.kv_cells_used, stats.kv_cells), stats.prompt_tokens, stats.generation_tokens, stats.cached_tokens);
+    return {{"total_requests", model.requests},
+            {"avg_latency", rounded(mean_latency_s, 3)},
+            {"cache_hits", model.found_warm},
+            {"cache_misses", model.requests - model.found_warm},
+            {"batch_efficiency", rounded(ratio(stats.generation_tokens, stats.steps), 2)},
+            {"batch_width", stats.width},
+            {"requests_running", stats.running},
+            {"requests_waiting", stats.waiting},
+            {"kv_cache_usage_perc", rounded(ratio(stats.kv_cells_used, stats.kv_cells), 4)},
+            {"prompt_tokens", stats.prompt_tokens},
+            {"generation_tokens", stats.generation_tokens},
+            {"cached_tokens", stats.cached_tokens}};
 }
 
 }  // namespace
@@ -82,55 +83,50 @@ Health health_of(std::span<const ModelStatus> models) {
 }
 
 std::string readiness(bool ready) {
-    return fmt::format(R"({{"status": "{}"}})", ready ? "ready" : "not ready");
+    return to_json(ready_object(ready));
 }
 
 std::string readiness(bool ready, std::span<const ModelStatus> models) {
-    std::string out = readiness(ready);
-    out.back() = ',';
-    out += ' ';
-    append_states(out, models);
-    out += '}';
-    return out;
+    json::object out = ready_object(ready);
+    out["models"] = states(models);
+    return to_json(out);
 }
 
 std::string advanced_health(std::span<const ModelStatus> models) {
-    std::string out;
-    append(out, R"({{"status": "{}", "gpu_available": {}, "active_processors": {}, )", to_string(health_of(models)),
-           any_on_gpu(models), std::ranges::count_if(models, is_warm));
-    append_states(out, models);
-    out += '}';
-    return out;
+    return to_json(json::object{{"status", to_string(health_of(models))},
+                                {"gpu_available", any_on_gpu(models)},
+                                {"active_processors", std::ranges::count_if(models, is_warm)},
+                                {"models", states(models)}});
 }
 
-std::string cache_figures(const models::CacheSummary& cache) {
-    return fmt::format(
-        R"("total_models": {}, "warmed_models": {}, "cache_hit_rate": {:.1f}, "total_cache_size_mb": {:.1f}, )"
-        R"("prefix_hit_rate": {:.1f})",
-        cache.total_models, cache.warmed_models, cache.hit_rate_percent, cache.total_size_mb,
-        cache.prefix_hit_rate_percent);
+void add_cache_figures(json::object& out, const models::CacheSummary& cache) {
+    out["total_models"] = cache.total_models;
+    out["warmed_models"] = cache.warmed_models;
+    out["cache_hit_rate"] = rounded(cache.hit_rate_percent, 1);
+    out["total_cache_size_mb"] = rounded(cache.total_size_mb, 1);
+    out["prefix_hit_rate"] = rounded(cache.prefix_hit_rate_percent, 1);
 }
 
 std::string performance_metrics(std::span<const ModelStatus> models, const serve::LatencyBook& latencies) {
-    std::uint64_t waiting = 0;
-    for (const ModelStatus& model : models) waiting += model.waiting + (is_warm(model) ? model.stats.waiting : 0);
     const models::CacheSummary cache = models::summarize(models);
-    const bool on_gpu = any_on_gpu(models);
-    std::string out;
-    append(out, R"({{"cache_status": {{{}}}, "performance_stats": {{)", cache_figures(cache));
-    bool first = true;
+    json::object cache_status;
+    add_cache_figures(cache_status, cache);
+    json::object performance_stats;
+    std::uint64_t waiting = 0;
     for (const ModelStatus& model : models) {
+        waiting += model.waiting + (is_warm(model) ? model.stats.waiting : 0);
         // A model that nobody asked for and that is not warm has no performance to tell of.
         if (model.requests == 0 && !is_warm(model)) continue;
-        if (!first) out += ", ";
-        first = false;
-        append_performance(out, model, latencies.mean_s(model.name));
+        performance_stats[model.name] = performance(model, latencies.mean_s(model.name));
     }
-    append(out,
-           R"(}}, "system_info": {{"gpu_available": {}, "device_preference": "{}", "active_batch_processors": {}, )"
-           R"("pending_batch_requests": {}}}}})",
-           on_gpu, on_gpu ? "cuda" : "cpu", cache.warmed_models, waiting);
-    return out;
+    const bool on_gpu = any_on_gpu(models);
+    return to_json(json::object{{"cache_status", std::move(cache_status)},
+                                {"performance_stats", std::move(performance_stats)},
+                                {"system_info",
+                                 {{"gpu_available", on_gpu},
+                                  {"device_preference", on_gpu ? "cuda" : "cpu"},
+                                  {"active_batch_processors", cache.warmed_models},
+                                  {"pending_batch_requests", waiting}}}});
 }
 
 }  // namespace sutazai::status

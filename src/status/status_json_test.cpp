@@ -2,10 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/json/parse.hpp>
 #include <vector>
+
+#include "base/json_text.h"
 
 namespace sutazai::status {
 namespace {
+
+/// The same document as it is written: without blanks, numbers with the fewest digits.
+std::string written(std::string_view json) {
+    return to_json(boost::json::parse(json));
+}
 
 using models::ModelState;
 using models::ModelStatus;
@@ -33,12 +41,11 @@ TEST(Readiness, ListsStates) {
     ModelStatus failed = model("f \"x\"", ModelState::kFailed);
     failed.last_error = "no GGUF";
     EXPECT_EQ(readiness(false, std::vector{failed}),
-              R"({"status": "not ready", "models": [{"name": "f \"x\"", "state": ")" +
-                  std::string(models::to_string(ModelState::kFailed)) + R"(", "last_error": "no GGUF"}]})");
+              written(R"({"status": "not ready", "models": [{"name": "f \"x\"", "state": ")" +
+                      std::string(models::to_string(ModelState::kFailed)) + R"(", "last_error": "no GGUF"}]})"));
     failed.crashes = 2;
     failed.last_crash = "it hung";
-    EXPECT_NE(readiness(false, std::vector{failed}).find(R"("crashes": 2, "last_crash": "it hung"})"),
-              std::string::npos);
+    EXPECT_NE(readiness(false, std::vector{failed}).find(R"("crashes":2,"last_crash":"it hung"})"), std::string::npos);
 }
 
 TEST(PerformanceMetrics, WritesTheGoldenBytes) {
@@ -62,20 +69,34 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
     latencies.record("qwen2.5:3b", std::chrono::milliseconds(2900));
     EXPECT_EQ(
         performance_metrics(std::vector{cold, warm}, latencies),
-        R"({"cache_status": {"total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
-        R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 36.4}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
-        R"("avg_latency": 2.450, "cache_hits": 7, "cache_misses": 1, "batch_efficiency": 5.20, )"
-        R"("batch_width": 16, "requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
-        R"("generation_tokens": 52, "cached_tokens": 4}}, "system_info": {"gpu_available": false, )"
-        R"("device_preference": "cpu", "active_batch_processors": 1, "pending_batch_requests": 3}})");
+        written(
+            R"({"cache_status": {"total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
+            R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 36.4}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
+            R"("avg_latency": 2.450, "cache_hits": 7, "cache_misses": 1, "batch_efficiency": 5.20, )"
+            R"("batch_width": 16, "requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
+            R"("generation_tokens": 52, "cached_tokens": 4}}, "system_info": {"gpu_available": false, )"
+            R"("device_preference": "cpu", "active_batch_processors": 1, "pending_batch_requests": 3}})"));
+}
+
+TEST(PerformanceMetrics, NumbersAreShortAndKeepTheirPoint) {
+    ModelStatus warm = model("m", ModelState::kWarm);
+    warm.stats.steps = 3;
+    warm.stats.generation_tokens = 7;
+    serve::LatencyBook latencies;
+    latencies.record("m", std::chrono::milliseconds(2000));
+    const std::string document = performance_metrics(std::vector{warm}, latencies);
+    for (const char* part : {R"("avg_latency":2.0,)", R"("batch_efficiency":2.33,)", R"("cache_hit_rate":0.0,)"}) {
+        EXPECT_NE(document.find(part), std::string::npos) << document;
+    }
 }
 
 TEST(PerformanceMetrics, AreZeroWithoutModels) {
     EXPECT_EQ(
         performance_metrics({}, {}),
-        R"({"cache_status": {"total_models": 0, "warmed_models": 0, "cache_hit_rate": 0.0, )"
-        R"("total_cache_size_mb": 0.0, "prefix_hit_rate": 0.0}, "performance_stats": {}, "system_info": {"gpu_available": false, )"
-        R"("device_preference": "cpu", "active_batch_processors": 0, "pending_batch_requests": 0}})");
+        written(
+            R"({"cache_status": {"total_models": 0, "warmed_models": 0, "cache_hit_rate": 0.0, )"
+            R"("total_cache_size_mb": 0.0, "prefix_hit_rate": 0.0}, "performance_stats": {}, "system_info": {"gpu_available": false, )"
+            R"("device_preference": "cpu", "active_batch_processors": 0, "pending_batch_requests": 0}})"));
 }
 
 }  // namespace
