@@ -13,6 +13,7 @@
 #include "serve/admission.h"
 #include "serve/heavy.h"
 #include "serve/read_all.h"
+#include "serve/stream_writer.h"
 
 namespace sutazai::serve {
 
@@ -50,85 +51,6 @@ asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Calle
     const std::size_t width = generations_at_once(context.settings);
     co_return std::make_unique<Running>(std::move(*lease), std::move(request), width);
 }
-
-/// Of the JSON that tells of them, roughly.
-std::size_t json_bytes(const std::vector<TokenScore>& scores) {
-    constexpr std::size_t kChance = 60;
-    return scores.empty() ? 0 : scores.size() * kChance * (1 + scores.front().top.size());
-}
-
-/// Tells a sink of everything as it comes.
-class StreamWriter final : public Listener {
-  public:
-    StreamWriter(BlockingPool& pool, Running& running, EventSink& sink)
-        : pool_(pool), format_(running.format), sink_(sink), usages_(running.n) {}
-
-    asio::awaitable<Result<void>> begin_at_once() {
-        begin();
-        co_return co_await sink_.flush();
-    }
-
-    Error explain(Error error, std::size_t index) override { return format_->explain(std::move(error), index); }
-
-    asio::awaitable<Result<void>> take(std::span<Generations::Event> events, bool last) override {
-        if (!begun_) {
-            for (auto& event : events) {
-                if (event.update.error) co_return std::unexpected(std::move(*event.update.error));
-            }
-            begin();
-        }
-        const std::size_t before = sink_.buffer().size();
-        for (auto& [index, update] : events) {
-            const std::size_t bytes = json_bytes(update.scores);
-            // What could not be encoded on the pool has become an error.
-            if (bytes > kLightBytes) co_await append_heavy(index, update, bytes);
-            format_->update(sink_.buffer(), index, update);
-            if (update.finished) usages_.at(index) = update.finished->usage;
-            if (update.error) {
-                if (auto sent = co_await sink_.finish(); !sent) co_return sent;
-                co_return std::unexpected(std::move(*update.error));
-            }
-        }
-        if (last || sink_.buffer().size() == before) co_return Result<void>{};
-        co_return co_await sink_.flush();
-    }
-
-    asio::awaitable<Result<void>> finish() {
-        format_->end(sink_.buffer(), usages_);
-        return sink_.finish();
-    }
-
-  private:
-    void begin() {
-        begun_ = true;
-        format_->start(sink_.buffer());
-    }
-
-    /// The text and scores of a long prompt that is echoed, for example. Of the update its end is left.
-    asio::awaitable<void> append_heavy(std::size_t index, GenerationUpdate& update, std::size_t bytes) {
-        GenerationUpdate content;
-        content.text = std::exchange(update.text, {});
-        content.scores = std::exchange(update.scores, {});
-        auto encode = [format = format_, index, content = std::move(content)] {
-            std::string out;
-            format->update(out, index, content);
-            return out;
-        };
-        Result<std::string> text = co_await run_by_size(pool_, bytes, encode);
-        if (text) {
-            sink_.buffer() += *text;
-        } else {
-            update.finished.reset();
-            update.error = std::move(text.error());
-        }
-    }
-
-    BlockingPool& pool_;
-    std::shared_ptr<AnswerFormat> format_;
-    EventSink& sink_;
-    std::vector<Usage> usages_;
-    bool begun_ = false;
-};
 
 /// Keeps everything. The first error is the answer's.
 class ChoiceKeeper final : public Listener {
@@ -175,9 +97,9 @@ asio::awaitable<Result<void>> stream_answer(Context& context, Caller caller, Ans
     const auto running = co_await submit(context, std::move(caller), std::move(request));
     if (!running) co_return std::unexpected(running.error());
     Generations& generations = (*running)->generations;
-    StreamWriter writer(context.pool, **running, sink);
+    StreamWriter writer(context.pool, (*running)->format, (*running)->n, sink);
     if (!co_await comes_in_time(generations)) {
-        if (auto sent = co_await writer.begin_at_once(); !sent) co_return sent;
+        if (auto sent = co_await writer.begin(); !sent) co_return sent;
     }
     Result<void> done = co_await read_all(generations, writer);
     if (done) done = co_await writer.finish();

@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "serve/testing/plain_format.h"
 #include "serve/testing/serve_test.h"
 
 namespace sutazai::serve {
@@ -19,38 +20,10 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using testing_support::all_requests_end;
 using testing_support::chat;
+using testing_support::PlainFormat;
 using testing_support::TestSink;
 
 const Caller kNobody;
-
-/// "start m; 0: t0; 0 ends; all end; "
-class PlainFormat final : public AnswerFormat {
-  public:
-    explicit PlainFormat(std::string model) : model_(std::move(model)) {}
-    void start(std::string& out) override { out += "start " + model_ + "; "; }
-    void update(std::string& out, std::size_t index, const GenerationUpdate& update) override {
-        if (!update.text.empty()) out += std::to_string(index) + ":" + update.text + "; ";
-        if (update.finished) out += std::to_string(index) + " ends; ";
-        if (update.error) out += "error in " + update.error->field + "; ";
-    }
-    void end(std::string& out, std::span<const Usage> usages) override {
-        std::size_t tokens = 0;
-        for (const Usage& usage : usages) tokens += usage.completion_tokens;
-        out += "all end, " + std::to_string(tokens) + " tokens; ";
-    }
-    std::string answer(std::span<const api::Choice> choices) override {
-        std::string out = model_;
-        for (const api::Choice& choice : choices) out += "|" + choice.text;
-        return out;
-    }
-    Error explain(Error error, std::size_t index) override {
-        error.field += "#" + std::to_string(index);
-        return error;
-    }
-
-  private:
-    std::string model_;
-};
 
 AnswerRequest answer_of(std::initializer_list<const char*> commands) {
     AnswerRequest request;
