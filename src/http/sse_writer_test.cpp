@@ -60,6 +60,16 @@ TEST(SseWriter, EachUpdateIsOneChunkInOneWrite) {
     EXPECT_EQ(writes.all[2], "00000009\r\ndata: 3\n\n\r\n0\r\n\r\n");
 }
 
+TEST(SseWriter, NothingIsBegunBeforeTheFirstUse) {
+    Writes writes;
+    Exchange exchange({}, writes);
+    SseWriter writer(exchange);
+    EXPECT_FALSE(exchange.answered()) << "a refusal may still have a status of its own";
+    writer.buffer() += "data: 1\n\n";
+    EXPECT_TRUE(exchange.answered());
+    EXPECT_TRUE(writes.all.empty());
+}
+
 TEST(SseWriter, AnEmptyFlushDoesNotEndTheStream) {
     Writes writes;
     Exchange exchange({}, writes);
