@@ -68,8 +68,7 @@ TEST_F(ServerTest, AnswersInOnePieceWhenAskedTo) {
     start();
     const Response own = ask("POST", kStream, chat("count 3", R"(, "stream": false)"));
     EXPECT_EQ(own.status, 200);
-    EXPECT_TRUE(own.body.starts_with(R"({"model":"m","content":" t0 t1 t2","finish_reason":"length")"))
-        << own.body;
+    EXPECT_TRUE(own.body.starts_with(R"({"model":"m","content":" t0 t1 t2","finish_reason":"length")")) << own.body;
     const Response openai = ask("POST", kCompletions, chat("count 2"));
     EXPECT_EQ(openai.status, 200);
     EXPECT_NE(openai.body.find(R"("message":{"role":"assistant","content":" t0 t1")"), std::string::npos)
