@@ -3,36 +3,32 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <boost/json/object.hpp>
 #include <cmath>
-#include <cstring>
+#include <utility>
 
 #include "api/unsupported.h"
+#include "base/digest.h"
 #include "base/json_text.h"
 
 namespace sutazai::api::openai {
 
+namespace json = boost::json;
+
 namespace {
 
-void append_base64(std::string& out, std::string_view bytes) {
-    static constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const auto at = [&](std::size_t k) -> unsigned {
-            return i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0;
-        };
-        const unsigned group = at(0) << 16 | at(1) << 8 | at(2);
-        out += kAlphabet[group >> 18];
-        out += kAlphabet[group >> 12 & 63];
-        out += i + 1 < bytes.size() ? kAlphabet[group >> 6 & 63] : '=';
-        out += i + 2 < bytes.size() ? kAlphabet[group & 63] : '=';
+void append_vector(std::string& out, std::span<const float> numbers, bool base64) {
+    if (base64) {
+        static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+        append_quoted(out, to_base64(std::as_bytes(numbers)));
+        return;
     }
-}
-
-/// Little-endian floats.
-std::string bytes_of(const std::vector<float>& numbers) {
-    static_assert(std::endian::native == std::endian::little);
-    std::string bytes(numbers.size() * sizeof(float), '\0');
-    std::memcpy(bytes.data(), numbers.data(), bytes.size());
-    return bytes;
+    char before = '[';
+    for (const float number : numbers) {
+        out += std::exchange(before, ',');
+        fmt::format_to(std::back_inserter(out), "{}", number);
+    }
+    out += before == '[' ? "[]" : "]";
 }
 
 }  // namespace
@@ -91,26 +87,20 @@ Result<void> shorten(std::vector<float>& embedding, std::size_t dimensions) {
 
 std::string encode_embeddings(std::string_view model, std::span<const std::vector<float>> embeddings, bool base64,
                               std::size_t prompt_tokens) {
+    // The vectors are written as they are: as values they would take sixteen bytes a number first.
     std::string out = R"({"object":"list","data":[)";
     for (std::size_t i = 0; i < embeddings.size(); ++i) {
         out += i == 0 ? R"({"object":"embedding","index":)" : R"(,{"object":"embedding","index":)";
         append_number(out, i);
         out += R"(,"embedding":)";
-        if (base64) {
-            out += '"';
-            append_base64(out, bytes_of(embeddings[i]));
-            out += "\"}";
-            continue;
-        }
-        for (std::size_t k = 0; k < embeddings[i].size(); ++k) {
-            fmt::format_to(std::back_inserter(out), "{}{}", k == 0 ? '[' : ',', embeddings[i][k]);
-        }
-        out += embeddings[i].empty() ? "[]}" : "]}";
+        append_vector(out, embeddings[i], base64);
+        out += '}';
     }
     out += R"(],"model":)";
     append_quoted(out, model);
-    fmt::format_to(std::back_inserter(out), R"(,"usage":{{"prompt_tokens":{},"total_tokens":{}}}}})", prompt_tokens,
-                   prompt_tokens);
+    out += R"(,"usage":)";
+    append_json(out, json::object{{"prompt_tokens", prompt_tokens}, {"total_tokens", prompt_tokens}});
+    out += '}';
     return out;
 }
 

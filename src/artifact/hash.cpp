@@ -1,58 +1,10 @@
 #include "artifact/hash.h"
 
-#include <openssl/evp.h>
 #include <xxhash.h>
 
-#include <stdexcept>
+#include <cstring>
 
 namespace sutazai::artifact {
-
-struct Sha256::Impl {
-    EVP_MD_CTX* context = EVP_MD_CTX_new();
-    Impl() = default;
-    ~Impl() { EVP_MD_CTX_free(context); }
-    Impl(const Impl&) = delete;
-    Impl& operator=(const Impl&) = delete;
-};
-
-Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
-    // Fetching the algorithm by name at each use would cost more than the sum over a block's tokens.
-    static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    if (impl_->context == nullptr || algorithm == nullptr ||
-        EVP_DigestInit_ex2(impl_->context, algorithm, nullptr) != 1) {
-        throw std::runtime_error("OpenSSL has no SHA-256");
-    }
-}
-Sha256::~Sha256() = default;
-Sha256::Sha256(Sha256&&) noexcept = default;
-Sha256& Sha256::operator=(Sha256&&) noexcept = default;
-
-void Sha256::add(Bytes bytes) {
-    EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
-}
-
-void Sha256::add_u32(std::uint32_t value) {
-    std::array<std::byte, 4> bytes{};
-    for (std::size_t i = 0; i < bytes.size(); ++i) bytes.at(i) = static_cast<std::byte>(value >> (8 * i));
-    add(Bytes(bytes));
-}
-
-void Sha256::add_u64(std::uint64_t value) {
-    add_u32(static_cast<std::uint32_t>(value));
-    add_u32(static_cast<std::uint32_t>(value >> 32U));
-}
-
-Digest Sha256::finish() {
-    Digest digest{};
-    EVP_DigestFinal_ex(impl_->context, reinterpret_cast<unsigned char*>(digest.data()), nullptr);
-    return digest;
-}
-
-Digest sha256(Bytes bytes) {
-    Sha256 sum;
-    sum.add(bytes);
-    return sum.finish();
-}
 
 Checksum xxh3(Bytes bytes) {
     XXH128_canonical_t canonical;
@@ -61,35 +13,6 @@ Checksum xxh3(Bytes bytes) {
     static_assert(sizeof canonical == sizeof checksum);
     std::memcpy(checksum.data(), &canonical, sizeof canonical);
     return checksum;
-}
-
-std::string to_hex(Bytes bytes) {
-    static constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string hex;
-    hex.reserve(2 * bytes.size());
-    for (const std::byte byte : bytes) {
-        hex += kDigits[std::to_integer<unsigned>(byte) >> 4U];
-        hex += kDigits[std::to_integer<unsigned>(byte) & 15U];
-    }
-    return hex;
-}
-
-std::optional<Digest> digest_from_hex(std::string_view hex) {
-    Digest digest{};
-    if (hex.size() != 2 * digest.size()) return std::nullopt;
-    for (std::size_t i = 0; i < hex.size(); ++i) {
-        const char c = hex[i];
-        unsigned value = 0;
-        if (c >= '0' && c <= '9') {
-            value = static_cast<unsigned>(c - '0');
-        } else if (c >= 'a' && c <= 'f') {
-            value = static_cast<unsigned>(c - 'a') + 10;
-        } else {
-            return std::nullopt;
-        }
-        digest.at(i / 2) = digest.at(i / 2) << 4U | static_cast<std::byte>(value);
-    }
-    return digest;
 }
 
 }  // namespace sutazai::artifact

@@ -84,7 +84,7 @@ Result<std::string> weights_of(const fs::path& artifacts, const std::string& pat
     });
     line.clear();
     if (!digest) return std::unexpected(digest.error());
-    return artifact::to_hex(*digest);
+    return to_hex(*digest);
 }
 
 std::string counted(std::uint64_t n) {
@@ -176,7 +176,7 @@ int import_file(const std::string& file, Flags setting_flags) {
             for (const auto& model : catalog->list()) {
                 if (!compute) {
                     const auto known = artifact::cached_weights_digest(folder, model.path);
-                    if (known && artifact::to_hex(*known) == weights) return model.name;
+                    if (known && to_hex(*known) == weights) return model.name;
                     continue;
                 }
                 const auto summary = catalog::read_gguf_summary(model.path);

@@ -152,7 +152,7 @@ void ArtifactKeeper::learn() {
     store_->refresh();
     const std::vector<artifact::ArtifactStore::Entry> entries = store_->entries(now());
     const std::lock_guard lock(mutex_);
-    std::unordered_map<ChainHash, Known, artifact::DigestHash> before;
+    std::unordered_map<ChainHash, Known, DigestHash> before;
     before.swap(known_);
     children_.clear();
     for (const auto& entry : entries) {
@@ -382,7 +382,7 @@ ArtifactKeeper::Best ArtifactKeeper::best(std::uint64_t most_bytes) {
     }
     const std::lock_guard lock(mutex_);
     const ChainHash root = artifact::chain_root(fingerprint_->digest(), "");
-    std::unordered_map<ChainHash, bool, artifact::DigestHash> taken;
+    std::unordered_map<ChainHash, bool, DigestHash> taken;
     for (const auto& entry : entries) {
         std::vector<Find> chain;
         std::uint64_t bytes = 0;

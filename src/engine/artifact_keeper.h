@@ -129,8 +129,8 @@ class ArtifactKeeper {
     std::uint64_t pending_bytes_ = 0;  ///< of states that wait to be written
     ArtifactReport written_;           ///< since the last flush()
     Stats stats_;
-    std::unordered_map<artifact::ChainHash, Known, artifact::DigestHash> known_;
-    std::unordered_map<artifact::ChainHash, std::vector<artifact::ChainHash>, artifact::DigestHash> children_;
+    std::unordered_map<artifact::ChainHash, Known, DigestHash> known_;
+    std::unordered_map<artifact::ChainHash, std::vector<artifact::ChainHash>, DigestHash> children_;
 
     std::jthread thread_;
 };

@@ -212,7 +212,7 @@ TEST_F(Artifacts, AStateThatIsNotTheChainsIsNoticedByItsCanary) {
         const Usage usage = answer_again();
         EXPECT_EQ(usage.cached_tokens, 0U);
         EXPECT_TRUE(std::ranges::none_of(files(), [&](const auto& file) {
-            return file.filename().string().starts_with(artifact::to_hex(forged));
+            return file.filename().string().starts_with(to_hex(forged));
         })) << "it is still offered";
         std::filesystem::remove_all(folder_);
     }

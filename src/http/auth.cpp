@@ -1,13 +1,9 @@
 #include "http/auth.h"
 
-#include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include <algorithm>
 #include <cctype>
-
-#include <iterator>
 
 namespace sutazai::http {
 
@@ -25,22 +21,20 @@ std::string_view bearer_token(std::string_view authorization) {
     return authorization;
 }
 
+Digest digest_of(std::string_view key) {
+    return sha256(std::as_bytes(std::span(key)));
+}
+
 }  // namespace
 
 Auth::Auth(const std::vector<std::string>& keys, const std::vector<std::string>& admin_keys) {
-    for (const std::string& key : keys) keys_.push_back({digest(key), false});
-    for (const std::string& key : admin_keys) keys_.push_back({digest(key), true});
-}
-
-Auth::Digest Auth::digest(std::string_view key) {
-    Digest result{};
-    SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), result.data());
-    return result;
+    for (const std::string& key : keys) keys_.push_back({digest_of(key), false});
+    for (const std::string& key : admin_keys) keys_.push_back({digest_of(key), true});
 }
 
 std::optional<Auth::Caller> Auth::caller_with(std::string_view key) const {
     if (key.empty()) return std::nullopt;
-    const Digest given = digest(key);
+    const Digest given = digest_of(key);
     bool known = false;
     bool admin = false;
     for (const Key& one : keys_) {
@@ -49,9 +43,7 @@ std::optional<Auth::Caller> Auth::caller_with(std::string_view key) const {
         admin |= same && one.admin;
     }
     if (!known) return std::nullopt;
-    Caller caller{.tenant = {}, .admin = admin};
-    for (const unsigned char byte : given) fmt::format_to(std::back_inserter(caller.tenant), "{:02x}", byte);
-    return caller;
+    return Caller{.tenant = to_hex(given), .admin = admin};
 }
 
 Result<Auth::Caller> Auth::check(std::string_view authorization, std::string_view api_key) const {

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/error.h"
 
 namespace sutazai::http {
@@ -31,8 +31,6 @@ class Auth {
     [[nodiscard]] Result<Caller> check(std::string_view authorization, std::string_view api_key) const;
 
   private:
-    using Digest = std::array<unsigned char, 32>;
-    [[nodiscard]] static Digest digest(std::string_view key);
     struct Key {
         Digest digest;
         bool admin;
