@@ -16,6 +16,11 @@ import harness
 SHORT = {"temperature": 0, "max_tokens": 8, "ignore_eos": True}
 
 
+def n_waiting(server) -> int:
+    metrics = server.client.get(server.url + "/api/v1/streaming/performance/metrics").json()
+    return metrics["system_info"]["pending_batch_requests"]
+
+
 def test_a_full_queue_is_said_with_429(start_server, endless):
     server = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS, BATCH_SIZE="1", BATCH_SIZE_MAX="1", MAX_QUEUE="1")
     body = {"messages": harness.user("Hello"), "stream": False, **SHORT}
@@ -25,7 +30,7 @@ def test_a_full_queue_is_said_with_429(start_server, endless):
             for _ in range(3):
                 next(events)
             waiting = pool.submit(server.post, harness.STREAM_PATH, body)
-            time.sleep(0.3)
+            harness.wait_until("it waits", lambda: n_waiting(server) == 1)
             for path in (harness.STREAM_PATH, harness.COMPLETIONS_PATH):
                 refused = httpx.post(server.url + path, json=body, timeout=5 * harness.SLOWDOWN)
                 assert refused.status_code == 429, refused.text

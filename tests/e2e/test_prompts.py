@@ -72,7 +72,7 @@ def test_short_prompts_pass_long_ones(server):
     threads = [threading.Thread(target=ask_for_long) for _ in range(2)]
     for thread in threads:
         thread.start()
-    time.sleep(0.05)
+    time.sleep(0.05 * harness.SLOWDOWN)
     assert complete(server, "Hello").status_code == 200
     for thread in threads:
         thread.join()

@@ -102,7 +102,7 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(conversation):
     for _ in range(2):
         terminal.type(b"Tell me a very long story\r")
         terminal.read_until(b"story\r\n")
-        time.sleep(0.2)
+        time.sleep(0.2 * harness.SLOWDOWN)
         terminal.type(b"\x03")
         terminal.read_until(PROMPT, 5)
     terminal.type(b"\x03")  # at the prompt it only starts a new one

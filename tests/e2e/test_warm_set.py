@@ -170,7 +170,7 @@ def test_evictions_return_the_memory(start_server, model_file):
         """What stands by takes memory as well: it is there each time something is measured."""
         manage(server, "evict", models=["m1", "m2"])
         harness.wait_until("one process stands by", lambda: len(server.standby()) == 1)
-        time.sleep(0.2)  # and is up
+        time.sleep(0.2 * harness.SLOWDOWN)  # and is up
 
     evict_both()
     base = resident_bytes(server)
