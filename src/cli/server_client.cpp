@@ -9,6 +9,8 @@
 #include <boost/beast/http.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
 #include <cstdint>
 #include <optional>
 
@@ -17,33 +19,21 @@ namespace sutazai::cli {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace json = boost::json;
+namespace urls = boost::urls;
 
 namespace {
 
 constexpr std::uint64_t kMostBytes = 64 << 20;
 
-struct Address {
-    std::string host, port;
-};
-
-std::optional<Address> parse_url(std::string_view url) {
-    constexpr std::string_view kScheme = "http://";
-    if (!url.starts_with(kScheme)) return std::nullopt;
-    url.remove_prefix(kScheme.size());
-    if (url.ends_with('/')) url.remove_suffix(1);
-    const auto bracket = url.find(']');
-    const auto colon = url.find(':', bracket == std::string_view::npos ? 0 : bracket);
-    std::string host(url.substr(0, colon));
-    std::string port(colon == std::string_view::npos ? "80" : url.substr(colon + 1));
-    const bool is_number = !port.empty() && port.find_first_not_of("0123456789") == std::string::npos;
-    if (host.empty() || host.find('/') != std::string::npos || !is_number) return std::nullopt;
-    return Address{std::move(host), std::move(port)};
-}
-
-/// [::1] is ::1 to the resolver.
-std::string without_brackets(std::string_view host) {
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    return std::string(host);
+/// http://host[:port], with or without a slash behind it.
+std::optional<urls::url_view> parse_url(std::string_view text) {
+    const auto url = urls::parse_uri(text);
+    if (!url || url->scheme_id() != urls::scheme::http || url->encoded_host().empty() || url->has_userinfo() ||
+        url->has_query() || url->has_fragment() || (url->encoded_path() != "" && url->encoded_path() != "/") ||
+        (!url->port().empty() && url->port_number() == 0)) {
+        return std::nullopt;
+    }
+    return *url;
 }
 
 /// The message of an error of whatever family, or the status when there is none.
@@ -73,8 +63,8 @@ Result<std::string> server_url(const config::Settings& settings) {
 }
 
 Result<std::string> ServerClient::post(std::string_view path, std::string_view body) const {
-    const auto address = parse_url(url_);
-    if (!address) {
+    const auto url = parse_url(url_);
+    if (!url) {
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("{} is no URL of a server; it has the form http://host:port", url_), "--url");
     }
@@ -86,7 +76,8 @@ Result<std::string> ServerClient::post(std::string_view path, std::string_view b
     boost::system::error_code error;
     asio::io_context io;
     asio::ip::tcp::resolver resolver(io);
-    const auto endpoints = resolver.resolve(without_brackets(address->host), address->port, error);
+    const std::string port = url->port().empty() ? "80" : std::string(std::string_view(url->port()));
+    const auto endpoints = resolver.resolve(url->host_address(), port, error);
     if (error) return unreachable(error);
     asio::ip::tcp::socket socket(io);
     asio::connect(socket, endpoints, error);
@@ -94,7 +85,7 @@ Result<std::string> ServerClient::post(std::string_view path, std::string_view b
 
     namespace http = beast::http;
     http::request<http::string_body> request{http::verb::post, {path.data(), path.size()}, 11};
-    request.set(http::field::host, fmt::format("{}:{}", address->host, address->port));
+    request.set(http::field::host, fmt::format("{}:{}", std::string_view(url->encoded_host()), port));
     request.set(http::field::content_type, "application/json");
     request.set(http::field::connection, "close");
     if (!api_key_.empty()) request.set(http::field::authorization, "Bearer " + api_key_);

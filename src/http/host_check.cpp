@@ -1,12 +1,15 @@
 #include "http/host_check.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <boost/url/authority_view.hpp>
+#include <boost/url/ipv6_address.hpp>
+#include <boost/url/parse.hpp>
 
 namespace sutazai::http {
+
+namespace urls = boost::urls;
 
 namespace {
 
@@ -18,67 +21,63 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-bool is_ip_v4(const std::string& name) {
-    in_addr address{};
-    return inet_pton(AF_INET, name.c_str(), &address) == 1;
-}
-
-bool is_ip_v6(const std::string& name) {
-    in6_addr address{};
-    return inet_pton(AF_INET6, name.c_str(), &address) == 1;
-}
-
-struct Authority {
-    std::string name;  // in lower case; an IPv6 address without its brackets
-    std::string port;  // may be empty
-};
-
-/// host, host:port, [v6] or [v6]:port; nothing when it is none of them.
-std::optional<Authority> parse_authority(std::string_view text) {
-    Authority authority;
-    std::string_view port;
-    if (text.starts_with('[')) {
-        const std::size_t end = text.find(']');
-        if (end == std::string_view::npos) return {};
-        authority.name = lower(text.substr(1, end - 1));
-        if (!is_ip_v6(authority.name)) return {};
-        port = text.substr(end + 1);
-    } else {
-        const std::size_t colon = text.find(':');
-        authority.name = lower(text.substr(0, colon));
-        if (colon != std::string_view::npos) port = text.substr(colon);
-        const bool plain = std::ranges::all_of(authority.name, [](char c) {
-            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
-        });
-        if (!plain || authority.name.empty()) return {};
-        if (authority.name.size() > 1 && authority.name.ends_with('.')) authority.name.pop_back();
-    }
-    if (!port.empty()) {
-        if (!port.starts_with(':')) return {};
-        port.remove_prefix(1);
-        if (port.size() > 5 || !std::ranges::all_of(port, [](char c) { return c >= '0' && c <= '9'; })) return {};
-        authority.port = port;
-    }
-    return authority;
-}
-
-bool is_loopback(const Authority& authority) {
-    return authority.name == "localhost" || authority.name == "::1" ||
-           (authority.name.starts_with("127.") && is_ip_v4(authority.name));
-}
-
-std::string normal_origin(std::string_view origin) {
-    while (origin.ends_with('/')) origin.remove_suffix(1);
-    return lower(origin);
+bool is_plain(std::string_view name) {
+    return !name.empty() && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    });
 }
 
 }  // namespace
 
+/// host, host:port, [v6] or [v6]:port; nothing when it is none of them, or allowed by RFC 3986 and yet no name of a
+/// host.
+std::optional<HostCheck::Authority> HostCheck::parse_authority(std::string_view text) {
+    auto parsed = urls::parse_authority(text);
+    // Boost 1.81 takes 10.1.2.3.example for an address with something wrong behind it; behind a letter it is a name.
+    const std::string as_name = fmt::format("x{}", text);
+    const bool begins_as_address = !parsed && !text.empty() && text.front() >= '0' && text.front() <= '9';
+    if (begins_as_address) parsed = urls::parse_authority(as_name);
+    if (!parsed || parsed->has_userinfo() || parsed->port().size() > 5) return {};
+    Authority out{.port = std::string(std::string_view(parsed->port()))};
+    const auto take_address = [&out](const auto& address) {
+        out.name = address.to_string();
+        out.is_ip = true;
+        out.is_loopback = address.is_loopback();
+        return out;
+    };
+    switch (parsed->host_type()) {
+        case urls::host_type::ipv4: return take_address(parsed->host_ipv4_address());
+        case urls::host_type::ipv6: return take_address(parsed->host_ipv6_address());
+        case urls::host_type::name: break;
+        default: return {};
+    }
+    out.name = lower(std::string_view(parsed->encoded_host())).substr(begins_as_address ? 1 : 0);
+    if (!is_plain(out.name)) return {};
+    if (out.name.size() > 1 && out.name.ends_with('.')) out.name.pop_back();
+    out.is_loopback = out.name == "localhost";
+    return out;
+}
+
+/// scheme://host[:port]; what is none ("null", "*"), in lower case.
+std::string HostCheck::normal_origin(std::string_view origin) {
+    while (origin.ends_with('/')) origin.remove_suffix(1);
+    const auto authority = authority_of(origin);
+    if (!authority) return lower(origin);
+    return fmt::format("{}://{}:{}", lower(origin.substr(0, origin.find("://"))), authority->name, authority->port);
+}
+
+std::optional<HostCheck::Authority> HostCheck::authority_of(std::string_view origin) {
+    const std::size_t scheme = origin.find("://");
+    if (scheme == std::string_view::npos) return {};
+    return parse_authority(origin.substr(scheme + 3));
+}
+
 HostCheck::HostCheck(const config::Settings& settings) {
     const auto add = [this](std::string_view entry) {
         // An IPv6 address may be written bare in a setting; in a Host header it has brackets.
-        std::string name = lower(entry);
-        hosts_.push_back(is_ip_v6(name) ? "[" + name + "]" : std::move(name));
+        const auto bare = urls::parse_ipv6_address(entry);
+        const auto host = parse_authority(bare ? fmt::format("[{}]", entry) : std::string(entry));
+        if (host) hosts_.push_back(*host);
     };
     any_ip_literal_ = settings.host == "0.0.0.0" || settings.host == "::" || settings.host == "[::]";
     if (!any_ip_literal_) add(settings.host);
@@ -92,28 +91,20 @@ HostCheck::HostCheck(const config::Settings& settings) {
 Result<void> HostCheck::check_host(std::string_view host) const {
     const std::optional<Authority> authority = parse_authority(host);
     if (!authority) return fail(ErrorCode::kInvalidArgument, "The Host header is missing or malformed.", "Host");
-    const auto& [name, port] = *authority;
-    const bool v6 = is_ip_v6(name);
-    if (is_loopback(*authority)) return {};
-    if (any_ip_literal_ && (v6 || is_ip_v4(name))) return {};
-    const std::string plain = v6 ? "[" + name + "]" : name;
-    const std::string with_port = fmt::format("{}:{}", plain, port);
-    for (const std::string& allowed : hosts_) {
-        if (allowed == plain || allowed == with_port) return {};
+    if (authority->is_loopback || (any_ip_literal_ && authority->is_ip)) return {};
+    for (const Authority& allowed : hosts_) {
+        if (allowed.name == authority->name && (allowed.port.empty() || allowed.port == authority->port)) return {};
     }
     return fail(ErrorCode::kForbidden,
                 fmt::format("The host name {} is not one of this server's; name it in ALLOWED_HOSTS if it should be.",
-                            plain.size() <= 80 ? plain : "in the request"),
+                            authority->name.size() <= 80 ? authority->name : "in the request"),
                 "Host");
 }
 
 Result<void> HostCheck::check_origin(std::string_view origin, std::string_view host) const {
     if (origin.empty() || is_listed_origin(origin)) return {};
-    const std::size_t scheme = origin.find("://");
-    if (scheme != std::string_view::npos) {
-        // https may end at a proxy before this server, so the scheme is not compared.
-        if (lower(origin.substr(scheme + 3)) == lower(host)) return {};
-    }
+    // https may end at a proxy before this server, so the scheme is not compared.
+    if (const auto from = authority_of(origin); from && from == parse_authority(host)) return {};
     return fail(ErrorCode::kForbidden,
                 "Requests of pages from this origin are not allowed; name it in ALLOWED_ORIGINS if they should be.",
                 "Origin");

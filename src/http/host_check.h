@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,8 +30,20 @@ class HostCheck {
     [[nodiscard]] bool is_listed_origin(std::string_view origin) const;
 
   private:
-    std::vector<std::string> hosts_;    // in lower case, "name" or "name:port"
-    std::vector<std::string> origins_;  // in lower case, without a slash at the end
+    struct Authority {
+        std::string name;  // in lower case; an IP address in its shortest form, without brackets
+        std::string port;  // may be empty
+        bool is_ip = false;
+        bool is_loopback = false;
+
+        bool operator==(const Authority&) const = default;
+    };
+    [[nodiscard]] static std::optional<Authority> parse_authority(std::string_view text);
+    [[nodiscard]] static std::optional<Authority> authority_of(std::string_view origin);
+    [[nodiscard]] static std::string normal_origin(std::string_view origin);
+
+    std::vector<Authority> hosts_;      // without a port: with any
+    std::vector<std::string> origins_;  // as normal_origin() writes them
     bool any_ip_literal_ = false;
     bool any_origin_ = false;
 };

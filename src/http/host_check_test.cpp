@@ -44,7 +44,7 @@ TEST(HostCheck, MalformedNamesAreNotGuessedAt) {
 
 TEST(HostCheck, NamesOfTheSettingsPass) {
     config::Settings settings = bound_to("192.168.0.7");
-    settings.allowed_hosts = {"Models.Example", "one.example:8443", "2001:db8::1"};
+    settings.allowed_hosts = {"Models.Example", "one.example:8443", "2001:db8::1", "10.1.2.3.nip.example"};
     const HostCheck check(settings);
     EXPECT_EQ(verdict(check, "192.168.0.7:8080"), "allowed");
     EXPECT_EQ(verdict(check, "192.168.0.8:8080"), "forbidden");
@@ -52,6 +52,8 @@ TEST(HostCheck, NamesOfTheSettingsPass) {
     EXPECT_EQ(verdict(check, "one.example:8443"), "allowed");
     EXPECT_EQ(verdict(check, "one.example:80"), "forbidden");
     EXPECT_EQ(verdict(check, "[2001:DB8::1]:80"), "allowed");
+    EXPECT_EQ(verdict(check, "[2001:db8:0:0::1]"), "allowed") << "the same address";
+    EXPECT_EQ(verdict(check, "10.1.2.3.nip.example:80"), "allowed");
 }
 
 TEST(HostCheck, AWildcardAddressTakesIpLiteralsButNoNames) {

@@ -3,6 +3,8 @@
 #include <strings.h>
 
 #include <array>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
 #include <utility>
 
 namespace sutazai::http {
@@ -38,17 +40,22 @@ std::string_view to_string(Method method) {
 }
 
 bool split_target(std::string_view target, Request& out) {
-    constexpr std::string_view kScheme = "http://";
-    if (target.size() > kScheme.size() && same_ignoring_case(target.substr(0, kScheme.size()), kScheme)) {
-        target.remove_prefix(kScheme.size());
-        const std::size_t slash = target.find('/');
-        out.host = target.substr(0, slash);
-        target = slash == std::string_view::npos ? "/" : target.substr(slash);
+    if (target == "*") {
+        out.path = target;
+        out.query.clear();
+        return true;
     }
-    if (!target.starts_with('/') && target != "*") return false;
-    const std::size_t question = target.find('?');
-    out.path = target.substr(0, question);
-    out.query = question == std::string_view::npos ? "" : target.substr(question + 1);
+    namespace urls = boost::urls;
+    const auto url = target.starts_with('/') ? urls::parse_origin_form(target) : urls::parse_absolute_uri(target);
+    if (!url) return false;
+    if (url->has_scheme()) {
+        if (url->scheme_id() != urls::scheme::http || !url->has_authority()) return false;
+        out.host = std::string_view(url->encoded_authority());
+    }
+    out.path = std::string_view(url->encoded_path());
+    if (out.path.empty()) out.path = "/";
+    if (!out.path.starts_with('/')) return false;
+    out.query = std::string_view(url->encoded_query());
     return true;
 }
 

@@ -24,7 +24,7 @@ struct Request {
 };
 
 /// Splits a request target ("/path?query" or "http://host/path?query") into path, query and, if it has one, host.
-/// False when it is neither.
+/// False when it is neither, or holds what RFC 3986 does not allow in it.
 [[nodiscard]] bool split_target(std::string_view target, Request& out);
 
 /// Is this Content-Type application/json, whatever its parameters?

@@ -48,7 +48,12 @@ TEST(SplitTarget, KnowsBothForms) {
     ASSERT_TRUE(split_target("http://other.example", request));
     EXPECT_EQ(request.path, "/");
     EXPECT_TRUE(split_target("*", request));
-    for (const char* target : {"", "a/b", "https://x/y", "?a", "*/x"})
+    for (const char* path : {"/", "//a", "/v1/models/qwen2.5:3b", "/v1/models/a%2Fb"}) {
+        ASSERT_TRUE(split_target(path, request)) << path;
+        EXPECT_EQ(request.path, path);
+        EXPECT_EQ(request.query, "");
+    }
+    for (const char* target : {"", "a/b", "https://x/y", "?a", "*/x", "http:/x", "http://x:y", "/a b", "/\xff"})
         EXPECT_FALSE(split_target(target, request)) << target;
 }
 
