@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "api/unsupported.h"
 #include "grammar/json_schema.h"
 
 namespace sutazai::api {
@@ -72,9 +73,11 @@ void read_format(FieldReader& fields, std::string& schema) {
         const json::value* own = named.find("schema");
         if (own == nullptr) return named.refuse("schema", "is missing");
         read_schema(named, "schema", *own, schema);
+        refuse_unknown(named, {"description", "name", "strict"});
     } else {
-        inner.refuse("type", "must be text, json_object or json_schema");
+        return inner.refuse("type", "must be text, json_object or json_schema");
     }
+    refuse_unknown(inner);
 }
 
 }  // namespace

@@ -15,8 +15,9 @@ inline constexpr std::size_t kMaxSchemaProperties = 256;  ///< of one object
 inline constexpr std::size_t kMaxPatternBytes = 512;
 
 /// Reads `response_format` ({"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "json_schema":
-/// {"schema": {...}}}) and `grammar` (GBNF). Both together are refused, and so is what is too large to be compiled
-/// safely. How deep a schema nests is bounded by the body's own limit, kMaxJsonDepth.
+/// {"schema": {...}}}) and `grammar` (GBNF). Both together are refused, and so are fields that the type does not have
+/// and what is too large to be compiled safely. A schema is always followed to the letter, whatever `strict` says. How
+/// deep a schema nests is bounded by the body's own limit, kMaxJsonDepth.
 void read_response_format(FieldReader& fields, GenerationRequest& out);
 
 }  // namespace sutazai::api

@@ -53,6 +53,20 @@ TEST(ResponseFormat, SaysWhatIsWrongAndWhere) {
               "grammar and response_format exclude each other");
 }
 
+TEST(ResponseFormat, FieldsThatItsTypeDoesNotHaveAreRefused) {
+    const auto refused = [](const std::string& field) { return field + ": " + field + " is not supported"; };
+    EXPECT_EQ(schema_of(R"({"type": "text", "foo": 1})"), refused("response_format.foo"));
+    EXPECT_EQ(schema_of(R"({"type": "json_object", "json_schema": {"schema": {}}})"),
+              refused("response_format.json_schema"));
+    EXPECT_EQ(schema_of(R"({"type": "json_schema", "json_schema": {"schema": {}}, "schema": {}})"),
+              refused("response_format.schema"));
+    EXPECT_EQ(schema_of(R"({"type": "json_schema", "json_schema": {"schema": {}, "bar": true}})"),
+              refused("response_format.json_schema.bar"));
+    EXPECT_EQ(schema_of(R"({"type": "json_schema", "foo": null,
+                            "json_schema": {"schema": {}, "name": "n", "description": "d", "strict": false}})"),
+              "{}");
+}
+
 std::string wrapped(const std::string& schema) {
     return R"({"type": "json_object", "schema": )" + schema + "}";
 }
