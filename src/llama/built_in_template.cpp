@@ -17,7 +17,8 @@ class BuiltInTemplate : public ChatTemplate {
   public:
     explicit BuiltInTemplate(std::string name) : name_(std::move(name)) {}
 
-    [[nodiscard]] Result<std::vector<TextRun>> render(const Chat& chat) const override {
+    [[nodiscard]] Result<std::vector<TextRun>> render(const Chat& chat,
+                                                      const CancelCheck& /*cancelled*/) const override {
         const std::string word = unused_word(chat);
         std::vector<std::string> contents;
         std::vector<llama_chat_message> messages;
@@ -80,10 +81,15 @@ class BuiltInTemplate : public ChatTemplate {
 
 }  // namespace
 
-Result<std::unique_ptr<ChatTemplate>> built_in_template(const std::string& name) {
+std::vector<std::string> built_in_template_names() {
     std::vector<const char*> names(static_cast<std::size_t>(llama_chat_builtin_templates(nullptr, 0)));
     llama_chat_builtin_templates(names.data(), names.size());
-    if (std::ranges::none_of(names, [&](const char* known) { return name == known; })) {
+    return {names.begin(), names.end()};
+}
+
+Result<std::unique_ptr<ChatTemplate>> built_in_template(const std::string& name) {
+    const std::vector<std::string> names = built_in_template_names();
+    if (std::ranges::find(names, name) == names.end()) {
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("llama.cpp has no chat template {}; it has {}", name, fmt::join(names, ", ")),
                     "CHAT_TEMPLATE");

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/generation.h"
+#include "llama/tokenizer.h"
 
 /// Conversations to prompts.
 namespace sutazai::llama {
@@ -26,8 +27,10 @@ class ChatTemplate {
     ChatTemplate& operator=(const ChatTemplate&) = delete;
 
     /// Neighbours differ in their origin and none is empty. kInvalidArgument (field "messages") when the template
-    /// refuses the messages, or takes more work for them than it should.
-    [[nodiscard]] virtual Result<std::vector<TextRun>> render(const Chat& chat) const = 0;
+    /// refuses the messages, or takes more work for them than it should; kCancelled when `cancelled` says so, which is
+    /// asked at each step of a Jinja template.
+    [[nodiscard]] virtual Result<std::vector<TextRun>> render(const Chat& chat,
+                                                              const CancelCheck& cancelled = {}) const = 0;
 
   protected:
     ChatTemplate() = default;
@@ -38,7 +41,10 @@ class ChatTemplate {
 [[nodiscard]] Result<std::unique_ptr<ChatTemplate>> jinja_template(const std::string& source, const std::string& bos,
                                                                    const std::string& eos);
 
-/// One of llama.cpp's own by its name ("chatml", "llama3", "gemma", ...). kInvalidArgument with all names when there is
+/// Those that llama.cpp has itself: "chatml", "llama3", "gemma", ...
+[[nodiscard]] std::vector<std::string> built_in_template_names();
+
+/// One of them. kInvalidArgument with all names when there is
 /// none of that name.
 [[nodiscard]] Result<std::unique_ptr<ChatTemplate>> built_in_template(const std::string& name);
 

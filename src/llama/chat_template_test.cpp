@@ -265,6 +265,20 @@ TEST(ChatTemplate, OneThatCannotBeReadSaysWhy) {
     EXPECT_FALSE(jinja_template(branches + "{% endif %}", "", ""));
 }
 
+TEST(ChatTemplate, IsNotRenderedOnForOneWhoHasGone) {
+    const auto slow = parse("{% for a in range(100) %}{% for b in range(100) %}{{ a }}{% endfor %}{% endfor %}");
+    ASSERT_TRUE(slow->render(user("x"), [] { return false; }));
+    for (const Turn turn : {Turn::kNew, Turn::kContinue}) {
+        Chat chat = user("x");
+        chat.turn = turn;
+        int asked = 0;
+        const auto runs = slow->render(chat, [&] { return ++asked >= 1000; });
+        ASSERT_FALSE(runs);
+        EXPECT_EQ(runs.error().code, ErrorCode::kCancelled);
+        EXPECT_LT(asked, 1010) << "it ended at the step";
+    }
+}
+
 class EndlessTemplates : public testing::TestWithParam<const char*> {};
 
 TEST_P(EndlessTemplates, AreEndedSoon) {

@@ -105,12 +105,13 @@ class JinjaTemplate : public ChatTemplate {
         }
     }
 
-    [[nodiscard]] Result<std::vector<TextRun>> render(const Chat& chat) const override {
+    [[nodiscard]] Result<std::vector<TextRun>> render(const Chat& chat, const CancelCheck& cancelled) const override {
         jinja::limits limits(kSteps + kStepsOfMessage * chat.messages.size(), kBytes + kBytesOfByte * bytes_of(chat),
-                             kDepth);
+                             kDepth, cancelled);
         try {
             return chat.turn == Turn::kContinue ? continued(chat) : run(chat);
         } catch (const std::exception& thrown) {
+            if (cancelled && cancelled()) return fail(ErrorCode::kCancelled, "the request was cancelled");
             spdlog::debug("a chat template failed: {}", thrown.what());
             return fail(ErrorCode::kInvalidArgument,
                         "the model's chat template does not take these messages: " + reason_of(thrown), "messages");

@@ -308,7 +308,7 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std
     const auto* chat = std::get_if<Chat>(&request.prompt);
     if (chat != nullptr) {
         if (impl.words.chat_template == nullptr) return std::unexpected(impl.words.no_template);
-        auto rendered = impl.words.chat_template->render(*chat);
+        auto rendered = impl.words.chat_template->render(*chat, cancelled);
         if (!rendered) return std::unexpected(std::move(rendered.error()));
         runs = std::move(*rendered);
         for (const TextRun& run : runs) {
