@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "llama/chat_template.h"
 
 namespace sutazai::cli {
 namespace {
@@ -33,6 +35,18 @@ Result<std::map<std::string, std::string>> read_dot_env() {
     std::ifstream file(".env", std::ios::binary);
     if (!file) return fail(ErrorCode::kInvalidArgument, "the file .env is there but cannot be read", ".env");
     return config::parse_dot_env(std::string{std::istreambuf_iterator<char>(file), {}});
+}
+
+/// Config does not know llama.cpp, which does not say before a model is loaded.
+Result<void> check_chat_template(const config::Loaded& loaded) {
+    const std::string& name = loaded.settings.chat_template;
+    const std::vector<std::string> names = llama::built_in_template_names();
+    if (name.empty() || std::ranges::find(names, name) != names.end()) return {};
+    const auto row = std::ranges::find(loaded.rows, "CHAT_TEMPLATE", &config::SettingInfo::name);
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} ({}): \"{}\" is not allowed; it must be one of {}", row->name, to_string(row->source),
+                            name, fmt::join(names, ", ")),
+                row->name);
 }
 
 }  // namespace
@@ -63,7 +77,10 @@ void add_setting_flags(CLI::App& app, std::map<std::string, std::string>& flags)
 Result<config::Loaded> load_settings(const std::map<std::string, std::string>& flags) {
     auto dot_env = read_dot_env();
     if (!dot_env) return std::unexpected(dot_env.error());
-    return config::load({flags, read_environment(), std::move(*dot_env)});
+    auto loaded = config::load({flags, read_environment(), std::move(*dot_env)});
+    if (!loaded) return loaded;
+    if (auto known = check_chat_template(*loaded); !known) return std::unexpected(std::move(known.error()));
+    return loaded;
 }
 
 void start_logging(const config::Settings& settings, const std::string& process, log::Writing writing) {

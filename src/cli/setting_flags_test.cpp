@@ -42,6 +42,17 @@ TEST(SettingFlags, TheLastOfOthersCounts) {
     EXPECT_EQ(line.flags, (std::map<std::string, std::string>{{"PORT", "2"}}));
 }
 
+TEST(LoadSettings, AChatTemplateIsOneThatLlamaCppHas) {
+    EXPECT_EQ(load_settings({{"CHAT_TEMPLATE", "chatml"}})->settings.chat_template, "chatml");
+    const auto wrong = load_settings({{"CHAT_TEMPLATE", "chatlm"}});
+    ASSERT_FALSE(wrong);
+    EXPECT_EQ(wrong.error().field, "CHAT_TEMPLATE");
+    EXPECT_TRUE(
+        wrong.error().message.starts_with(R"(CHAT_TEMPLATE (flag): "chatlm" is not allowed; it must be one of )"))
+        << wrong.error().message;
+    EXPECT_NE(wrong.error().message.find(" llama3,"), std::string::npos) << wrong.error().message;
+}
+
 TEST(SettingFlags, UnknownOnesAreErrors) {
     Line line;
     EXPECT_THROW(line.parse({"--prot", "1"}), CLI::ParseError);
