@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/testing/temporary_folder.h"
+
 namespace sutazai {
 namespace {
 
@@ -17,11 +19,8 @@ namespace fs = std::filesystem;
 class FileGuardTest : public testing::Test {
   protected:
     FileGuardTest() {
-        std::string pattern = (fs::temp_directory_path() / "sutazai-guard-XXXXXX").string();
-        folder_ = mkdtemp(pattern.data());
         for (const char* name : {"a", "b"}) std::ofstream(folder_ / name) << std::string(10'000, 'x');
     }
-    ~FileGuardTest() override { fs::remove_all(folder_); }
 
     FileGuard guard() const {
         auto opened = FileGuard::open({(folder_ / "a").string(), (folder_ / "b").string()});
@@ -29,7 +28,8 @@ class FileGuardTest : public testing::Test {
         return std::move(*opened);
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_;
+    fs::path folder_ = temporary_.path();
 };
 
 TEST_F(FileGuardTest, AWriteIsSeenAtOnceEvenRightAfterTheFileWasMade) {

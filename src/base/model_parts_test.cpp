@@ -3,10 +3,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+
+#include "base/testing/temporary_folder.h"
 
 namespace sutazai {
 namespace {
@@ -15,18 +16,13 @@ namespace fs = std::filesystem;
 
 class ModelParts : public testing::Test {
   protected:
-    ModelParts() {
-        std::string pattern = (fs::temp_directory_path() / "sutazai-parts-XXXXXX").string();
-        folder_ = mkdtemp(pattern.data());
-    }
-    ~ModelParts() override { fs::remove_all(folder_); }
-
     std::string put(const std::string& name, const std::string& content = "x") {
         std::ofstream(folder_ / name) << content;
         return (folder_ / name).string();
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_;
+    fs::path folder_ = temporary_.path();
 };
 
 TEST(PartNames, AreThoseOfGgufSplit) {

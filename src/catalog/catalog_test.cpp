@@ -1,11 +1,12 @@
 #include "catalog/catalog.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
+
+#include "base/testing/temporary_folder.h"
 
 namespace sutazai::catalog {
 namespace {
@@ -15,12 +16,6 @@ namespace fs = std::filesystem;
 /// A folder that goes away with the test.
 class CatalogTest : public testing::Test {
   protected:
-    CatalogTest() {
-        std::string pattern = (fs::temp_directory_path() / "sutazai-catalog-XXXXXX").string();
-        folder_ = mkdtemp(pattern.data());
-    }
-    ~CatalogTest() override { fs::remove_all(folder_); }
-
     std::string put(const std::string& name, const std::string& content = "x") {
         const fs::path path = folder_ / name;
         fs::create_directories(path.parent_path());
@@ -28,7 +23,8 @@ class CatalogTest : public testing::Test {
         return path.string();
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_;
+    fs::path folder_ = temporary_.path();
 };
 
 std::vector<std::string> names(const Catalog& catalog) {

@@ -1,10 +1,11 @@
 #include "catalog/folder_watch.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+
+#include "base/testing/temporary_folder.h"
 
 namespace sutazai::catalog {
 namespace {
@@ -13,12 +14,7 @@ namespace fs = std::filesystem;
 
 class FolderWatchTest : public testing::Test {
   protected:
-    FolderWatchTest() {
-        std::string pattern = (fs::temp_directory_path() / "sutazai-watch-XXXXXX").string();
-        folder_ = mkdtemp(pattern.data());
-        std::ofstream(folder_ / "there.gguf") << "x";
-    }
-    ~FolderWatchTest() override { fs::remove_all(folder_); }
+    FolderWatchTest() { std::ofstream(folder_ / "there.gguf") << "x"; }
 
     bool news() {
         const bool any = watch_.has_news();
@@ -26,7 +22,8 @@ class FolderWatchTest : public testing::Test {
         return any;
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_;
+    fs::path folder_ = temporary_.path();
     FolderWatch watch_;
 };
 

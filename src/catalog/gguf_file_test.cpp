@@ -1,7 +1,6 @@
 #include "catalog/gguf_file.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,6 +9,8 @@
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "base/testing/temporary_folder.h"
 
 namespace sutazai::catalog {
 namespace {
@@ -259,8 +260,8 @@ TEST(GgufFile, MessagesHoldOnlyPrintableText) {
 }
 
 TEST(GgufFile, ReadsFromAPath) {
-    std::string folder = (std::filesystem::temp_directory_path() / "sutazai-gguf-XXXXXX").string();
-    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    const TemporaryFolder temporary;
+    const std::string folder = temporary.path().string();
     const std::string path = folder + "/m.gguf";
     const std::string bytes = whole_file();
     std::ofstream(path, std::ios::binary) << bytes;
@@ -273,18 +274,11 @@ TEST(GgufFile, ReadsFromAPath) {
         EXPECT_EQ(refused.error().code, ErrorCode::kLoadFailed);
         EXPECT_EQ(refused.error().message.find(folder), std::string::npos);
     }
-    std::filesystem::remove_all(folder);
 }
 
 /// Files of one model in a folder of their own.
 class SplitModel : public testing::Test {
   protected:
-    SplitModel() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "sutazai-split-XXXXXX").string();
-        folder_ = mkdtemp(pattern.data());
-    }
-    ~SplitModel() override { std::filesystem::remove_all(folder_); }
-
     /// Part `number` (from 0) of `count`, with one tensor of 4 floats.
     std::string put(int number, int count, const std::string& tensor, const std::string& file = {}) {
         Bytes bytes;
@@ -306,7 +300,8 @@ class SplitModel : public testing::Test {
         return summary ? "" : summary.error().message;
     }
 
-    std::filesystem::path folder_;
+    TemporaryFolder temporary_;
+    std::filesystem::path folder_ = temporary_.path();
 };
 
 TEST_F(SplitModel, HasTheSumsOfItsParts) {

@@ -1,11 +1,11 @@
 #include "cli/list_command.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "base/testing/temporary_folder.h"
 #include "synth/synth.h"
 
 namespace sutazai::cli {
@@ -20,8 +20,8 @@ TEST(ListCommand, RoundsForReaders) {
 }
 
 TEST(ListCommand, SaysWhatEachModelIs) {
-    std::string folder = (fs::temp_directory_path() / "sutazai-list-XXXXXX").string();
-    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    const TemporaryFolder temporary;
+    const std::string folder = temporary.path().string();
     auto options = synth::synth_preset("toy");
     ASSERT_TRUE(options);
     options->output = fs::path(folder) / "toy.gguf";
@@ -35,7 +35,6 @@ TEST(ListCommand, SaysWhatEachModelIs) {
     EXPECT_NE(table.find("\ntoy *  "), std::string::npos) << table;
     EXPECT_NE(table.find("llama "), std::string::npos) << table;
     EXPECT_NE(table.find("Q8_0, 8192 tokens\n"), std::string::npos) << table;
-    fs::remove_all(folder);
 }
 
 }  // namespace

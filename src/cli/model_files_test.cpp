@@ -1,11 +1,11 @@
 #include "cli/model_files.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "base/testing/temporary_folder.h"
 #include "catalog/gguf_file.h"
 
 namespace sutazai::cli {
@@ -16,12 +16,9 @@ namespace fs = std::filesystem;
 class ModelFiles : public testing::Test {
   protected:
     ModelFiles() {
-        std::string pattern = (fs::temp_directory_path() / "sutazai-files-XXXXXX").string();
-        folder_ = mkdtemp(pattern.data());
         settings_.home = (folder_ / "home").string();
         settings_.models_dir = (folder_ / "home/models").string();
     }
-    ~ModelFiles() override { fs::remove_all(folder_); }
 
     std::string put(const fs::path& path) {
         fs::create_directories((folder_ / path).parent_path());
@@ -29,7 +26,8 @@ class ModelFiles : public testing::Test {
         return (folder_ / path).string();
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_;
+    fs::path folder_ = temporary_.path();
     config::Settings settings_;
 };
 

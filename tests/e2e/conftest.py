@@ -74,14 +74,8 @@ def endless(model_file) -> str:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, toy):
     """A ready server with the model "toy", shared by the tests that leave it as they found it."""
-    started = harness.Server(tmp_path_factory.mktemp("server"), "--model", toy)
-    try:
-        started.wait_for_ready()
-    except BaseException:
-        started.kill()
-        raise
-    yield started
-    started.stop()
+    with harness.running(tmp_path_factory.mktemp("server"), "--model", toy) as started:
+        yield started
 
 
 @pytest.fixture

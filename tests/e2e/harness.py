@@ -1,5 +1,6 @@
 """Starts, watches and ends real servers; reads what they stream."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -241,6 +242,18 @@ class Server:
         self.process.wait()
         self._reader.join(5)
         self._log.close()
+
+
+@contextlib.contextmanager
+def running(folder: pathlib.Path, *arguments: str, **environment: str):
+    """A ready server, ended and held to a clean end afterwards."""
+    server = Server(folder, *arguments, environment=environment)
+    try:
+        server.wait_for_ready()
+        yield server
+        server.stop()
+    finally:
+        server.kill()
 
 
 def run_binary(*arguments: str, folder: pathlib.Path, environment: dict[str, str] | None = None, **options):

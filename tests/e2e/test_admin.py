@@ -13,13 +13,8 @@ SHORT = {"messages": harness.user("Hi"), "max_tokens": 2, "stream": False}
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory, toy):
     settings = {"API_KEYS": "plain-key", "ADMIN_API_KEYS": "admin-key"}
-    server = harness.Server(tmp_path_factory.mktemp("keyed"), "--model", toy, environment=settings)
-    try:
-        server.wait_for_ready()
+    with harness.running(tmp_path_factory.mktemp("keyed"), "--model", toy, **settings) as server:
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 def test_without_a_key_status_is_bare(keyed):

@@ -20,12 +20,8 @@ def damaged(tmp_path_factory, model_file):
     path = folder / "damaged.gguf"
     shutil.copy(model_file(), path)
     damage.fill_row(path, "token_embd.weight", ord("~"))
-    server = harness.Server(folder / "server", "--model", f"damaged={path}")
-    try:
-        yield server.wait_for_ready()
-        server.stop()
-    finally:
-        server.kill()
+    with harness.running(folder / "server", "--model", f"damaged={path}") as server:
+        yield server
 
 
 def strictly(text: str):

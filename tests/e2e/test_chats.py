@@ -45,15 +45,9 @@ def prompt_tokens(server, text: str) -> int:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, smollm2):
-    started = harness.Server(tmp_path_factory.mktemp("trained"), "--model", smollm2,
-                             environment={"THREADS": "2", "CONTEXT_TOKENS": "4096"})  # fmt: skip
-    try:
-        started.wait_for_ready()
-    except BaseException:
-        started.kill()
-        raise
-    yield started
-    started.stop()
+    folder = tmp_path_factory.mktemp("trained")
+    with harness.running(folder, "--model", smollm2, THREADS="2", CONTEXT_TOKENS="4096") as started:
+        yield started
 
 
 def test_a_trained_model_answers_sense(trained):

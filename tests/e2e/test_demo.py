@@ -16,12 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """A server on which nothing was configured."""
-    server = harness.Server(tmp_path_factory.mktemp("demo"))
-    try:
-        yield server.wait_for_ready()
-        server.stop()
-    finally:
-        server.kill()
+    with harness.running(tmp_path_factory.mktemp("demo")) as server:
+        yield server
 
 
 def test_the_files_are_what_the_card_says():

@@ -13,13 +13,8 @@ LONG = {"model": "endless", "temperature": 0, "max_tokens": 100_000, "ignore_eos
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory, endless):
     """A server whose answers can take minutes."""
-    server = harness.Server(tmp_path_factory.mktemp("patient"), "--model", endless, environment={"CONTEXT_TOKENS": harness.ENDLESS})
-    try:
-        server.wait_for_ready()
+    with harness.running(tmp_path_factory.mktemp("patient"), "--model", endless, CONTEXT_TOKENS=harness.ENDLESS) as server:
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 def request(path: str, **fields) -> bytes:

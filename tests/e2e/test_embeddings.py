@@ -25,12 +25,8 @@ def bert(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory, toy, bert):
     """A server with the generative model "toy" and the encoder "bert"."""
-    server = harness.Server(tmp_path_factory.mktemp("embeddings"), "--model", toy, "--model", bert)
-    try:
-        yield server.wait_for_ready()
-        server.stop()
-    finally:
-        server.kill()
+    with harness.running(tmp_path_factory.mktemp("embeddings"), "--model", toy, "--model", bert) as server:
+        yield server
 
 
 @pytest.fixture

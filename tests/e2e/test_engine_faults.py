@@ -145,13 +145,8 @@ def server_of_broken_models(tmp_path_factory, model_file, toy):
         path = folder / f"{kind}.gguf"
         path.write_bytes(content)
         arguments += ["--model", f"{kind}={path}"]
-    server = harness.Server(folder / "server", *arguments, environment={"CACHE_WARMUP_ON_STARTUP": "false"})
-    try:
-        server.wait_for_ready()
+    with harness.running(folder / "server", *arguments, CACHE_WARMUP_ON_STARTUP="false") as server:
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 @pytest.mark.parametrize("kind", KINDS)

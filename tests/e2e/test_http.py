@@ -182,13 +182,8 @@ def tight(tmp_path_factory, toy):
     """A server with low limits."""
     limits = {"MAX_BODY_BYTES": "4096", "MAX_HEADER_BYTES": "2048", "READ_TIMEOUT_S": "1", "IDLE_TIMEOUT_S": "1",
               "ALLOWED_ORIGINS": "https://chat.example.org", "ALLOWED_HOSTS": "models.example.org"}  # fmt: skip
-    server = harness.Server(tmp_path_factory.mktemp("tight"), "--model", toy, environment=limits)
-    try:
-        server.wait_for_ready()
+    with harness.running(tmp_path_factory.mktemp("tight"), "--model", toy, **limits) as server:
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 def test_a_body_over_the_limit(tight):
@@ -320,13 +315,8 @@ KEYED = [("GET", "/v1/models"), ("POST", harness.STREAM_PATH), ("POST", harness.
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory, toy):
     settings = {"API_KEYS": "alpha-key,beta-key", "ALLOWED_ORIGINS": "https://chat.example.org"}
-    server = harness.Server(tmp_path_factory.mktemp("keyed"), "--model", toy, environment=settings)
-    try:
-        server.wait_for_ready()
+    with harness.running(tmp_path_factory.mktemp("keyed"), "--model", toy, **settings) as server:
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 @pytest.mark.parametrize(("method", "path"), KEYED)

@@ -25,23 +25,15 @@ def model(request, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, model):
-    one = harness.Server(tmp_path_factory.mktemp("kinds"), "--model", model)
-    try:
-        yield one.wait_for_ready()
-        one.stop()
-    finally:
-        one.kill()
+    with harness.running(tmp_path_factory.mktemp("kinds"), "--model", model) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
 def lonely(tmp_path_factory, model):
     """A server that shares nothing and is asked one thing at a time."""
-    one = harness.Server(tmp_path_factory.mktemp("lonely"), "--model", model, environment={"PREFIX_SHARING": "false"})
-    try:
-        yield one.wait_for_ready()
-        one.stop()
-    finally:
-        one.kill()
+    with harness.running(tmp_path_factory.mktemp("lonely"), "--model", model, PREFIX_SHARING="false") as one:
+        yield one
 
 
 def body(i: int, n: int = 40) -> dict:

@@ -283,13 +283,8 @@ def large_vocabulary(tmp_path_factory):
     path = folder / "model.gguf"
     made = harness.run_binary("model", "synth", "--preset", "toy-qwen2", "--output", str(path), folder=folder)
     assert made.returncode == 0, made.stderr
-    server = harness.Server(folder / "home", "--model", f"wide={path}")
-    try:
-        server.wait_for_ready()
+    with harness.running(folder / "home", "--model", f"wide={path}") as server:
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 def test_other_streams_do_not_feel_hostile_grammars(large_vocabulary):
