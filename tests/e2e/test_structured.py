@@ -135,6 +135,7 @@ def test_grammar_in_every_route(server, client):
     [
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"response_format": {"type": "json_object", "foo": 1}}, "response_format.foo"),
         ({"response_format": schema_format({"type": "nonsense"})}, SCHEMA_FIELD),
         ({"response_format": schema_format({"$ref": "#/$defs/nowhere"})}, SCHEMA_FIELD),
         ({"response_format": schema_format({"$ref": "https://example.org/x.json"})}, SCHEMA_FIELD),
