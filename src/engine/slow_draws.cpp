@@ -6,7 +6,8 @@
 
 namespace sutazai::engine {
 
-SlowDraws::SlowDraws() : thread_([this] { loop(); }) {}
+SlowDraws::SlowDraws(OnDeath on_death)
+    : thread_(guarded_thread("the thread of slow draws", std::move(on_death), [this] { loop(); })) {}
 
 SlowDraws::~SlowDraws() {
     {
@@ -36,8 +37,11 @@ void SlowDraws::loop() {
         auto draw = std::move(draws_.front());
         draws_.pop_front();
         lock.unlock();
-        draw();
-        draw = nullptr;
+        {
+            const Progress::Turn turn(progress_);
+            draw();
+            draw = nullptr;
+        }
         lock.lock();
     }
 }

@@ -16,6 +16,7 @@
 namespace sutazai::engine {
 
 using llama::load_test_model;
+using llama::SideContext;
 using llama::test_model;
 
 /// An engine whose updates are collected by request.

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/utf8_stream.h"
+#include "engine/prepared.h"
+#include "llama/token_source.h"
+#include "text/stop_matcher.h"
+
+namespace sutazai::engine {
+
+/// One answer between its request's preparation and its end: where its tokens come from, and the text that they make.
+/// Decode thread, but for the source while a token is drawn elsewhere.
+class Generation {
+  public:
+    /// `model` outlives this. `grammar` may be null.
+    Generation(const Model& model, const Prepared& prepared, RequestId answer, std::unique_ptr<llama::Grammar> grammar);
+
+    [[nodiscard]] RequestId id() const { return id_; }
+    [[nodiscard]] const std::string& salt() const { return salt_; }
+    [[nodiscard]] const char* input_field() const { return input_field_; }  ///< of the request, for messages
+    [[nodiscard]] llama::TokenSource& source() { return source_; }
+
+    /// The token drawn last, or what source().draw() said instead, is taken. kInvalidArgument when the grammar has no
+    /// token that follows, or takes too long to tell.
+    [[nodiscard]] Result<void> accept(Token token);
+    /// Adds the text of an accepted token, as far as it may go out. True when the answer ends with it: with a stop
+    /// string or a token that ends generation.
+    [[nodiscard]] bool write(Token token, GenerationUpdate& update);
+    /// What is in the update goes out, and more will come: adds the scores of the tokens whose text is out.
+    void release(GenerationUpdate& update);
+    /// The end: adds the text and the scores that were held back.
+    void release_rest(GenerationUpdate& update);
+
+    [[nodiscard]] std::uint32_t n_tokens() const { return n_tokens_; }  ///< accepted
+    /// When the first token was accepted; there must be one. Prefill ends then.
+    [[nodiscard]] std::chrono::steady_clock::time_point first_token() const { return *first_token_; }
+    [[nodiscard]] std::chrono::steady_clock::time_point submitted() const { return submitted_; }
+
+    /// A token that is drawn away from the decode thread.
+    struct SlowDraw {
+        bool is_running = false;     ///< the thread of slow draws has the source
+        std::optional<Token> token;  ///< drawn while the request was preempted
+        std::string failure;         ///< set by that thread before it hands the source back
+    };
+    SlowDraw slow_draw;
+    std::atomic<bool> is_gone = false;  ///< nobody wants it any more; any thread may ask
+
+  private:
+    const Model& model_;
+    RequestId id_;
+    llama::TokenSource source_;
+    Utf8Stream characters_;
+    text::StopMatcher stops_;
+    bool ignore_eos_;
+    const char* input_field_;
+    std::string salt_;
+    std::chrono::steady_clock::time_point submitted_;
+    std::optional<std::chrono::steady_clock::time_point> first_token_;
+    std::uint32_t n_tokens_ = 0;
+    std::size_t n_bytes_out_ = 0;  ///< of the text
+};
+
+}  // namespace sutazai::engine

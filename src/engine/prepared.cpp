@@ -1,0 +1,111 @@
+#include "engine/prepared.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/utf8_stream.h"
+
+namespace sutazai::engine {
+
+std::vector<RequestId> Prepared::wanted() const {
+    std::vector<RequestId> ids;
+    for (RequestId answer = id; answer < id + static_cast<RequestId>(request.n); ++answer) {
+        if (!cancelled.contains(answer)) ids.push_back(answer);
+    }
+    return ids;
+}
+
+namespace {
+
+std::string text_of(const Model& model, std::span<const Token> tokens) {
+    std::string bytes;
+    for (const Token token : tokens) bytes += model.piece(token);
+    std::string text;
+    Utf8Stream characters;
+    characters.append(bytes, text);
+    characters.finish(text);
+    return text;
+}
+
+}  // namespace
+
+Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* keeper,
+                     const llama::CancelCheck& cancelled) {
+    GenerationRequest& request = prepared.request;
+    const Model::Properties& p = model.properties();
+    const bool embeds = request.task == Task::kEmbed;
+    if (!embeds && !p.generates) {
+        return fail(ErrorCode::kInvalidArgument, "this model writes no text; it makes embeddings (/v1/embeddings)",
+                    "model");
+    }
+    if (embeds && p.pooling == llama::Pooling::kRank) {
+        return fail(ErrorCode::kInvalidArgument, "this model ranks texts; it makes no embeddings", "model");
+    }
+    if (std::holds_alternative<Chat>(request.prompt)) prepared.input_field = "messages";
+    const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
+    Result<std::vector<Token>> tokens =
+        model.tokenize(request, static_cast<std::size_t>(p.context_per_sequence - answer), cancelled);
+    if (!tokens && tokens.error().code == ErrorCode::kContextOverflow) {
+        tokens.error().message += fmt::format("; this model's context holds {}", p.context_per_sequence);
+        if (answer > 0) tokens.error().message += ", of which at least one must be left for the answer";
+    }
+    if (!tokens) return std::unexpected(std::move(tokens.error()));
+    prepared.prompt = std::move(*tokens);
+    if (!embeds) {
+        auto grammar = model.grammar_of(request);
+        if (!grammar) return std::unexpected(std::move(grammar.error()));
+        if (*grammar != nullptr) {
+            for (int i = 1; i < request.n; ++i) prepared.grammars.push_back((*grammar)->clone());
+            prepared.grammars.push_back(std::move(*grammar));
+        }
+    }
+    const bool scored = request.echo && request.top_logprobs >= 0;
+    if (keeper != nullptr && answer > 0 && !scored) {
+        prepared.on_disk = keeper->find(request.cache_salt, prepared.prompt);
+    }
+    if (request.echo) {
+        auto* text = std::get_if<std::string>(&request.prompt);
+        prepared.echo = text != nullptr ? std::move(*text) : text_of(model, prepared.prompt);
+    }
+    request.prompt = std::string();  // no longer needed
+    return {};
+}
+
+void HeldRequests::add(Prepared prepared) {
+    const RequestId id = prepared.id;
+    requests_.emplace(id, std::move(prepared));
+}
+
+std::optional<Prepared> HeldRequests::take(RequestId id) {
+    auto found = requests_.extract(id);
+    if (!found) return std::nullopt;
+    return std::move(found.mapped());
+}
+
+std::vector<Prepared> HeldRequests::take_late(const QueueTimeout& timeout) {
+    std::vector<Prepared> late;
+    for (auto next = requests_.begin(); next != requests_.end();) {
+        const auto request = next++;
+        if (timeout.is_over(request->second.submitted)) late.push_back(std::move(requests_.extract(request).mapped()));
+    }
+    return late;
+}
+
+std::optional<RequestId> HeldRequests::cancel(RequestId answer) {
+    const auto found = request_of(requests_, answer, [](const Prepared& prepared) { return prepared.request.n; });
+    if (found == requests_.end()) return std::nullopt;
+    found->second.cancelled.insert(answer);
+    if (!found->second.wanted().empty()) return std::nullopt;
+    const RequestId id = found->first;
+    requests_.erase(found);
+    return id;
+}
+
+int HeldRequests::answers() const {
+    int n = 0;
+    for (const auto& [id, prepared] : requests_) n += static_cast<int>(prepared.wanted().size());
+    return n;
+}
+
+}  // namespace sutazai::engine

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/generation.h"
+#include "engine/artifact_keeper.h"
+#include "engine/queue_timeout.h"
+#include "llama/grammar.h"
+#include "llama/language_model.h"
+
+namespace sutazai::engine {
+
+using Model = llama::LanguageModel;
+using sched::Token;
+
+/// A request on its way to the scheduler. It is for `request.n` answers, which are the requests `id` to `id` + n - 1 to
+/// everybody else.
+struct Prepared {
+    RequestId id = 0;
+    GenerationRequest request;
+    std::chrono::steady_clock::time_point submitted;
+    std::vector<Token> prompt = {};
+    std::vector<ArtifactKeeper::Find> on_disk = {};              ///< blocks of the prompt, as of its preparation
+    std::vector<std::unique_ptr<llama::Grammar>> grammars = {};  ///< one for each answer, or none
+    std::string echo = {};                                       ///< the prompt's text, if the request wants it back
+    std::set<RequestId> cancelled = {};                          ///< of its answers
+    const char* input_field = "prompt";                          ///< where the request holds what the model reads
+
+    [[nodiscard]] std::vector<RequestId> wanted() const;  ///< the answers that are not cancelled
+    [[nodiscard]] std::uint64_t salt() const { return std::hash<std::string>{}(request.cache_salt); }
+};
+
+/// Fills in what the decode thread needs of a request: template, tokens, grammar, what the disk holds. `keeper` may be
+/// null. kCancelled once `cancelled` says so. Any thread but the decode thread.
+[[nodiscard]] Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* keeper,
+                                   const llama::CancelCheck& cancelled);
+
+/// In a map of requests by the id of their first answer, the one that `answer` belongs to; end() when there is none.
+template <typename Requests, typename NumberOfAnswers>
+auto request_of(Requests& requests, RequestId answer, NumberOfAnswers n_answers) {
+    const auto next = requests.upper_bound(answer);
+    if (next == requests.begin()) return requests.end();
+    const auto found = std::prev(next);
+    return answer - found->first < static_cast<RequestId>(n_answers(found->second)) ? found : requests.end();
+}
+
+/// Requests that wait for something before they can be scheduled. One thread.
+class HeldRequests {
+  public:
+    void add(Prepared prepared);
+    /// The request whose first answer has this id, which waits no longer. None when it was cancelled.
+    [[nodiscard]] std::optional<Prepared> take(RequestId id);
+    /// Takes out those that have waited for too long.
+    [[nodiscard]] std::vector<Prepared> take_late(const QueueTimeout& timeout);
+    /// Unknown answers are ignored. When it was the last of its request, that is taken out and its id returned.
+    std::optional<RequestId> cancel(RequestId answer);
+
+    [[nodiscard]] bool empty() const { return requests_.empty(); }
+    [[nodiscard]] int answers() const;  ///< that are wanted
+
+  private:
+    std::map<RequestId, Prepared> requests_;
+};
+
+}  // namespace sutazai::engine
