@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "artifact/weights_digest.h"
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 
 namespace sutazai::engine {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 #include "llama/testing/test_models.h"
 
 namespace sutazai::engine {

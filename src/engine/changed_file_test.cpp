@@ -7,7 +7,7 @@
 #include <fstream>
 #include <future>
 
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 
 namespace sutazai::engine {
 namespace {

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 
 namespace sutazai::engine {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <map>
 
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 #include "llama/side_context.h"
 
 namespace sutazai::engine {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <map>
 
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 
 namespace sutazai::engine {
 namespace {

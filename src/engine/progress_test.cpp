@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 
 namespace sutazai::engine {
 namespace {

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "base/utf8_stream.h"
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 
 namespace sutazai::engine {
 namespace {

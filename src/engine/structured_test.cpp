@@ -1,10 +1,12 @@
 // Grammars and schemas through the engine.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <regex>
+#include <set>
 #include <string>
 
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 
 namespace sutazai::engine {
 namespace {
@@ -27,18 +29,19 @@ TEST(Structured, ATextThatEndsByItselfMatches) {
     }
 }
 
+/// Letters of which each may be left out: what may come next takes long to tell.
+GenerationRequest constrained(unsigned seed) {
+    GenerationRequest request = greedy("Well?", 30);
+    request.sampling.temperature = 1.5F;
+    request.sampling.seed = seed;
+    request.grammar = "root ::=";
+    for (int i = 0; i < 60; ++i) request.grammar += " [a-zA-Z ,.]?";
+    return request;
+}
+
 /// A vocabulary of 151,936: what may come next is too much to ask on the decode thread.
 TEST(Structured, WhatTakesLongIsDrawnBesideTheOthers) {
     Harness harness({.batch_size = 4}, 4096, "toy-qwen2");
-    std::string optional_letters = "root ::=";
-    for (int i = 0; i < 60; ++i) optional_letters += " [a-zA-Z ,.]?";
-    const auto constrained = [&](unsigned seed) {
-        GenerationRequest request = greedy("Well?", 30);
-        request.sampling.temperature = 1.5F;
-        request.sampling.seed = seed;
-        request.grammar = optional_letters;
-        return request;
-    };
     const RequestId plain = harness.submit(greedy("Tell me", 60));
     const RequestId left = harness.submit(constrained(0));
     harness.engine().cancel(left);
@@ -53,6 +56,21 @@ TEST(Structured, WhatTakesLongIsDrawnBesideTheOthers) {
     ASSERT_TRUE(answer.finished.has_value());
     expect_same(reference("Tell me", 60, "toy-qwen2"), answer.text);
     harness.engine().wait_until_idle();
+}
+
+/// What the server's watchdog is told of the thread that draws it.
+TEST(Structured, WhatTakesLongShowsItsProgress) {
+    Harness harness({.batch_size = 1}, 4096, "toy-qwen2");
+    const RequestId id = harness.submit(constrained(1));
+    std::set<std::uint64_t> seen;
+    while (!harness.has_ended(id)) {
+        for (const Work& work : harness.engine().works()) {
+            if (std::strcmp(work.what, "the draw of a token") == 0) seen.insert(work.progress);
+        }
+    }
+    EXPECT_GT(seen.size(), 1U);
+    harness.engine().wait_until_idle();
+    EXPECT_TRUE(harness.engine().works().empty());
 }
 
 TEST(Structured, AGrammarPastItsBudgetEndsItsRequestAlone) {

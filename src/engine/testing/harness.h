@@ -1,14 +1,13 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/testing/collector.h"
 #include "llama/testing/test_models.h"
 
 /// What the tests of the engine share: an engine whose answers are collected, and what a prompt's greedy
@@ -25,27 +24,20 @@ class Harness {
     /// `model` is a preset or the path of a file.
     explicit Harness(const EngineConfig& config = {}, std::uint32_t context_tokens = 4096,
                      const std::string& model = "toy");
-    ~Harness() { engine_.reset(); }
     Harness(const Harness&) = delete;
     Harness& operator=(const Harness&) = delete;
 
     RequestId submit(GenerationRequest request);
-    /// Waits for the end of a request; the whole text and scores, and the end.
-    GenerationUpdate wait(RequestId id);
+    GenerationUpdate wait(RequestId id) { return collector_.wait(id); }
     GenerationUpdate ask(GenerationRequest request) { return wait(submit(std::move(request))); }
-    void wait_for_tokens(RequestId id, std::uint32_t n);
-    [[nodiscard]] std::uint32_t tokens_of(RequestId id);
-    [[nodiscard]] bool has_ended(RequestId id);
-    [[nodiscard]] EngineStats stats();
+    void wait_for_tokens(RequestId id, std::uint32_t n) { collector_.wait_for_tokens(id, n); }
+    [[nodiscard]] std::uint32_t tokens_of(RequestId id) { return collector_.tokens_of(id); }
+    [[nodiscard]] bool has_ended(RequestId id) { return collector_.has_ended(id); }
+    [[nodiscard]] EngineStats stats() { return collector_.stats(); }
     [[nodiscard]] Engine& engine() { return *engine_; }
 
   private:
-    void take(StepReport report);
-
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::map<RequestId, GenerationUpdate> results_;
-    EngineStats stats_;
+    Collector collector_;
     RequestId last_id_ = 0;
     std::unique_ptr<Engine> engine_;
 };

@@ -1,4 +1,4 @@
-#include "engine/threads/fake_model.h"
+#include "engine/testing/fake_model.h"
 
 #include <algorithm>
 #include <cstring>

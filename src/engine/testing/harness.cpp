@@ -1,4 +1,4 @@
-#include "engine/testing/test_engine.h"
+#include "engine/testing/harness.h"
 
 #include <gtest/gtest.h>
 
@@ -7,12 +7,6 @@
 #include "base/utf8_stream.h"
 
 namespace sutazai::engine {
-namespace {
-
-constexpr std::chrono::seconds kPatience{60};
-
-}  // namespace
-
 Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const std::string& model_name) {
     llama::LoadOptions options;
     options.path = model_name.ends_with(".gguf") ? model_name : test_model(model_name);
@@ -23,8 +17,8 @@ Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const
     options.kv_f32 = true;
     auto model = llama::Model::load(options, [](float) {});
     EXPECT_TRUE(model.has_value()) << model.error().message;
-    engine_ =
-        std::make_unique<Engine>(std::move(*model), config, [this](StepReport report) { take(std::move(report)); });
+    engine_ = std::make_unique<Engine>(std::move(*model), config,
+                                       [this](StepReport report) { collector_.take(std::move(report)); });
 }
 
 RequestId Harness::submit(GenerationRequest request) {
@@ -32,48 +26,6 @@ RequestId Harness::submit(GenerationRequest request) {
     last_id_ += static_cast<RequestId>(request.n);
     engine_->submit(id, std::move(request));
     return id;
-}
-
-GenerationUpdate Harness::wait(RequestId id) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return results_[id].last(); }));
-    return results_[id];
-}
-
-void Harness::wait_for_tokens(RequestId id, std::uint32_t n) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return results_[id].n_tokens >= n; }));
-}
-
-std::uint32_t Harness::tokens_of(RequestId id) {
-    const std::lock_guard lock(mutex_);
-    return results_[id].n_tokens;
-}
-
-bool Harness::has_ended(RequestId id) {
-    const std::lock_guard lock(mutex_);
-    return results_[id].last();
-}
-
-EngineStats Harness::stats() {
-    const std::lock_guard lock(mutex_);
-    return stats_;
-}
-
-void Harness::take(StepReport report) {
-    const std::lock_guard lock(mutex_);
-    for (auto& [id, update] : report.updates) {
-        GenerationUpdate& all = results_[id];
-        EXPECT_FALSE(all.last()) << "an update after the last";
-        all.text += update.text;
-        all.n_tokens += update.n_tokens;
-        std::ranges::move(update.scores, std::back_inserter(all.scores));
-        all.embedding = std::move(update.embedding);
-        all.finished = update.finished;
-        all.error = update.error;
-    }
-    if (report.stats) stats_ = *report.stats;
-    changed_.notify_all();
 }
 
 GenerationRequest greedy(std::string prompt, int max_tokens, int top_logprobs) {
