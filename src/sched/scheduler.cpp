@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstdlib>
 #include <utility>
 
-#include "sched/scheduler_request.h"
+#include "sched/demand.h"
+#include "sched/prefill_shares.h"
 
 namespace sutazai::sched {
 namespace {
@@ -18,88 +18,50 @@ constexpr int kCandidates = 16;
 Scheduler::Scheduler(const Limits& limits)
     : limits_(limits),
       controller_(limits.batch_size, limits.batch_size_max),
+      requests_(limits.forks_at_once),
+      slots_(limits.slots),
       cells_(limits.kv_cells, limits.slots),
-      host_(limits.prefix_sharing ? limits.host_bytes : 0),
-      slots_(limits.slots) {
+      host_(limits.prefix_sharing ? limits.host_bytes : 0, limits.host_bytes_per_token) {
     assert(limits.batch_size >= 1 && limits.batch_size <= limits.batch_size_max &&
            limits.batch_size_max <= limits.slots);
     assert(limits.context_per_sequence <= limits.kv_cells && limits.batch_tokens >= 1 && limits.forks_at_once >= 1);
 }
 
-Scheduler::~Scheduler() = default;
-
 Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
-    assert(!request.prompt.empty() && !requests_.contains(request.id));
+    assert(!request.prompt.empty());
     const int n_prompt = static_cast<int>(request.prompt.size());
     if (n_prompt >= limits_.context_per_sequence) return Admission::kTooLong;
     if (waiting() >= limits_.max_queue) return Admission::kQueueFull;
     const int room = limits_.context_per_sequence - n_prompt;
-    auto group = std::make_shared<Forks>();
-    group->prompt = std::make_shared<const std::vector<Token>>(std::move(request.prompt));
-    group->priority = request.priority;
-    group->salt = request.salt;
-    group->n_max = n_prompt + (request.max_new_tokens < 0 ? room : std::min(room, request.max_new_tokens));
-    enqueue(request.id, group, now);
-    for (const RequestId id : request.forks) {
-        group->left.push_back(id);
-        forks_.emplace(id, group);
-    }
-    for (int n = 1; n < limits_.forks_at_once && !group->left.empty(); ++n)
-        enqueue_fork_of(*requests_.at(request.id), now);
+    ForkGroup group;
+    group.prompt = std::make_shared<const std::vector<Token>>(std::move(request.prompt));
+    group.priority = request.priority;
+    group.salt = request.salt;
+    group.n_max = n_prompt + (request.max_new_tokens < 0 ? room : std::min(room, request.max_new_tokens));
+    group.left.assign(request.forks.begin(), request.forks.end());
+    for (Request* added : requests_.add(request.id, std::move(group), now)) waiting_.push(*added);
     return Admission::kAccepted;
-}
-
-void Scheduler::enqueue(RequestId id, const std::shared_ptr<Forks>& group, Time now) {
-    auto owned = std::make_unique<Request>();
-    owned->id = id;
-    owned->priority = group->priority;
-    owned->salt = group->salt;
-    owned->arrival = now;
-    owned->prompt = group->prompt;
-    owned->n_prompt = static_cast<int>(group->prompt->size());
-    owned->n_max = group->n_max;
-    owned->forks = group;
-    waiting_.push_back(owned.get());
-    requests_.emplace(id, std::move(owned));
-}
-
-/// The next of the same prompt, if one is left.
-void Scheduler::enqueue_fork_of(const Request& other, Time now) {
-    const std::shared_ptr<Forks> group = other.forks;
-    if (group->left.empty()) return;
-    const RequestId id = group->left.front();
-    group->left.pop_front();
-    forks_.erase(id);
-    enqueue(id, group, now);
-}
-
-PrefixTree& Scheduler::tree(std::uint64_t salt) {
-    std::unique_ptr<PrefixTree>& place = trees_[salt];
-    if (place == nullptr) place = std::make_unique<PrefixTree>();
-    return *place;
 }
 
 std::vector<RequestId> Scheduler::expire(Time now) {
     now_ = now;
-    std::vector<RequestId> expired;
-    if (limits_.queue_timeout == Time(0)) return expired;
-    for (const Request* request : waiting_) {
-        if (!request->begun && now - request->arrival > limits_.queue_timeout) expired.push_back(request->id);
-    }
+    if (limits_.queue_timeout == Time(0)) return {};
+    std::vector<RequestId> expired = waiting_.overdue(now, limits_.queue_timeout);
     for (const RequestId id : expired) cancel(id);
     return expired;
 }
+
+// --- the plan of a step
 
 Step Scheduler::plan(Time now, int preparing) {
     now_ = now;
     Step step;
     if (preparing > 0 && running_.empty() && !waiting_.empty() && waiting() < controller_.width() &&
-        now - waiting_.front()->arrival < limits_.batch_timeout) {
+        now - waiting_.oldest().arrival < limits_.batch_timeout) {
         step.held = true;
         return step;
     }
-    step.ops = std::exchange(pending_, {});
-    loads_.clear();
+    step.ops = take_operations();
     add_decodes(step);
     admit_waiting(step, now);
     add_prefills(step);
@@ -107,21 +69,25 @@ Step Scheduler::plan(Time now, int preparing) {
 }
 
 void Scheduler::add_chunk(Step& step, Request& request, int n_tokens) {
-    Slot& slot = slots_[request.slot];
-    cells_.grow(request.slot, n_tokens);
-    slot.last_use = ++uses_;
-    const bool last = slot.n_computed + n_tokens == request.length();
-    if (!request.stops.empty()) leave_checkpoint(step, request);
-    step.chunks.push_back({request.id, request.slot, slot.n_computed, n_tokens, last});
+    const SlotId slot = request.slot;
+    cells_.grow(slot, n_tokens);
+    slots_.use(slot);
+    leave_checkpoint(step, request);
+    const int first = slots_[slot].n_computed;
+    step.chunks.push_back({request.id, slot, first, n_tokens, first + n_tokens == request.length()});
     step.n_tokens += n_tokens;
+}
+
+/// Tokens of a running request that are not computed.
+int Scheduler::left(const Request& request) const {
+    return request.length() - slots_[request.slot].n_computed;
 }
 
 void Scheduler::add_decodes(Step& step) {
     // A copy, because making room may preempt some of them.
     const std::vector<Request*> order = running_;
     for (Request* request : order) {
-        if (request->slot == kNoSlot) continue;
-        if (request->length() - slots_[request->slot].n_computed != 1) continue;
+        if (request->slot == kNoSlot || left(*request) != 1) continue;
         if (step.n_tokens == limits_.batch_tokens) break;
         if (!make_room(step, 1, *request)) continue;
         add_chunk(step, *request, 1);
@@ -138,19 +104,21 @@ void Scheduler::admit_waiting(Step& step, Time now) {
     }
 }
 
+Start Scheduler::start_of(const Request& request) const {
+    // The last token is always computed: its logits are what generation starts from.
+    const auto wanted = std::span(request.tokens()).first(request.length() - 1);
+    return best_start(slots_, host_, limits_, cost_.per_prefill_token(), request.salt, wanted);
+}
+
 /// Who is next: by priority and waiting time; within a level the one with the most of its prompt in memory, unless
 /// somebody has been overtaken for too long. Requests that follow another's prefill are passed over.
-Scheduler::Request* Scheduler::choose(Time now, Start& start) {
-    const auto level = [&](const Request* r) { return r->priority - static_cast<int>((now - r->arrival) / kAgeing); };
-    std::vector<Request*> order(waiting_.begin(), waiting_.end());
-    std::ranges::stable_sort(order, {}, level);
+Request* Scheduler::choose(Time now, Start& start) {
     Request* best = nullptr;
     int looked_at = 0;
-    for (Request* request : order) {
+    for (Request* request : waiting_.by_turn(now)) {
         if (++looked_at > kCandidates) break;
-        if (best != nullptr && level(request) != level(best)) break;
-        // The last token is always computed: its logits are what generation starts from.
-        const Start its = best_start(request->salt, std::span(request->chain()).first(request->length() - 1));
+        if (best != nullptr && WaitingQueue::level(*request, now) != WaitingQueue::level(*best, now)) break;
+        const Start its = start_of(*request);
         if (its.follows) {
             want_checkpoint(*slots_[its.leader].owner, its.n_shared);
             continue;
@@ -161,34 +129,6 @@ Scheduler::Request* Scheduler::choose(Time now, Start& start) {
         }
         if (now - request->arrival > kOvertaking) break;
     }
-    return best;
-}
-
-Scheduler::Start Scheduler::best_start(std::uint64_t salt, std::span<const Token> chain) const {
-    Start best;
-    if (!limits_.prefix_sharing) return best;
-    int coming = 0;
-    const auto look = [&](int n_common, std::span<const SlotId> holders) {
-        for (const SlotId id : holders) {
-            const int n = usable(id, n_common);
-            if (n > best.n_forked) {
-                best.from = id;
-                best.n_forked = best.n_tokens = n;
-            }
-            best.n_shared = std::max(best.n_shared, n_common);
-            if (slots_[id].owner != nullptr && n_certain(id) < n_common && n_common > coming) {
-                coming = n_common;
-                best.leader = id;
-            }
-        }
-    };
-    if (const auto found = trees_.find(salt); found != trees_.end()) found->second->walk(chain, look);
-    if (host_.count() > 0) {
-        int n_host = 0;
-        for (const auto& piece : host_.find(salt, chain)) n_host += piece.n_tokens;
-        if (restore_pays(n_host - best.n_forked)) best.n_tokens = n_host;
-    }
-    best.follows = coming >= best.n_tokens + kLeastFollowTokens;
     return best;
 }
 
@@ -207,30 +147,25 @@ bool Scheduler::can_admit(const Request& request, const Start& start) const {
 }
 
 void Scheduler::admit(Step& step, Request& request, const Start& start, Time now) {
-    SlotId slot = free_slot();
+    SlotId slot = slots_.unused();
     if (slot == kNoSlot) {
-        slot = least_recent_kept(start.from);
-        if (slot == kNoSlot) slot = start.from;  // the only kept chain is the one to start from: take it over
+        slot = slots_.least_recent_kept(start.from);
+        if (slot == kNoSlot) slot = start.from;  // nothing else is kept than what to start from: take it over
         save(slot, step.ops);
         if (slot != start.from) empty_slot(slot, step.ops);
     }
     if (slot == start.from) {
-        tree(slots_[slot].salt).remove(slot);
         cells_.trim(slot, start.n_forked);
         step.ops.emplace_back(Trim{slot, start.n_forked});
     } else if (start.n_forked > 0) {
         cells_.fork(start.from, slot, start.n_forked);
         step.ops.emplace_back(Fork{start.from, slot, start.n_forked});
-        slots_[start.from].last_use = ++uses_;
+        slots_.use(start.from);
     }
-    if (request.prompt != nullptr) {
-        request.tokens = *request.prompt;
-        request.prompt.reset();
-    }
-    slots_[slot] = {&request, true, start.n_forked, request.salt, ++uses_, {}};
-    tree(request.salt).insert(slot, request.tokens);
+    request.own_tokens();
     request.slot = slot;
-    waiting_.remove(&request);
+    slots_.run(slot, request, start.n_forked);
+    waiting_.remove(request);
     running_.push_back(&request);
     if (start.n_tokens > start.n_forked) restore(step, request);
     want_checkpoint(request, start.n_shared);
@@ -240,70 +175,82 @@ void Scheduler::admit(Step& step, Request& request, const Start& start, Time now
     }
 }
 
-/// As many tokens of prefill beside `n_tokens` others, about `budget`, as make the step's rows come in whole groups.
-int Scheduler::in_whole_groups(int n_tokens, int budget) const {
-    const int group = limits_.row_group;
-    const int rows = (n_tokens + budget + group / 2) / group * group;
-    return rows > n_tokens ? rows - n_tokens : rows + group - n_tokens;
+/// Copies what host memory has of the request's prompt beyond what its slot holds. Looks again after each step, because
+/// making room for a block may push others out.
+void Scheduler::restore(Step& step, Request& request) {
+    const SlotId slot = request.slot;
+    const auto wanted = std::span<const Token>(request.tokens()).first(request.length() - 1);
+    while (const auto load = host_.next_load(slot, request.salt, wanted, slots_[slot].n_computed)) {
+        if (!give_up_kept(host().tokens(load->block), step.ops)) return;
+        if (!host().contains(load->block)) continue;
+        host_.touch(load->block);
+        step.ops.emplace_back(*load);
+        cells_.grow(slot, load->n_tokens);
+        slots_.add_load(*load);
+        restored_tokens_ += static_cast<std::uint64_t>(load->n_tokens);
+    }
+}
+
+int Scheduler::prefill_budget(const Step& step) const {
+    const int most = std::min(limits_.batch_tokens - step.n_tokens, limits_.prefill_tokens);
+    if (step.n_decode == 0) return most;
+    const int within_gap = cost_.prefill_tokens_within(limits_.token_gap);
+    return std::min(most, in_whole_groups(step.n_tokens, within_gap, limits_.row_group));
 }
 
 void Scheduler::add_prefills(Step& step) {
+    const auto left_to_stop = [&](const Request& request) {
+        const int n_computed = slots_[request.slot].n_computed;
+        return request.checkpoints.next(n_computed, request.length()) - n_computed;
+    };
     std::vector<Request*> prefilling;
+    std::vector<Prefill> prefills;
     for (Request* request : running_) {
-        const int left = request->length() - slots_[request->slot].n_computed;
-        const bool decodes = left == 1 && cells_.length(request->slot) == request->length();
-        if (left > 0 && !decodes) prefilling.push_back(request);
+        const bool decodes = left(*request) == 1 && cells_.length(request->slot) == request->length();
+        if (left(*request) == 0 || decodes) continue;
+        prefilling.push_back(request);
+        prefills.push_back({request->priority, request->arrival, left_to_stop(*request)});
     }
-    if (prefilling.empty()) return;
-    int budget = std::min(limits_.batch_tokens - step.n_tokens, limits_.prefill_tokens);
-    if (step.n_decode > 0)
-        budget = std::min(budget, in_whole_groups(step.n_tokens, cost_.prefill_tokens_within(limits_.token_gap)));
-
-    // The oldest gets at least half of the budget, so that a long prompt always gets on; the rest goes to the shortest,
-    // so that nobody with a short prompt waits for it.
-    const auto left = [&](const Request* r) { return next_stop(*r) - slots_[r->slot].n_computed; };
-    std::ranges::stable_sort(prefilling, {}, [](const Request* r) { return std::pair(r->priority, r->arrival); });
-    Request* oldest = prefilling.front();
-    int for_oldest = prefilling.size() > 1 ? std::min(left(oldest), (budget + 1) / 2) : budget;
-    budget -= for_oldest;
-    std::stable_sort(prefilling.begin() + 1, prefilling.end(),
-                     [&](const Request* a, const Request* b) { return left(a) < left(b); });
-    std::vector<std::pair<Request*, int>> shares;
-    for (Request* request : prefilling) {
-        if (request == oldest) continue;
-        const int share = std::min(budget, left(request));
-        budget -= share;
-        shares.emplace_back(request, share);
-    }
-    shares.emplace(shares.begin(), oldest, for_oldest + budget);
-    for (auto [request, share] : shares) {
-        if (request->slot == kNoSlot) continue;  // preempted to make room for another
-        share = std::min(share, left(request));
-        if (share > 0 && make_room(step, share, *request)) add_chunk(step, *request, share);
+    if (prefills.empty()) return;
+    for (const auto& [index, n_tokens] : share_prefill(prefills, prefill_budget(step))) {
+        Request& request = *prefilling[index];
+        if (request.slot == kNoSlot) continue;  // preempted to make room for another
+        const int share = std::min(n_tokens, left_to_stop(request));
+        if (share > 0 && make_room(step, share, request)) add_chunk(step, request, share);
     }
 }
 
-SlotId Scheduler::free_slot() const {
-    for (SlotId id = 0; id < limits_.slots; ++id) {
-        if (!slots_[id].in_use) return id;
-    }
-    return kNoSlot;
+// --- checkpoints: where memory cannot be cut at any token, another request can start only where a slot ends now. So a
+// prefill stops where another branches off, or where somebody waits for it, and leaves a copy of its state there.
+
+void Scheduler::want_checkpoint(Request& request, int n_tokens) const {
+    if (request.length() <= limits_.cuttable_tokens || n_tokens >= request.length()) return;
+    if (n_tokens >= slots_[request.slot].n_computed + kLeastFollowTokens) request.checkpoints.add(n_tokens);
 }
 
-SlotId Scheduler::least_recent_kept(SlotId except) const {
-    SlotId best = kNoSlot;
-    for (SlotId id = 0; id < limits_.slots; ++id) {
-        const Slot& slot = slots_[id];
-        if (!slot.in_use || slot.owner != nullptr || id == except) continue;
-        if (best == kNoSlot || slot.last_use < slots_[best].last_use) best = id;
+/// If the request has come to a stop: keeps what it has computed, unless there is no slot for it or it is kept already.
+void Scheduler::leave_checkpoint(Step& step, Request& request) {
+    const int n = slots_[request.slot].n_computed;
+    if (!request.checkpoints.take(n)) return;
+    const auto tokens = std::span<const Token>(request.tokens()).first(n);
+    if (slots_.keeps(request.salt, tokens)) return;
+    SlotId place = slots_.unused();
+    if (place == kNoSlot) {
+        place = slots_.least_recent_kept();
+        if (place == kNoSlot) return;
+        empty_slot(place, step.ops);
     }
-    return best;
+    cells_.fork(request.slot, place, n);
+    step.ops.emplace_back(Fork{request.slot, place, n});
+    slots_.keep_copy(place, tokens, request.salt);
 }
 
-/// Gives up kept chains, the least recently used first, until `cells` are free. False when there are no more.
+// --- room
+
+/// Gives up what is kept, the least recently used first, until `cells` are free. False when there is no more.
 bool Scheduler::give_up_kept(int cells, std::vector<KvOp>& ops) {
     while (cells_.free() < cells) {
-        const SlotId kept = least_recent_kept(kNoSlot);
+        const SlotId kept = slots_.least_recent_kept();
         if (kept == kNoSlot) return false;
         save(kept, ops);
         empty_slot(kept, ops);
@@ -311,7 +258,7 @@ bool Scheduler::give_up_kept(int cells, std::vector<KvOp>& ops) {
     return true;
 }
 
-/// Frees cells until `cells` are free: kept chains first, then running requests younger or of lower priority than
+/// Frees cells until `cells` are free: what is kept first, then running requests younger or of lower priority than
 /// `keeper`. False when `keeper` itself had to go.
 bool Scheduler::make_room(Step& step, int cells, const Request& keeper) {
     while (!give_up_kept(cells, step.ops)) {
@@ -336,32 +283,38 @@ void Scheduler::preempt(Step& step, Request& victim) {
     empty_slot(victim.slot, step.ops);
     victim.slot = kNoSlot;
     std::erase(running_, &victim);
-    const auto place = std::ranges::find_if(waiting_, [&](const Request* r) { return r->arrival > victim.arrival; });
-    waiting_.insert(place, &victim);
+    waiting_.put_back(victim);
     ++preemptions_;
 }
 
 void Scheduler::empty_slot(SlotId slot, std::vector<KvOp>& ops) {
-    const auto found = trees_.find(slots_[slot].salt);
-    found->second->remove(slot);
-    if (found->second->empty()) trees_.erase(found);
+    slots_.clear(slot);
     cells_.trim(slot, 0);
-    slots_[slot] = {};
     ops.emplace_back(Trim{slot, 0});
 }
 
-/// Tokens of `slot` that the KV memory holds whether or not the operations of the step being planned work out. Only
-/// those may be forked or saved.
-int Scheduler::n_certain(SlotId slot) const {
-    int n = slots_[slot].n_computed;
-    for (const Load& load : loads_) {
-        if (load.slot == slot) n = std::min(n, load.first);
-    }
-    return n;
+/// Copies to host memory what it does not hold yet of what `slot` has computed, if that pays.
+void Scheduler::save(SlotId slot, std::vector<KvOp>& ops) {
+    const int n = slots_.n_certain(slot);
+    if (host().budget() == 0 || !host_.pays(n, cost_.per_prefill_token())) return;
+    host_.save(slot, slots_[slot].salt, slots_[slot].tokens().first(n), ops);
 }
 
+void Scheduler::save_all() {
+    for (SlotId slot = 0; slot < slots_.size(); ++slot) {
+        if (slots_[slot].in_use) save(slot, pending_);
+    }
+}
+
+std::vector<KvOp> Scheduler::take_operations() {
+    slots_.forget_loads();
+    return std::exchange(pending_, {});
+}
+
+// --- what became of a step
+
 void Scheduler::commit(const Step& step, Time took) {
-    for (const Chunk& chunk : step.chunks) slots_[chunk.slot].n_computed = chunk.first + chunk.n_tokens;
+    for (const Chunk& chunk : step.chunks) slots_.set_computed(chunk.slot, chunk.first + chunk.n_tokens);
     const int n_prefill = step.n_tokens - step.n_decode;
     cost_.observe(step.n_decode, n_prefill, took);
     // Under load nearly every step prefills a newcomer; what that cost is taken off.
@@ -373,142 +326,95 @@ void Scheduler::commit(const Step& step, Time took) {
 
 void Scheduler::roll_back(const Step& step) {
     for (const Chunk& chunk : step.chunks) {
-        Slot& slot = slots_[chunk.slot];
         // Memory that cannot be cut begins again.
         const bool cuttable = chunk.first + chunk.n_tokens <= limits_.cuttable_tokens;
-        const int left = cuttable ? std::min(chunk.first, slot.n_computed) : 0;
-        slot.n_computed = left;
-        if (slot.owner->length() == slot.owner->n_prompt) slot.owner->n_cached = std::min(slot.owner->n_cached, left);
+        const int left = cuttable ? std::min(chunk.first, slots_[chunk.slot].n_computed) : 0;
+        slots_.set_computed(chunk.slot, left);
+        Request& request = *slots_[chunk.slot].owner;
+        if (request.length() == request.n_prompt) request.n_cached = std::min(request.n_cached, left);
         cells_.trim(chunk.slot, left);
         pending_.emplace_back(Trim{chunk.slot, left});
     }
 }
 
+void Scheduler::restore_failed(const Load& load) {
+    slots_.set_computed(load.slot, load.first);
+    Request& request = *slots_[load.slot].owner;
+    request.n_cached = std::min(request.n_cached, load.first);
+    cells_.trim(load.slot, load.first);
+    pending_.emplace_back(Trim{load.slot, load.first});
+    save_failed(load.block);
+}
+
+// --- requests
+
 bool Scheduler::append(RequestId id, Token token) {
-    Request& request = *requests_.at(id);
-    assert(request.slot != kNoSlot && request.length() == slots_[request.slot].n_computed);
-    request.tokens.push_back(token);
-    tree(request.salt).extend(request.slot, {&token, 1});
+    Request& request = requests_.at(id);
+    assert(request.slot != kNoSlot && left(request) == 0);
+    request.own.push_back(token);
+    slots_.extend(request.slot, token);
     return request.length() < request.n_max;
 }
 
 void Scheduler::finish(RequestId id) {
-    const auto found = requests_.find(id);
-    assert(found != requests_.end() && found->second->slot != kNoSlot);
-    const std::unique_ptr<Request> request = std::move(found->second);
-    requests_.erase(found);
+    const std::unique_ptr<Request> request = requests_.take(id);
+    assert(request->slot != kNoSlot);
     std::erase(running_, request.get());
-    enqueue_fork_of(*request, now_);
-    Slot& slot = slots_[request->slot];
-    slot.owner = nullptr;
-    slot.last_use = ++uses_;
-    if (limits_.prefix_sharing && slot.n_computed > 0) {
-        slot.chain = std::move(request->tokens);
-        keep_longest(request->slot);
-    } else {
+    if (Request* fork = requests_.add_fork_of(*request, now_)) waiting_.push(*fork);
+    if (!limits_.prefix_sharing || slots_[request->slot].n_computed == 0) {
         empty_slot(request->slot, pending_);
-    }
-}
-
-/// Of kept chains one of which begins with the other, only the longer is worth a slot, unless it cannot be cut. `slot`
-/// has just become kept.
-void Scheduler::keep_longest(SlotId slot) {
-    const int n = slots_[slot].n_computed;
-    bool covered = false;
-    std::vector<SlotId> shorter;
-    tree(slots_[slot].salt).walk(slots_[slot].chain, [&](int n_common, std::span<const SlotId> holders) {
-        for (const SlotId id : holders) {
-            if (id == slot) continue;
-            const Slot& other = slots_[id];
-            const bool reaches = other.n_computed == n || other.n_computed <= limits_.cuttable_tokens;
-            covered |= n_common >= n && other.n_computed >= n && reaches;
-            if (n > limits_.cuttable_tokens) continue;
-            if (other.owner == nullptr && other.n_computed <= n_common && other.n_computed < n) shorter.push_back(id);
-        }
-    });
-    if (covered) {
-        empty_slot(slot, pending_);
         return;
     }
-    std::ranges::sort(shorter);
-    shorter.erase(std::ranges::unique(shorter).begin(), shorter.end());
-    for (const SlotId id : shorter) empty_slot(id, pending_);
+    slots_.keep(request->slot, std::move(request->own));
+    for (const SlotId slot : slots_.redundant_beside(request->slot, limits_.cuttable_tokens)) {
+        empty_slot(slot, pending_);
+    }
 }
 
 void Scheduler::cancel(RequestId id) {
-    if (const auto later = forks_.find(id); later != forks_.end()) {
-        std::erase(later->second->left, id);
-        forks_.erase(later);
-        return;
-    }
-    const auto found = requests_.find(id);
-    if (found == requests_.end()) return;
-    if (found->second->slot != kNoSlot) {
+    if (requests_.drop_fork(id)) return;
+    Request* request = requests_.find(id);
+    if (request == nullptr) return;
+    if (request->slot != kNoSlot) {
         finish(id);
         return;
     }
-    waiting_.remove(found->second.get());
-    const std::unique_ptr<Request> request = std::move(found->second);
-    requests_.erase(found);
-    enqueue_fork_of(*request, now_);
+    waiting_.remove(*request);
+    const std::unique_ptr<Request> gone = requests_.take(id);
+    if (Request* fork = requests_.add_fork_of(*gone, now_)) waiting_.push(*fork);
 }
 
 Scheduler::RequestView Scheduler::view(RequestId id) const {
-    const Request& r = *requests_.at(id);
+    const Request& r = requests_.at(id);
     return {r.n_prompt, r.length() - r.n_prompt, r.n_cached, r.begun};
 }
 
-const std::vector<Token>& Scheduler::chain(RequestId id) const {
-    return requests_.at(id)->chain();
-}
-
 bool Scheduler::is_running(RequestId id) const {
-    const auto found = requests_.find(id);
-    return found != requests_.end() && found->second->slot != kNoSlot;
+    const Request* request = requests_.find(id);
+    return request != nullptr && request->slot != kNoSlot;
 }
 
 bool Scheduler::awaits_token(RequestId id) const {
-    const Request& request = *requests_.at(id);
-    return request.slot != kNoSlot && request.length() == slots_[request.slot].n_computed;
+    const Request& request = requests_.at(id);
+    return request.slot != kNoSlot && left(request) == 0;
 }
 
-int Scheduler::kept() const {
-    return static_cast<int>(
-        std::ranges::count_if(slots_, [](const Slot& s) { return s.in_use && s.owner == nullptr; }));
+int Scheduler::reusable(std::uint64_t salt, std::span<const Token> chain) const {
+    return best_start(slots_, host_, limits_, cost_.per_prefill_token(), salt, chain).n_tokens;
 }
 
 void Scheduler::check() const {
-    const auto demand = [](bool holds) {
-        if (!holds) std::abort();
-    };
-    for (const auto& [salt, tree] : trees_) tree->check();
+    requests_.check();
+    waiting_.check();
+    slots_.check();
     cells_.check();
-    host_.check();
+    host().check();
     demand(requests_.size() == running_.size() + waiting_.size());
     demand(running() <= limits_.slots);
     for (const Request* r : running_) {
-        demand(r->slot != kNoSlot && slots_[r->slot].owner == r);
-        demand(slots_[r->slot].n_computed <= r->length() && trees_.at(r->salt)->length(r->slot) == r->length());
-        demand(r->length() <= limits_.context_per_sequence);
+        demand(r->slot != kNoSlot && slots_[r->slot].owner == r && r->length() <= limits_.context_per_sequence);
     }
-    for (const Request* r : waiting_) demand(r->slot == kNoSlot);
-    for (const auto& [id, r] : requests_) {
-        demand((r->prompt == nullptr) != r->tokens.empty() && r->length() >= r->n_prompt);
-        demand(r->prompt == nullptr || r->slot == kNoSlot);
-        const auto here = std::ranges::count_if(requests_, [&](const auto& o) { return o.second->forks == r->forks; });
-        demand(here <= limits_.forks_at_once && (here == limits_.forks_at_once || r->forks->left.empty()));
-    }
-    for (const auto& [id, group] : forks_) {
-        demand(!requests_.contains(id) && std::ranges::count(group->left, id) == 1);
-        demand(std::ranges::any_of(requests_, [&](const auto& r) { return r.second->forks == group; }));
-    }
-    for (SlotId id = 0; id < limits_.slots; ++id) {
-        demand(cells_.length(id) == slots_[id].n_computed);
-        demand(slots_[id].in_use || slots_[id].n_computed == 0);
-        demand(slots_[id].owner == nullptr || slots_[id].owner->slot == id);
-        const bool kept = slots_[id].in_use && slots_[id].owner == nullptr;
-        demand(!kept || static_cast<int>(slots_[id].chain.size()) >= slots_[id].n_computed);
-    }
+    for (SlotId slot = 0; slot < slots_.size(); ++slot) demand(cells_.length(slot) == slots_[slot].n_computed);
 }
 
 }  // namespace sutazai::sched
