@@ -74,7 +74,7 @@ void ArtifactTraffic::note_salt(const Prepared& prepared) {
 void ArtifactTraffic::note_reuse(RequestId request, const std::string& salt, int cached_tokens) {
     const std::size_t whole = static_cast<std::size_t>(cached_tokens) / kBlock * kBlock;
     if (keeper_ == nullptr || whole == 0) return;
-    const auto prefix = first(state_.scheduler.chain(request), whole);
+    const auto prefix = first(state_.scheduler.tokens(request), whole);
     if (keeper_->has(salt, prefix)) return;
     hot_.note(salt, prefix, seconds(state_.now()), token_cost());
 }

@@ -178,7 +178,7 @@ Mailbox::Standing Engine::standing(double ends_per_s) const {
             .fetches = artifact_traffic_.fetches(),
             .waiting = state_.scheduler.waiting() + side_work_.open() + artifact_traffic_.waiting(),
             .running = state_.scheduler.running(),
-            .batch_width = state_.scheduler.width(),
+            .batch_width = state_.scheduler.batch_width(),
             .ends_per_s = ends_per_s};
 }
 
@@ -238,7 +238,7 @@ bool Engine::run_step(StepReport& report) {
 Model::Outcome Engine::compute(const sched::Step& step) {
     prefilling_ = worth_aborting_for(step);
     const Model::Outcome outcome = state_.model->decode(
-        step, [&](RequestId id) -> const std::vector<Token>& { return state_.scheduler.chain(id); });
+        step, [&](RequestId id) -> const std::vector<Token>& { return state_.scheduler.tokens(id); });
     prefilling_ = 0;
     return outcome;
 }
@@ -247,9 +247,9 @@ Model::Outcome Engine::compute(const sched::Step& step) {
 RequestId Engine::worth_aborting_for(const sched::Step& step) const {
     const auto heaviest = std::ranges::max_element(step.chunks, {}, &sched::Chunk::n_tokens);
     if (heaviest->n_tokens < kWorthAborting || 2 * heaviest->n_tokens < step.n_tokens) return 0;
-    // Where memory cannot be cut, an aborted step takes all that its chains have computed with it.
+    // Without partial removal an aborted step takes all that its sequences have computed with it.
     const bool others_begin_again = std::ranges::any_of(step.chunks, [&](const sched::Chunk& chunk) {
-        return chunk.first + chunk.n_tokens > state_.model->properties().cuttable_tokens;
+        return chunk.first + chunk.n_tokens > state_.model->properties().partial_removal_tokens;
     });
     return others_begin_again && step.chunks.size() > 1 ? 0 : heaviest->request;
 }
@@ -259,7 +259,7 @@ EngineStats Engine::stats() const {
     EngineStats stats = state_.counters;
     stats.running = scheduler.running();
     stats.waiting = scheduler.waiting() + artifact_traffic_.waiting();
-    stats.width = scheduler.width();
+    stats.width = scheduler.batch_width();
     stats.preemptions = scheduler.preemptions();
     stats.restored_tokens = scheduler.restored_tokens();
     stats.host_bytes = scheduler.host().bytes();

@@ -28,7 +28,7 @@ sched::Limits limits_of(const Model& model, const EngineConfig& config) {
     limits.batch_timeout = config.batch_timeout;
     limits.max_queue = std::numeric_limits<int>::max();  // the engine's own limit counts requests in preparation too
     limits.prefix_sharing = config.prefix_sharing;
-    limits.cuttable_tokens = p.cuttable_tokens;
+    limits.partial_removal_tokens = p.partial_removal_tokens;
     limits.token_gap = config.token_gap;
     limits.host_bytes = p.state_bytes_per_token > 0 ? config.prefix_cache_bytes : 0;
     limits.host_bytes_per_token = p.state_bytes_per_token;

@@ -13,7 +13,7 @@ namespace sutazai::engine {
 struct EngineStats {
     int running = 0;
     int waiting = 0;
-    int width = 0;  ///< chains decoded together, as the controller has it
+    int width = 0;  ///< sequences decoded together, as the controller has it
     int kv_cells_used = 0;
     int kv_cells = 0;
     std::uint64_t prompt_tokens = 0;  ///< counters since the start
@@ -24,7 +24,7 @@ struct EngineStats {
     std::uint64_t host_bytes = 0;  ///< in use for kept prefixes outside the KV memory
     std::uint64_t steps = 0;
     std::uint64_t step_us = 0;                        ///< inside llama_decode
-    int prefixes = 0;                                 ///< chains of finished requests that are kept
+    int prefixes = 0;                                 ///< sequences of finished requests that are kept
     std::uint64_t artifacts = 0, artifact_bytes = 0;  ///< of this model on disk
     std::uint64_t artifact_tokens = 0;                ///< read back from artifacts instead of being computed
     std::uint64_t broken_results = 0;                 ///< that were no numbers: rows of logits, embeddings

@@ -49,13 +49,14 @@ class LanguageModel {
 
     struct Properties {
         int kv_cells = 0;
-        int context_per_sequence = 0;  ///< tokens that one chain can hold
+        int context_per_sequence = 0;  ///< tokens that one sequence can hold
         int training_context = 0;
-        int slots = 0;  ///< chains that the KV memory can hold at once
+        int slots = 0;  ///< sequences that the KV memory can hold at once
         int vocabulary = 0;
-        /// Chains of at most so many tokens can be cut and forked at any token, longer ones only where they end: all
-        /// with attention over everything, those within a sliding window, none with a recurrent state.
-        int cuttable_tokens = 0;
+        /// Partial removal: the last tokens of a sequence of at most so many can be removed, and it can be forked at
+        /// any token; a longer one only as a whole, where it ends. All with attention over everything, those within a
+        /// sliding window, none with a recurrent state.
+        int partial_removal_tokens = 0;
         bool on_gpu = false;
         bool has_chat_template = false;
         bool generates = true;  ///< false: an encoder, which makes embeddings only

@@ -236,12 +236,12 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         p.slots = static_cast<int>(llama_n_seq_max(impl.context.get())) - 1;
         p.vocabulary = llama_vocab_n_tokens(impl.vocab);
         const int window = llama_model_n_swa(impl.model.get());
-        if (!recurrent) p.cuttable_tokens = window > 0 ? window - 1 : std::numeric_limits<int>::max();
+        if (!recurrent) p.partial_removal_tokens = window > 0 ? window - 1 : std::numeric_limits<int>::max();
         p.fingerprint =
             kv_fingerprint_parts(impl.model.get(), {ggml_type_name(context.type_k), ggml_type_name(context.type_v),
                                                     uses_flash_attention(impl.context.get()), p.context_per_sequence});
         // A sliding window's state leaves out what it no longer sees, so that it could not be cut later.
-        if (p.cuttable_tokens == std::numeric_limits<int>::max()) {
+        if (p.partial_removal_tokens == std::numeric_limits<int>::max()) {
             const auto of_head = static_cast<std::uint64_t>(llama_model_n_embd(impl.model.get()) /
                                                             std::max(1, llama_model_n_head(impl.model.get())));
             const std::uint64_t values = 2 * of_head *
@@ -440,7 +440,7 @@ Model::Outcome Model::decode(const sched::Step& step,
     std::vector<std::size_t> order(step.chunks.size());
     std::iota(order.begin(), order.end(), 0);
     // llama.cpp computes recurrent states together whose numbers follow one another.
-    if (properties_.cuttable_tokens == 0) {
+    if (properties_.partial_removal_tokens == 0) {
         std::ranges::sort(order, {}, [&](std::size_t index) { return step.chunks[index].slot; });
     }
     for (const std::size_t index : order) {

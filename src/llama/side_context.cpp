@@ -158,7 +158,7 @@ bool LlamaSideContext::make_context(std::size_t longest) {
     // A model that reads its input at once must have it in one batch.
     params.n_batch = static_cast<std::uint32_t>(whole_inputs ? wanted : most_tokens());
     params.n_ubatch = params.n_batch;
-    const int sequences = model_.properties().cuttable_tokens == 0 ? kRecurrentSequences : kSequences;
+    const int sequences = model_.properties().partial_removal_tokens == 0 ? kRecurrentSequences : kSequences;
     params.n_seq_max = static_cast<std::uint32_t>(sequences);
     params.n_threads = params.n_threads_batch = model_.threads();
     params.kv_unified = true;

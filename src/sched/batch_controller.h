@@ -16,7 +16,7 @@ class BatchController {
   public:
     BatchController(int start, int most);
 
-    [[nodiscard]] int width() const { return width_; }
+    [[nodiscard]] int batch_width() const { return width_; }
 
     /// One decode step of `n` sequences, less what its prefill cost; `demand`: did anybody wait for a place.
     void observe(int n, std::chrono::microseconds took, bool demand);

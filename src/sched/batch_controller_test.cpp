@@ -17,15 +17,15 @@ void run(BatchController& controller, int steps, const std::function<double(int)
     std::mt19937 random(seed);
     std::normal_distribution<double> factor(1.0, noise);
     for (int i = 0; i < steps; ++i) {
-        const double ms = step_ms(controller.width()) * std::max(0.5, factor(random));
-        controller.observe(controller.width(), microseconds(static_cast<long>(ms * 1000)), true);
+        const double ms = step_ms(controller.batch_width()) * std::max(0.5, factor(random));
+        controller.observe(controller.batch_width(), microseconds(static_cast<long>(ms * 1000)), true);
     }
 }
 
 TEST(BatchController, WidensWhileThroughputHolds) {
     BatchController controller(4, 64);
     run(controller, 2000, [](int n) { return 30.0 + 2.0 * n; });
-    EXPECT_EQ(controller.width(), 64);
+    EXPECT_EQ(controller.batch_width(), 64);
 }
 
 TEST(BatchController, StopsBeforeTheWidthThatCosts) {
@@ -34,8 +34,8 @@ TEST(BatchController, StopsBeforeTheWidthThatCosts) {
     for (std::uint32_t seed = 1; seed <= 20; ++seed) {
         BatchController controller(8, 64);
         run(controller, 4000, cliff, seed);
-        EXPECT_LE(controller.width(), 50) << seed;
-        EXPECT_GE(controller.width(), 30) << seed;
+        EXPECT_LE(controller.batch_width(), 50) << seed;
+        EXPECT_GE(controller.batch_width(), 30) << seed;
     }
 }
 
@@ -45,14 +45,14 @@ TEST(BatchController, DoesNotOscillate) {
         BatchController controller(8, 64);
         run(controller, 4000, cliff, seed);
         int changes = 0;
-        int before = controller.width();
+        int before = controller.batch_width();
         std::mt19937 random(seed + 100);
         std::normal_distribution<double> factor(1.0, 0.01);
         for (int i = 0; i < 8000; ++i) {
-            const double ms = cliff(controller.width()) * factor(random);
-            controller.observe(controller.width(), microseconds(static_cast<long>(ms * 1000)), true);
-            changes += controller.width() != before ? 1 : 0;
-            before = controller.width();
+            const double ms = cliff(controller.batch_width()) * factor(random);
+            controller.observe(controller.batch_width(), microseconds(static_cast<long>(ms * 1000)), true);
+            changes += controller.batch_width() != before ? 1 : 0;
+            before = controller.batch_width();
         }
         EXPECT_LE(changes, 60) << "in 1000 windows, seed " << seed;
     }
@@ -61,9 +61,9 @@ TEST(BatchController, DoesNotOscillate) {
 TEST(BatchController, FollowsAMachineThatGetsWorseAtWidth) {
     BatchController controller(8, 64);
     run(controller, 3000, [](int n) { return 30.0 + 2.0 * n; });
-    ASSERT_EQ(controller.width(), 64);
+    ASSERT_EQ(controller.batch_width(), 64);
     run(controller, 6000, [](int n) { return n <= 16 ? 30.0 + 2.0 * n : 62.0 + 12.0 * (n - 16); });
-    EXPECT_LE(controller.width(), 24);
+    EXPECT_LE(controller.batch_width(), 24);
 }
 
 TEST(BatchController, GoesUpWhileNewcomersHoldSomeOfThePlaces) {
@@ -71,17 +71,18 @@ TEST(BatchController, GoesUpWhileNewcomersHoldSomeOfThePlaces) {
     std::mt19937 random(1);
     for (int i = 0; i < 120; ++i) {
         // Up to a fifth of the places belong to requests whose prompts are being read.
-        const int n = controller.width() - std::uniform_int_distribution<int>(0, controller.width() / 5)(random);
+        const int n =
+            controller.batch_width() - std::uniform_int_distribution<int>(0, controller.batch_width() / 5)(random);
         controller.observe(n, microseconds(30000 + 2000 * n), true);
     }
-    EXPECT_EQ(controller.width(), 64) << "after 120 steps";
+    EXPECT_EQ(controller.batch_width(), 64) << "after 120 steps";
 }
 
 TEST(BatchController, StaysWithoutDemand) {
     BatchController controller(8, 64);
     for (int i = 0; i < 1000; ++i) controller.observe(8, microseconds(1000), false);
     for (int i = 0; i < 1000; ++i) controller.observe(3, microseconds(1000), true);
-    EXPECT_EQ(controller.width(), 8);
+    EXPECT_EQ(controller.batch_width(), 8);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace sutazai::sched {
 
 struct BlockCache::Block {
     BlockId id = kNoBlock;
-    Block* parent = nullptr;  ///< null: stands at the beginning of its chain
+    Block* parent = nullptr;  ///< null: stands at the beginning of its token sequence
     std::uint64_t salt = 0;
     std::vector<Token> tokens;  ///< at most kBlockTokens; fewer only without children
     std::uint64_t bytes = 0;
@@ -36,33 +36,33 @@ const std::vector<BlockCache::Block*>* BlockCache::children_of_root(std::uint64_
     return found == roots_.end() ? nullptr : &found->second;
 }
 
-std::vector<BlockCache::Piece> BlockCache::find(std::uint64_t salt, std::span<const Token> chain) const {
+std::vector<BlockCache::Piece> BlockCache::find(std::uint64_t salt, std::span<const Token> tokens) const {
     std::vector<Piece> pieces;
     const std::vector<Block*>* children = children_of_root(salt);
-    while (children != nullptr && !chain.empty()) {
-        const Match match = best_child(*children, chain);
+    while (children != nullptr && !tokens.empty()) {
+        const Match match = best_child(*children, tokens);
         if (match.block == nullptr) break;
         pieces.push_back({match.block->id, match.n_tokens});
         if (match.n_tokens < kBlockTokens) break;
-        chain = chain.subspan(kBlockTokens);
+        tokens = tokens.subspan(kBlockTokens);
         children = &match.block->children;
     }
     return pieces;
 }
 
-int BlockCache::covered(std::uint64_t salt, std::span<const Token> chain) const {
+int BlockCache::covered(std::uint64_t salt, std::span<const Token> tokens) const {
     int n = 0;
-    for (const Piece& piece : find(salt, chain)) n += piece.n_tokens;
-    return n == static_cast<int>(chain.size()) ? n : n - n % kBlockTokens;
+    for (const Piece& piece : find(salt, tokens)) n += piece.n_tokens;
+    return n == static_cast<int>(tokens.size()) ? n : n - n % kBlockTokens;
 }
 
-BlockId BlockCache::add(std::uint64_t salt, std::span<const Token> chain, std::uint64_t bytes,
+BlockId BlockCache::add(std::uint64_t salt, std::span<const Token> tokens, std::uint64_t bytes,
                         std::vector<BlockId>& dropped) {
-    assert(!chain.empty());
+    assert(!tokens.empty());
     Block* parent = nullptr;
-    const std::size_t first = (chain.size() - 1) / kBlockTokens * kBlockTokens;
+    const std::size_t first = (tokens.size() - 1) / kBlockTokens * kBlockTokens;
     if (first > 0) {
-        const std::vector<Piece> before = find(salt, chain.first(first));
+        const std::vector<Piece> before = find(salt, tokens.first(first));
         assert(before.size() * kBlockTokens == first && before.back().n_tokens == kBlockTokens);
         parent = blocks_.at(before.back().block).get();
     }
@@ -72,7 +72,7 @@ BlockId BlockCache::add(std::uint64_t salt, std::span<const Token> chain, std::u
     block->id = next_++;
     block->parent = parent;
     block->salt = salt;
-    block->tokens.assign(chain.begin() + static_cast<std::ptrdiff_t>(first), chain.end());
+    block->tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(first), tokens.end());
     block->bytes = bytes;
     std::vector<Block*>& siblings = parent != nullptr ? parent->children : roots_[salt];
     const auto continued = std::ranges::find_if(siblings, [&](const Block* other) {
@@ -140,12 +140,12 @@ void BlockCache::touch(BlockId block) {
 
 void BlockCache::for_each(
     const std::function<void(std::uint64_t, std::span<const Token>, BlockId, bool)>& visit) const {
-    std::vector<Token> chain;
+    std::vector<Token> tokens;
     const std::function<void(const Block&)> descend = [&](const Block& block) {
-        chain.insert(chain.end(), block.tokens.begin(), block.tokens.end());
-        visit(block.salt, chain, block.id, std::ranges::none_of(block.children, &Block::whole));
+        tokens.insert(tokens.end(), block.tokens.begin(), block.tokens.end());
+        visit(block.salt, tokens, block.id, std::ranges::none_of(block.children, &Block::whole));
         for (const Block* child : block.children) descend(*child);
-        chain.resize(chain.size() - block.tokens.size());
+        tokens.resize(tokens.size() - block.tokens.size());
     };
     for (const auto& [salt, roots] : roots_) {
         for (const Block* root : roots) descend(*root);

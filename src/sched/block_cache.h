@@ -14,11 +14,11 @@
 
 namespace sutazai::sched {
 
-/// The books of the KV states that are kept outside the KV memory, in host memory. A chain is cut into blocks: block i
-/// covers its tokens [i * kBlockTokens, (i + 1) * kBlockTokens), the last one maybe fewer. Blocks form a tree, a
-/// block's parent being what stands before it, so that chains that begin alike keep what they share once. The least
-/// recently used block without children goes first when the bytes run out. The states themselves belong to the caller,
-/// who finds them by number. Pure data structure, one thread.
+/// The books of the KV states that are kept outside the KV memory, in host memory. A token sequence is cut into blocks:
+/// block i covers its tokens [i * kBlockTokens, (i + 1) * kBlockTokens), the last one maybe fewer. Blocks form a tree,
+/// a block's parent being what stands before it, so that token sequences that begin alike keep what they share once.
+/// The least recently used block without children goes first when the bytes run out. The states themselves belong to
+/// the caller, who finds them by number. Pure data structure, one thread.
 class BlockCache {
   public:
     explicit BlockCache(std::uint64_t budget_bytes);
@@ -26,29 +26,29 @@ class BlockCache {
     BlockCache(const BlockCache&) = delete;
     BlockCache& operator=(const BlockCache&) = delete;
 
-    /// The first n_tokens of `block` agree with the chain that was asked for.
+    /// The first n_tokens of `block` agree with what was asked for.
     struct Piece {
         BlockId block;
         int n_tokens;
         bool operator==(const Piece&) const = default;
     };
-    /// The longest beginning of `chain` that blocks of this salt (a tenant) hold, in order from its first token; all
+    /// The longest beginning of `tokens` that blocks of this salt (a tenant) hold, in order from its first token; all
     /// pieces but the last are whole blocks of kBlockTokens. Does not count as a use.
-    [[nodiscard]] std::vector<Piece> find(std::uint64_t salt, std::span<const Token> chain) const;
+    [[nodiscard]] std::vector<Piece> find(std::uint64_t salt, std::span<const Token> tokens) const;
 
-    /// How many of the chain's first tokens stand in whole blocks or in a last one that ends with the chain.
-    [[nodiscard]] int covered(std::uint64_t salt, std::span<const Token> chain) const;
+    /// How many of the first of `tokens` stand in whole blocks, or in a last one that ends where they end.
+    [[nodiscard]] int covered(std::uint64_t salt, std::span<const Token> tokens) const;
 
-    /// Adds the block that ends with `chain`, whose earlier blocks must all be here; a shorter last block that it
+    /// Adds the block that ends with `tokens`, whose earlier blocks must all be here; a shorter last block that it
     /// continues is replaced. Blocks that had to make room are appended to `dropped`. kNoBlock when it does not fit
     /// even so (nothing is added then, though something may have been dropped).
-    [[nodiscard]] BlockId add(std::uint64_t salt, std::span<const Token> chain, std::uint64_t bytes,
+    [[nodiscard]] BlockId add(std::uint64_t salt, std::span<const Token> tokens, std::uint64_t bytes,
                               std::vector<BlockId>& dropped);
 
-    /// Every block with its salt and its chain from the first token, a block before those that continue it; leaf: no
-    /// whole block continues it.
-    void for_each(const std::function<void(std::uint64_t salt, std::span<const Token> chain, BlockId block, bool leaf)>&
-                      visit) const;
+    /// Every block with its salt and the tokens from the first to its last, a block before those that continue it;
+    /// leaf: no whole block continues it.
+    void for_each(const std::function<void(std::uint64_t salt, std::span<const Token> tokens, BlockId block,
+                                           bool leaf)>& visit) const;
     /// What the block, which must be here, really takes; others may have to make room, which are appended to `dropped`,
     /// in the end the block itself.
     void resize(BlockId block, std::uint64_t bytes, std::vector<BlockId>& dropped);

@@ -6,7 +6,7 @@
 
 namespace sutazai::sched {
 
-CellLedger::CellLedger(int cells, int slots) : references_(cells, 0), free_(cells), chains_(slots) {
+CellLedger::CellLedger(int cells, int slots) : references_(cells, 0), free_(cells), sequences_(slots) {
     std::iota(free_.rbegin(), free_.rend(), 0);
 }
 
@@ -15,7 +15,7 @@ int CellLedger::held_by(std::span<const Part> parts) const {
     int count = 0;
     for (const Part& part : parts) {
         for (int i = 0; i < part.n_tokens; ++i) {
-            char& mark = held[chains_[part.slot][i]];
+            char& mark = held[sequences_[part.slot][i]];
             count += mark == 0 ? 1 : 0;
             mark = 1;
         }
@@ -29,28 +29,28 @@ void CellLedger::grow(SlotId slot, int n_tokens) {
         const int cell = free_.back();
         free_.pop_back();
         references_[cell] = 1;
-        chains_[slot].push_back(cell);
+        sequences_[slot].push_back(cell);
     }
 }
 
 void CellLedger::fork(SlotId from, SlotId to, int n_tokens) {
-    assert(chains_[to].empty() && n_tokens <= length(from));
-    chains_[to].assign(chains_[from].begin(), chains_[from].begin() + n_tokens);
-    for (const int cell : chains_[to]) ++references_[cell];
+    assert(sequences_[to].empty() && n_tokens <= length(from));
+    sequences_[to].assign(sequences_[from].begin(), sequences_[from].begin() + n_tokens);
+    for (const int cell : sequences_[to]) ++references_[cell];
 }
 
 void CellLedger::trim(SlotId slot, int n_tokens) {
-    auto& chain = chains_[slot];
-    while (static_cast<int>(chain.size()) > n_tokens) {
-        if (--references_[chain.back()] == 0) free_.push_back(chain.back());
-        chain.pop_back();
+    auto& tokens = sequences_[slot];
+    while (static_cast<int>(tokens.size()) > n_tokens) {
+        if (--references_[tokens.back()] == 0) free_.push_back(tokens.back());
+        tokens.pop_back();
     }
 }
 
 void CellLedger::check() const {
     std::vector<int> counted(references_.size(), 0);
-    for (const auto& chain : chains_) {
-        for (const int cell : chain) ++counted[cell];
+    for (const auto& tokens : sequences_) {
+        for (const int cell : tokens) ++counted[cell];
     }
     if (counted != references_) std::abort();
     int free_cells = 0;

@@ -1,4 +1,4 @@
-// Sharing between chains whose memory cannot be cut at any token.
+// Sharing between sequences whose memory cannot be cut at any token.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,21 +12,21 @@ namespace {
 using std::chrono::milliseconds;
 
 /// `n_common` tokens that all have, then `n_own` that only `own` has.
-std::vector<Token> chain(int n_common, Token own = 0, int n_own = 0) {
+std::vector<Token> sequence(int n_common, Token own = 0, int n_own = 0) {
     std::vector<Token> tokens(n_common);
     std::iota(tokens.begin(), tokens.end(), 0);
     for (int i = 0; i < n_own; ++i) tokens.push_back(10'000 * own + i);
     return tokens;
 }
 
-Limits limits(int cuttable_tokens = 0) {
+Limits limits(int partial_removal_tokens = 0) {
     Limits limits{.kv_cells = 4000,
                   .context_per_sequence = 2000,
                   .slots = 8,
                   .batch_size = 4,
                   .batch_size_max = 4,
                   .batch_tokens = 256};
-    limits.cuttable_tokens = cuttable_tokens;
+    limits.partial_removal_tokens = partial_removal_tokens;
     return limits;
 }
 
@@ -51,16 +51,16 @@ int answer(Scheduler& scheduler, RequestId id, std::vector<Token> prompt, int n_
 
 TEST(Checkpoints, TheSecondOfAPrefixLeavesOneAndTheThirdUsesIt) {
     Scheduler scheduler(limits());
-    EXPECT_EQ(answer(scheduler, 1, chain(300, 1, 20)), 0);
-    EXPECT_EQ(answer(scheduler, 2, chain(300, 2, 20)), 0) << "nothing ends at 300 yet";
-    EXPECT_EQ(answer(scheduler, 3, chain(300, 3, 20)), 300);
-    EXPECT_EQ(answer(scheduler, 4, chain(300, 4, 20)), 300);
+    EXPECT_EQ(answer(scheduler, 1, sequence(300, 1, 20)), 0);
+    EXPECT_EQ(answer(scheduler, 2, sequence(300, 2, 20)), 0) << "nothing ends at 300 yet";
+    EXPECT_EQ(answer(scheduler, 3, sequence(300, 3, 20)), 300);
+    EXPECT_EQ(answer(scheduler, 4, sequence(300, 4, 20)), 300);
 }
 
-TEST(Checkpoints, AChainIsContinuedWhereItEnds) {
+TEST(Checkpoints, ASequenceIsContinuedWhereItEnds) {
     Scheduler scheduler(limits());
-    answer(scheduler, 1, chain(100), 3);
-    std::vector<Token> next = chain(100);
+    answer(scheduler, 1, sequence(100), 3);
+    std::vector<Token> next = sequence(100);
     next.insert(next.end(), {7000, 7000, 7000, 1, 2});
     EXPECT_EQ(answer(scheduler, 2, next, 3), 102) << "the last generated token was never computed";
 }
@@ -68,7 +68,7 @@ TEST(Checkpoints, AChainIsContinuedWhereItEnds) {
 TEST(Checkpoints, ThoseThatComeTogetherComputeTheirPrefixOnce) {
     Scheduler scheduler(limits());
     for (RequestId id = 1; id <= 4; ++id) {
-        (void)scheduler.submit({id, chain(300, static_cast<Token>(id), 20), 1, 0}, Time(0));
+        (void)scheduler.submit({id, sequence(300, static_cast<Token>(id), 20), 1, 0}, Time(0));
     }
     int computed = 0;
     while (!scheduler.idle()) computed += run(scheduler).n_tokens;
@@ -77,8 +77,8 @@ TEST(Checkpoints, ThoseThatComeTogetherComputeTheirPrefixOnce) {
 
 TEST(Checkpoints, ThePrefillStopsThere) {
     Scheduler scheduler(limits());
-    answer(scheduler, 1, chain(100, 1, 50));
-    (void)scheduler.submit({2, chain(100, 2, 50), 1, 0}, Time(0));
+    answer(scheduler, 1, sequence(100, 1, 50));
+    (void)scheduler.submit({2, sequence(100, 2, 50), 1, 0}, Time(0));
     EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{2, 1, 0, 100, false}}));
     const Step step = run(scheduler);
     EXPECT_EQ(step.ops, (std::vector<KvOp>{Fork{1, 2, 100}}));
@@ -88,11 +88,11 @@ TEST(Checkpoints, ThePrefillStopsThere) {
 
 TEST(Checkpoints, APromptThatIsRepeatedIsComputedTwiceAndNoMore) {
     Scheduler scheduler(limits());
-    EXPECT_EQ(answer(scheduler, 1, chain(200)), 0);
-    EXPECT_EQ(answer(scheduler, 2, chain(200)), 0);
-    EXPECT_EQ(answer(scheduler, 3, chain(200)), 199);
+    EXPECT_EQ(answer(scheduler, 1, sequence(200)), 0);
+    EXPECT_EQ(answer(scheduler, 2, sequence(200)), 0);
+    EXPECT_EQ(answer(scheduler, 3, sequence(200)), 199);
     const int kept = scheduler.kept();
-    EXPECT_EQ(answer(scheduler, 4, chain(200)), 199);
+    EXPECT_EQ(answer(scheduler, 4, sequence(200)), 199);
     EXPECT_EQ(scheduler.kept(), kept) << "the same is not kept twice";
 }
 
@@ -101,27 +101,27 @@ TEST(Checkpoints, WithoutASlotForOneTheAnswerIsComputedAllTheSame) {
     narrow.slots = narrow.batch_size = narrow.batch_size_max = 2;
     Scheduler scheduler(narrow);
     for (RequestId id = 1; id <= 6; ++id) {
-        (void)scheduler.submit({id, chain(300, static_cast<Token>(id), 20), 4, 0}, Time(0));
+        (void)scheduler.submit({id, sequence(300, static_cast<Token>(id), 20), 4, 0}, Time(0));
     }
     for (int i = 0; i < 100 && !scheduler.idle(); ++i) run(scheduler);
     EXPECT_TRUE(scheduler.idle());
 }
 
-TEST(Checkpoints, ShortChainsOfASlidingWindowAreCutAnywhere) {
+TEST(Checkpoints, ShortSequencesOfASlidingWindowAreCutAnywhere) {
     Scheduler scheduler(limits(63));
-    answer(scheduler, 1, chain(40, 1, 10));
-    EXPECT_EQ(answer(scheduler, 2, chain(40, 2, 10)), 40);
-    answer(scheduler, 3, chain(0, 3, 200));
-    std::vector<Token> other = chain(0, 3, 50);
+    answer(scheduler, 1, sequence(40, 1, 10));
+    EXPECT_EQ(answer(scheduler, 2, sequence(40, 2, 10)), 40);
+    answer(scheduler, 3, sequence(0, 3, 200));
+    std::vector<Token> other = sequence(0, 3, 50);
     other.push_back(1);
     EXPECT_EQ(answer(scheduler, 4, other), 0) << "what the 50th token saw may be gone";
 }
 
 TEST(Checkpoints, AnAbortedStepBeginsAgain) {
     Scheduler scheduler(limits());
-    answer(scheduler, 1, chain(300, 1, 20));
-    answer(scheduler, 2, chain(300, 2, 20));
-    (void)scheduler.submit({3, chain(300, 3, 300), 2, 0}, Time(0));
+    answer(scheduler, 1, sequence(300, 1, 20));
+    answer(scheduler, 2, sequence(300, 2, 20));
+    (void)scheduler.submit({3, sequence(300, 3, 300), 2, 0}, Time(0));
     EXPECT_EQ(run(scheduler).chunks.front().first, 300);
     scheduler.roll_back(scheduler.plan(Time(0)));
     scheduler.check();

@@ -10,7 +10,7 @@ namespace sutazai::sched {
 struct PrefixTree::Node {
     Node* parent = nullptr;
     std::vector<Token> edge;    ///< tokens between the parent and this node; empty for the root only
-    std::vector<SlotId> slots;  ///< whose chain goes through or ends at the end of the edge
+    std::vector<SlotId> slots;  ///< whose token sequence goes through or ends at the end of the edge
     std::map<Token, std::unique_ptr<Node>> children;  ///< by first token of their edge
 };
 
@@ -33,11 +33,11 @@ PrefixTree::Node* PrefixTree::split(Node* node, std::size_t at) {
     return result;
 }
 
-void PrefixTree::insert(SlotId slot, std::span<const Token> chain) {
+void PrefixTree::insert(SlotId slot, std::span<const Token> tokens) {
     assert(!ends_.contains(slot));
     root_->slots.push_back(slot);
     ends_[slot] = {root_.get(), 0};
-    extend(slot, chain);
+    extend(slot, tokens);
 }
 
 void PrefixTree::extend(SlotId slot, std::span<const Token> more) {
@@ -45,7 +45,7 @@ void PrefixTree::extend(SlotId slot, std::span<const Token> more) {
     end.length += static_cast<int>(more.size());
     Node* node = end.node;
     while (!more.empty()) {
-        // The common case, one generated token at the tip of a chain of its own, lengthens an edge in place.
+        // The common case, one generated token at the tip of a token sequence of its own, lengthens an edge in place.
         if (node != root_.get() && node->children.empty() && node->slots.size() == 1) {
             node->edge.insert(node->edge.end(), more.begin(), more.end());
             break;
@@ -88,7 +88,7 @@ void PrefixTree::remove(SlotId slot) {
     }
 }
 
-/// Joins `node` with its only child when no chain ends between them, so that old cuts do not pile up.
+/// Joins `node` with its only child when no token sequence ends between them, so that old cuts do not pile up.
 void PrefixTree::merge_upward(Node* node) {
     if (node == root_.get() || node->children.size() != 1) return;
     Node* child = node->children.begin()->second.get();
@@ -102,21 +102,21 @@ void PrefixTree::merge_upward(Node* node) {
     }
 }
 
-void PrefixTree::walk(std::span<const Token> chain,
+void PrefixTree::walk(std::span<const Token> tokens,
                       const std::function<void(int, std::span<const SlotId>)>& visit) const {
     const Node* node = root_.get();
     int depth = 0;
-    while (!chain.empty()) {
-        const auto found = node->children.find(chain.front());
+    while (!tokens.empty()) {
+        const auto found = node->children.find(tokens.front());
         if (found == node->children.end()) return;
         node = found->second.get();
-        const auto limit = std::min(node->edge.size(), chain.size());
+        const auto limit = std::min(node->edge.size(), tokens.size());
         std::size_t same = 1;
-        while (same < limit && node->edge[same] == chain[same]) ++same;
+        while (same < limit && node->edge[same] == tokens[same]) ++same;
         depth += static_cast<int>(same);
         visit(depth, node->slots);
         if (same < node->edge.size()) return;
-        chain = chain.subspan(same);
+        tokens = tokens.subspan(same);
     }
 }
 

@@ -12,15 +12,15 @@ namespace {
 using Chain = std::vector<Token>;
 
 /// For each slot the longest common prefix that walk() reports.
-std::map<SlotId, int> common(const PrefixTree& tree, const Chain& chain) {
+std::map<SlotId, int> common(const PrefixTree& tree, const Chain& sequence) {
     std::map<SlotId, int> best;
-    tree.walk(chain, [&](int n, std::span<const SlotId> slots) {
+    tree.walk(sequence, [&](int n, std::span<const SlotId> slots) {
         for (const SlotId slot : slots) best[slot] = std::max(best[slot], n);
     });
     return best;
 }
 
-TEST(PrefixTree, FindsHowFarChainsAgree) {
+TEST(PrefixTree, FindsHowFarSequencesAgree) {
     PrefixTree tree;
     tree.insert(1, Chain{1, 2, 3, 4});
     tree.insert(2, Chain{1, 2, 9});
@@ -43,41 +43,41 @@ TEST(PrefixTree, JoinsNodesThatNobodySeparatesAnyMore) {
     EXPECT_EQ(tree.length(1), 4);
 }
 
-TEST(PrefixTree, AgreesWithComparingEveryChain) {
+TEST(PrefixTree, AgreesWithComparingEverySequence) {
     for (std::uint32_t seed = 1; seed <= 300; ++seed) {
         SCOPED_TRACE(seed);
         std::mt19937 random(seed);
         const auto below = [&](int n) { return static_cast<int>(random() % static_cast<std::uint32_t>(n)); };
         PrefixTree tree;
-        std::map<SlotId, Chain> chains;
+        std::map<SlotId, Chain> sequences;
         const auto some = [&] {
-            Chain chain(below(12));
-            for (Token& token : chain) token = below(3);
-            return chain;
+            Chain sequence(below(12));
+            for (Token& token : sequence) token = below(3);
+            return sequence;
         };
         for (int i = 0; i < 80; ++i) {
             const SlotId slot = below(8);
-            if (!chains.contains(slot)) {
-                chains[slot] = some();
-                tree.insert(slot, chains[slot]);
+            if (!sequences.contains(slot)) {
+                sequences[slot] = some();
+                tree.insert(slot, sequences[slot]);
             } else if (below(3) == 0) {
                 tree.remove(slot);
-                chains.erase(slot);
+                sequences.erase(slot);
             } else {
                 const Chain more = some();
-                chains[slot].insert(chains[slot].end(), more.begin(), more.end());
+                sequences[slot].insert(sequences[slot].end(), more.begin(), more.end());
                 tree.extend(slot, more);
             }
             tree.check();
             const Chain asked = some();
             std::map<SlotId, int> expected;
-            for (const auto& [id, chain] : chains) {
-                const auto n = std::ranges::mismatch(chain, asked).in1 - chain.begin();
+            for (const auto& [id, sequence] : sequences) {
+                const auto n = std::ranges::mismatch(sequence, asked).in1 - sequence.begin();
                 if (n > 0) expected[id] = static_cast<int>(n);
             }
             ASSERT_EQ(common(tree, asked), expected);
         }
-        for (const auto& [id, chain] : chains) tree.remove(id);
+        for (const auto& [id, sequence] : sequences) tree.remove(id);
         EXPECT_EQ(tree.node_count(), 1U);
     }
 }

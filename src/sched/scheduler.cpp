@@ -56,7 +56,7 @@ std::vector<RequestId> Scheduler::expire(Time now) {
 Step Scheduler::plan(Time now, int preparing) {
     now_ = now;
     Step step;
-    if (preparing > 0 && running_.empty() && !waiting_.empty() && waiting() < controller_.width() &&
+    if (preparing > 0 && running_.empty() && !waiting_.empty() && waiting() < controller_.batch_width() &&
         now - waiting_.oldest().arrival < limits_.batch_timeout) {
         step.held = true;
         return step;
@@ -96,7 +96,7 @@ void Scheduler::add_decodes(Step& step) {
 }
 
 void Scheduler::admit_waiting(Step& step, Time now) {
-    while (running() < controller_.width() && !waiting_.empty()) {
+    while (running() < controller_.batch_width() && !waiting_.empty()) {
         Start start;
         Request* request = choose(now, start);
         if (request == nullptr || !can_admit(*request, start)) return;
@@ -220,11 +220,11 @@ void Scheduler::add_prefills(Step& step) {
     }
 }
 
-// --- checkpoints: where memory cannot be cut at any token, another request can start only where a slot ends now. So a
-// prefill stops where another branches off, or where somebody waits for it, and leaves a copy of its state there.
+// --- checkpoints: without partial removal another request can start only where a slot ends now. So a prefill stops
+// where another branches off, or where somebody waits for it, and leaves a copy of its state there.
 
 void Scheduler::want_checkpoint(Request& request, int n_tokens) const {
-    if (request.length() <= limits_.cuttable_tokens || n_tokens >= request.length()) return;
+    if (request.length() <= limits_.partial_removal_tokens || n_tokens >= request.length()) return;
     if (n_tokens >= slots_[request.slot].n_computed + kLeastFollowTokens) request.checkpoints.add(n_tokens);
 }
 
@@ -326,9 +326,9 @@ void Scheduler::commit(const Step& step, Time took) {
 
 void Scheduler::roll_back(const Step& step) {
     for (const Chunk& chunk : step.chunks) {
-        // Memory that cannot be cut begins again.
-        const bool cuttable = chunk.first + chunk.n_tokens <= limits_.cuttable_tokens;
-        const int left = cuttable ? std::min(chunk.first, slots_[chunk.slot].n_computed) : 0;
+        // Without partial removal the sequence begins again.
+        const bool removable = chunk.first + chunk.n_tokens <= limits_.partial_removal_tokens;
+        const int left = removable ? std::min(chunk.first, slots_[chunk.slot].n_computed) : 0;
         slots_.set_computed(chunk.slot, left);
         Request& request = *slots_[chunk.slot].owner;
         if (request.length() == request.n_prompt) request.n_cached = std::min(request.n_cached, left);
@@ -366,7 +366,7 @@ void Scheduler::finish(RequestId id) {
         return;
     }
     slots_.keep(request->slot, std::move(request->own));
-    for (const SlotId slot : slots_.redundant_beside(request->slot, limits_.cuttable_tokens)) {
+    for (const SlotId slot : slots_.redundant_beside(request->slot, limits_.partial_removal_tokens)) {
         empty_slot(slot, pending_);
     }
 }
@@ -399,8 +399,8 @@ bool Scheduler::awaits_token(RequestId id) const {
     return request.slot != kNoSlot && left(request) == 0;
 }
 
-int Scheduler::reusable(std::uint64_t salt, std::span<const Token> chain) const {
-    return best_start(slots_, host_, limits_, cost_.per_prefill_token(), salt, chain).n_tokens;
+int Scheduler::reusable(std::uint64_t salt, std::span<const Token> tokens) const {
+    return best_start(slots_, host_, limits_, cost_.per_prefill_token(), salt, tokens).n_tokens;
 }
 
 void Scheduler::check() const {

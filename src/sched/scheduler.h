@@ -19,15 +19,15 @@ namespace sutazai::sched {
 
 /// Decides what each step computes. Continuous batching over shared prefixes:
 ///   1. every generating sequence gets its next token;
-///   2. waiting requests are admitted while there is room, forking the longest chain of tokens that any slot has
+///   2. waiting requests are admitted while there is room, forking the longest token sequence that any slot has
 ///      computed, running or kept; a request whose prefix is being computed right now waits for it instead;
 ///   3. what is left of the step goes to prefill, limited by the measured cost of a token while somebody generates;
-///   4. the chains of finished requests are kept, and given up least recently used first when cells or slots run out;
-///      then the youngest request of the lowest priority is preempted: it goes back to the queue;
+///   4. what finished requests have computed is kept, and given up least recently used first when cells or slots
+///      run out; then the youngest request of the lowest priority is preempted: it goes back to the queue;
 ///   5. what is pushed out of the KV memory is copied to host memory while that has room, and comes back from there
 ///      when it is asked for and copying is quicker than computing it again, as measured;
-///   6. where memory cannot be cut at any token, a prefill stops where another chain branches off and leaves a
-///      checkpoint there, which is a kept chain like any other.
+///   6. where the memory knows no partial removal, a prefill stops where another sequence branches off and leaves a
+///      checkpoint there, which is a kept sequence like any other.
 ///
 /// A step is plan(), then its operations, then commit() or roll_back(), then append() or finish() for each chunk that
 /// wanted logits. The requests of a step must not be cancelled or finished between its plan() and its commit(). One
@@ -68,26 +68,27 @@ class Scheduler {
     void saved(BlockId block, std::uint64_t bytes) { host_.saved(block, bytes, pending_); }
     /// A Save could not be done.
     void save_failed(BlockId block) { host_.remove(block, pending_); }
-    /// Copies what the KV memory holds of all chains, running or kept, to host memory, with the next step's operations.
+    /// Copies what the KV memory holds, running or kept, to host memory, with the next step's
+    /// operations.
     void save_all();
     /// The operations that wait for the next step, to be done at once instead.
     [[nodiscard]] std::vector<KvOp> take_operations();
-    /// Takes a state from elsewhere into host memory: of the block that ends `chain`, whose earlier blocks must be
+    /// Takes a state from elsewhere into host memory: of the block that ends `tokens`, whose earlier blocks must be
     /// there. kNoBlock when it is not wanted.
-    [[nodiscard]] BlockId import(std::uint64_t salt, std::span<const Token> chain, std::uint64_t bytes) {
-        return host_.import(salt, chain, bytes, pending_);
+    [[nodiscard]] BlockId import(std::uint64_t salt, std::span<const Token> tokens, std::uint64_t bytes) {
+        return host_.import(salt, tokens, bytes, pending_);
     }
-    /// Tokens of a chain that need not be computed: in the KV memory or, when copying pays, in host memory.
-    [[nodiscard]] int reusable(std::uint64_t salt, std::span<const Token> chain) const;
-    /// A slot that has computed all of `chain`; kNoSlot when there is none.
-    [[nodiscard]] SlotId holder(std::uint64_t salt, std::span<const Token> chain) const {
-        return slots_.holder(salt, chain);
+    /// How many of the first of `tokens` need not be computed: in the KV memory or, when copying pays, in host memory.
+    [[nodiscard]] int reusable(std::uint64_t salt, std::span<const Token> tokens) const;
+    /// A slot that has computed all of `tokens`; kNoSlot when there is none.
+    [[nodiscard]] SlotId holder(std::uint64_t salt, std::span<const Token> tokens) const {
+        return slots_.holder(salt, tokens);
     }
 
     /// The next token of a running request. False when that was its last: nothing more fits max_new_tokens or the
     /// context, and the request must be finished.
     [[nodiscard]] bool append(RequestId request, Token token);
-    /// Ends a request and keeps its chain for others.
+    /// Ends a request and keeps what it has computed for others.
     void finish(RequestId request);
     /// Ends a request wherever it is; unknown ids are ignored.
     void cancel(RequestId request);
@@ -102,9 +103,11 @@ class Scheduler {
         std::optional<Time> begun;  ///< when it was first admitted
     };
     [[nodiscard]] RequestView view(RequestId request) const;
-    [[nodiscard]] const std::vector<Token>& chain(RequestId request) const { return requests_.at(request).tokens(); }
+    /// Prompt and what was generated.
+    [[nodiscard]] const std::vector<Token>& tokens(RequestId request) const { return requests_.at(request).tokens(); }
     [[nodiscard]] bool is_running(RequestId request) const;
-    /// Is all of its chain computed, and does append() come next? A request may stay so for as many steps as it takes.
+    /// Are all of its tokens computed, and does append() come next? A request may stay so for as many steps as
+    /// it takes.
     [[nodiscard]] bool awaits_token(RequestId request) const;
 
     [[nodiscard]] int running() const { return static_cast<int>(running_.size()); }
@@ -114,7 +117,8 @@ class Scheduler {
     [[nodiscard]] const CellLedger& cells() const { return cells_; }
     [[nodiscard]] const BlockCache& host() const { return host_.blocks(); }
     [[nodiscard]] const StepCost& cost() const { return cost_; }
-    [[nodiscard]] int width() const { return controller_.width(); }  ///< sequences decoded together, as of now
+    /// Sequences decoded together at most, as of now.
+    [[nodiscard]] int batch_width() const { return controller_.batch_width(); }
     [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
     [[nodiscard]] std::uint64_t restored_tokens() const { return restored_tokens_; }  ///< from host memory, so far
 

@@ -1,6 +1,6 @@
 // Seeded random workloads against a fake engine that has a KV memory and a host memory of its own, either of which
 // fails now and then. After every step: the books agree with themselves (check()), each computed token stands where the
-// chain says, cells are conserved, host memory holds just the blocks that the books name and keeps to its budget,
+// sequence says, cells are conserved, host memory holds just the blocks that the books name and keeps to its budget,
 // nobody starves, and every request ends with exactly the tokens that it would get alone.
 #include <gtest/gtest.h>
 
@@ -15,36 +15,37 @@ namespace sutazai::sched {
 namespace {
 
 /// A KV memory that remembers which token stands at which position of each slot, and a model whose next token is a hash
-/// of the whole chain: any mistake in forking or trimming changes the answer.
+/// of the whole sequence: any mistake in forking or trimming changes the answer.
 class FakeEngine {
   public:
-    FakeEngine(int slots, int cuttable_tokens) : chains_(slots), cuttable_(cuttable_tokens) {}
+    FakeEngine(int slots, int partial_removal_tokens) : sequences_(slots), cuttable_(partial_removal_tokens) {}
 
     void apply(const KvOp& op) {
         if (const auto* fork = std::get_if<Fork>(&op)) {
-            ASSERT_TRUE(chains_[fork->to].empty());
-            ASSERT_LE(fork->n_tokens, static_cast<int>(chains_[fork->from].size()));
+            ASSERT_TRUE(sequences_[fork->to].empty());
+            ASSERT_LE(fork->n_tokens, static_cast<int>(sequences_[fork->from].size()));
             ASSERT_TRUE(may_cut(fork->from, fork->n_tokens)) << "only the whole state can be copied";
-            chains_[fork->to].assign(chains_[fork->from].begin(), chains_[fork->from].begin() + fork->n_tokens);
+            sequences_[fork->to].assign(sequences_[fork->from].begin(),
+                                        sequences_[fork->from].begin() + fork->n_tokens);
         } else if (const auto* trim = std::get_if<Trim>(&op)) {
-            ASSERT_LE(trim->n_tokens, static_cast<int>(chains_[trim->slot].size()));
+            ASSERT_LE(trim->n_tokens, static_cast<int>(sequences_[trim->slot].size()));
             ASSERT_TRUE(trim->n_tokens == 0 || may_cut(trim->slot, trim->n_tokens)) << "such a state cannot be cut";
-            chains_[trim->slot].resize(trim->n_tokens);
+            sequences_[trim->slot].resize(trim->n_tokens);
         } else if (const auto* save = std::get_if<Save>(&op)) {
-            const auto& chain = chains_[save->slot];
+            const auto& sequence = sequences_[save->slot];
             ASSERT_EQ(save->first % kBlockTokens, 0);
-            ASSERT_LE(save->first + save->n_tokens, static_cast<int>(chain.size()));
-            ASSERT_TRUE(
-                host_
-                    .try_emplace(save->block, chain.begin() + save->first, chain.begin() + save->first + save->n_tokens)
-                    .second);
+            ASSERT_LE(save->first + save->n_tokens, static_cast<int>(sequence.size()));
+            ASSERT_TRUE(host_
+                            .try_emplace(save->block, sequence.begin() + save->first,
+                                         sequence.begin() + save->first + save->n_tokens)
+                            .second);
         } else if (const auto* load = std::get_if<Load>(&op)) {
-            auto& chain = chains_[load->slot];
-            ASSERT_EQ(load->first, static_cast<int>(chain.size()));
+            auto& sequence = sequences_[load->slot];
+            ASSERT_EQ(load->first, static_cast<int>(sequence.size()));
             const auto& block = host_.at(load->block);
             const int skip = load->first % kBlockTokens;
             ASSERT_LE(skip + load->n_tokens, static_cast<int>(block.size()));
-            chain.insert(chain.end(), block.begin() + skip, block.begin() + skip + load->n_tokens);
+            sequence.insert(sequence.end(), block.begin() + skip, block.begin() + skip + load->n_tokens);
         } else {
             ASSERT_EQ(host_.erase(std::get<Drop>(op).block), 1);
         }
@@ -52,36 +53,37 @@ class FakeEngine {
     void forget(BlockId block) { host_[block].clear(); }
     [[nodiscard]] const std::map<BlockId, std::vector<Token>>& host() const { return host_; }
     void compute(const Chunk& chunk, const std::vector<Token>& truth) {
-        auto& chain = chains_[chunk.slot];
-        ASSERT_EQ(static_cast<int>(chain.size()), chunk.first);
-        chain.insert(chain.end(), truth.begin() + chunk.first, truth.begin() + chunk.first + chunk.n_tokens);
-        ASSERT_TRUE(std::equal(chain.begin(), chain.end(), truth.begin())) << "a fork that differs from recomputation";
+        auto& sequence = sequences_[chunk.slot];
+        ASSERT_EQ(static_cast<int>(sequence.size()), chunk.first);
+        sequence.insert(sequence.end(), truth.begin() + chunk.first, truth.begin() + chunk.first + chunk.n_tokens);
+        ASSERT_TRUE(std::equal(sequence.begin(), sequence.end(), truth.begin()))
+            << "a fork that differs from recomputation";
     }
     /// What an aborted step may leave: some of the chunk's tokens.
     void compute_part(const Chunk& chunk, const std::vector<Token>& truth, int n) {
-        auto& chain = chains_[chunk.slot];
-        chain.insert(chain.end(), truth.begin() + chunk.first, truth.begin() + chunk.first + n);
+        auto& sequence = sequences_[chunk.slot];
+        sequence.insert(sequence.end(), truth.begin() + chunk.first, truth.begin() + chunk.first + n);
     }
     [[nodiscard]] Token next(SlotId slot) const {
         std::uint32_t hash = 2166136261U;
-        for (const Token token : chains_[slot]) hash = (hash ^ static_cast<std::uint32_t>(token)) * 16777619U;
+        for (const Token token : sequences_[slot]) hash = (hash ^ static_cast<std::uint32_t>(token)) * 16777619U;
         return static_cast<Token>(hash % 50);
     }
 
   private:
     [[nodiscard]] bool may_cut(SlotId slot, int n_tokens) const {
-        const int n = static_cast<int>(chains_[slot].size());
+        const int n = static_cast<int>(sequences_[slot].size());
         return n == n_tokens || n <= cuttable_;
     }
 
-    std::vector<std::vector<Token>> chains_;
+    std::vector<std::vector<Token>> sequences_;
     int cuttable_;
     std::map<BlockId, std::vector<Token>> host_;
 };
 
-Token next_alone(const std::vector<Token>& chain) {
+Token next_alone(const std::vector<Token>& sequence) {
     std::uint32_t hash = 2166136261U;
-    for (const Token token : chain) hash = (hash ^ static_cast<std::uint32_t>(token)) * 16777619U;
+    for (const Token token : sequence) hash = (hash ^ static_cast<std::uint32_t>(token)) * 16777619U;
     return static_cast<Token>(hash % 50);
 }
 
@@ -105,7 +107,7 @@ void simulate(std::uint32_t seed, Saved& saved) {
     const auto below = [&](int n) { return static_cast<int>(random() % static_cast<std::uint32_t>(n)); };
 
     Limits limits;
-    const bool large = below(10) == 0;  // chains of several blocks
+    const bool large = below(10) == 0;  // sequences of several blocks
     limits.kv_cells = large ? 600 + below(1500) : 60 + below(400);
     limits.context_per_sequence = 40 + below(limits.kv_cells - 40);
     limits.slots = 2 + below(14);
@@ -117,11 +119,11 @@ void simulate(std::uint32_t seed, Saved& saved) {
     limits.forks_at_once = 1 + below(4);
     limits.prefix_sharing = below(5) != 0;
     limits.host_bytes_per_token = 7;
-    if (below(3) == 0) limits.cuttable_tokens = below(2) == 0 ? 0 : below(limits.context_per_sequence);
-    const bool cuttable = limits.cuttable_tokens == std::numeric_limits<int>::max();
+    if (below(3) == 0) limits.partial_removal_tokens = below(2) == 0 ? 0 : below(limits.context_per_sequence);
+    const bool cuttable = limits.partial_removal_tokens == std::numeric_limits<int>::max();
     if (cuttable && below(2) == 0) limits.host_bytes = 7ULL * static_cast<std::uint64_t>(below(3 * limits.kv_cells));
     Scheduler scheduler(limits);
-    FakeEngine engine(limits.slots, limits.cuttable_tokens);
+    FakeEngine engine(limits.slots, limits.partial_removal_tokens);
 
     std::map<RequestId, Tracked> open;
     const int requests = 5 + below(60);

@@ -11,7 +11,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::vector<Token> chain(int n, Token first = 0) {
+std::vector<Token> sequence(int n, Token first = 0) {
     std::vector<Token> tokens(n);
     std::iota(tokens.begin(), tokens.end(), first);
     return tokens;
@@ -26,7 +26,7 @@ Limits limits() {
             .batch_tokens = 256};
 }
 
-/// Runs one step: every completed chain gets the token `next`.
+/// Runs one step: every completed sequence gets the token `next`.
 Step run(Scheduler& scheduler, Time now = Time(0), Token next = 7000) {
     Step step = scheduler.plan(now);
     scheduler.commit(step, milliseconds(10));
@@ -39,7 +39,7 @@ Step run(Scheduler& scheduler, Time now = Time(0), Token next = 7000) {
 
 TEST(Scheduler, PrefillsInChunksThenDecodes) {
     Scheduler scheduler(limits());
-    ASSERT_EQ(scheduler.submit({1, chain(300), 2, 0}, Time(0)), Scheduler::Admission::kAccepted);
+    ASSERT_EQ(scheduler.submit({1, sequence(300), 2, 0}, Time(0)), Scheduler::Admission::kAccepted);
     EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 0, 256, false}}));
     EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 256, 44, true}}));
     EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 300, 1, true}}));
@@ -49,8 +49,8 @@ TEST(Scheduler, PrefillsInChunksThenDecodes) {
 
 TEST(Scheduler, ARequestSitsOutUntilItsTokenComes) {
     Scheduler scheduler(limits());
-    (void)scheduler.submit({1, chain(10), 50, 0}, Time(0));
-    (void)scheduler.submit({2, chain(10, 500), 50, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(10), 50, 0}, Time(0));
+    (void)scheduler.submit({2, sequence(10, 500), 50, 0}, Time(0));
     run(scheduler);
     Step step = scheduler.plan(Time(0));
     scheduler.commit(step, milliseconds(10));
@@ -68,23 +68,23 @@ TEST(Scheduler, ARequestSitsOutUntilItsTokenComes) {
 
 TEST(Scheduler, RefusesWhatCannotFit) {
     Scheduler scheduler(limits());
-    EXPECT_EQ(scheduler.submit({1, chain(1000), 1, 0}, Time(0)), Scheduler::Admission::kTooLong);
-    EXPECT_EQ(scheduler.submit({1, chain(999), 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
+    EXPECT_EQ(scheduler.submit({1, sequence(1000), 1, 0}, Time(0)), Scheduler::Admission::kTooLong);
+    EXPECT_EQ(scheduler.submit({1, sequence(999), 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
 }
 
 TEST(Scheduler, RefusesWhenTheQueueIsFull) {
     Limits small = limits();
     small.max_queue = 1;
     Scheduler scheduler(small);
-    EXPECT_EQ(scheduler.submit({1, chain(4), 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
-    EXPECT_EQ(scheduler.submit({2, chain(4), 1, 0}, Time(0)), Scheduler::Admission::kQueueFull);
+    EXPECT_EQ(scheduler.submit({1, sequence(4), 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
+    EXPECT_EQ(scheduler.submit({2, sequence(4), 1, 0}, Time(0)), Scheduler::Admission::kQueueFull);
 }
 
-TEST(Scheduler, ForksTheChainOfARunningRequest) {
+TEST(Scheduler, ForksTheSequenceOfARunningRequest) {
     Scheduler scheduler(limits());
-    (void)scheduler.submit({1, chain(100), 50, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(100), 50, 0}, Time(0));
     run(scheduler);
-    (void)scheduler.submit({2, chain(100), 50, 0}, Time(0));
+    (void)scheduler.submit({2, sequence(100), 50, 0}, Time(0));
     const Step step = run(scheduler);
     EXPECT_EQ(step.ops, (std::vector<KvOp>{Fork{0, 1, 99}}));
     EXPECT_EQ(step.chunks, (std::vector<Chunk>{{1, 0, 100, 1, true}, {2, 1, 99, 1, true}}));
@@ -95,7 +95,7 @@ TEST(Scheduler, ForksTheChainOfARunningRequest) {
 TEST(Scheduler, OneLeadsAndTheOthersFollow) {
     Scheduler scheduler(limits());
     for (RequestId id = 1; id <= 3; ++id) {
-        std::vector<Token> prompt = chain(100);
+        std::vector<Token> prompt = sequence(100);
         prompt.push_back(static_cast<Token>(1000 + id));
         (void)scheduler.submit({id, prompt, 5, 0}, Time(0));
     }
@@ -107,9 +107,9 @@ TEST(Scheduler, OneLeadsAndTheOthersFollow) {
 
 TEST(Scheduler, AFollowerDoesNotWaitForALeaderThatIsGone) {
     Scheduler scheduler(limits());
-    (void)scheduler.submit({1, chain(600), 5, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(600), 5, 0}, Time(0));
     run(scheduler);
-    (void)scheduler.submit({2, chain(600), 5, 0}, Time(0));
+    (void)scheduler.submit({2, sequence(600), 5, 0}, Time(0));
     EXPECT_EQ(run(scheduler).chunks.size(), 1U) << "2 follows 1";
     scheduler.cancel(1);
     const Step step = run(scheduler);
@@ -117,17 +117,17 @@ TEST(Scheduler, AFollowerDoesNotWaitForALeaderThatIsGone) {
     EXPECT_EQ(step.ops, (std::vector<KvOp>{Fork{0, 1, 512}}));
 }
 
-TEST(Scheduler, TheNextTurnContinuesTheKeptChain) {
+TEST(Scheduler, TheNextTurnContinuesTheKeptSequence) {
     Scheduler scheduler(limits());
-    (void)scheduler.submit({1, chain(10), 3, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(10), 3, 0}, Time(0));
     while (!scheduler.idle()) run(scheduler);
-    std::vector<Token> next = chain(10);
+    std::vector<Token> next = sequence(10);
     next.insert(next.end(), {7000, 7000, 7000, 5, 6});
     (void)scheduler.submit({2, next, 3, 0}, Time(0));
     run(scheduler);
     EXPECT_EQ(scheduler.view(2).cached_tokens, 12) << "the last generated token was never computed";
     while (!scheduler.idle()) run(scheduler);
-    EXPECT_EQ(scheduler.kept(), 1) << "the longer chain replaces the one it begins with";
+    EXPECT_EQ(scheduler.kept(), 1) << "the longer sequence replaces the one it begins with";
 }
 
 TEST(Scheduler, KeepsNothingForModelsThatCannotShare) {
@@ -135,26 +135,26 @@ TEST(Scheduler, KeepsNothingForModelsThatCannotShare) {
     whole.prefix_sharing = false;
     Scheduler scheduler(whole);
     for (RequestId id = 1; id <= 2; ++id) {
-        (void)scheduler.submit({id, chain(50), 1, 0}, Time(0));
+        (void)scheduler.submit({id, sequence(50), 1, 0}, Time(0));
         EXPECT_EQ(run(scheduler).n_tokens, 50);
     }
     EXPECT_EQ(scheduler.kept(), 0);
     EXPECT_EQ(scheduler.cells().used(), 0);
 }
 
-TEST(Scheduler, LeastRecentlyUsedChainsMakeRoom) {
+TEST(Scheduler, LeastRecentlyUsedSequencesMakeRoom) {
     Scheduler scheduler(limits());
     for (RequestId id = 1; id <= 3; ++id) {
-        (void)scheduler.submit({id, chain(300, static_cast<Token>(id * 1000)), 1, 0}, Time(0));
+        (void)scheduler.submit({id, sequence(300, static_cast<Token>(id * 1000)), 1, 0}, Time(0));
         while (!scheduler.idle()) run(scheduler);
     }
-    (void)scheduler.submit({4, chain(300, 1000), 1, 0}, Time(0));  // touches the first chain
+    (void)scheduler.submit({4, sequence(300, 1000), 1, 0}, Time(0));  // touches the first sequence
     while (!scheduler.idle()) run(scheduler);
-    (void)scheduler.submit({5, chain(300, 9000), 1, 0}, Time(0));
+    (void)scheduler.submit({5, sequence(300, 9000), 1, 0}, Time(0));
     while (!scheduler.idle()) run(scheduler);
-    (void)scheduler.submit({6, chain(300, 1000), 1, 0}, Time(0));
+    (void)scheduler.submit({6, sequence(300, 1000), 1, 0}, Time(0));
     EXPECT_EQ(run(scheduler).n_tokens, 1) << "still kept";
-    (void)scheduler.submit({7, chain(300, 2000), 1, 0}, Time(0));
+    (void)scheduler.submit({7, sequence(300, 2000), 1, 0}, Time(0));
     EXPECT_GT(run(scheduler).n_tokens, 200) << "the least recently used one went";
 }
 
@@ -163,8 +163,8 @@ TEST(Scheduler, PreemptsTheYoungestWhenCellsRunOut) {
     tight.kv_cells = 220;
     tight.context_per_sequence = 220;
     Scheduler scheduler(tight);
-    (void)scheduler.submit({1, chain(100, 0), 100, 0}, Time(0));
-    (void)scheduler.submit({2, chain(100, 5000), 100, 0}, Time(1));
+    (void)scheduler.submit({1, sequence(100, 0), 100, 0}, Time(0));
+    (void)scheduler.submit({2, sequence(100, 5000), 100, 0}, Time(1));
     int most = 0;
     std::string first_after;
     while (!scheduler.idle()) {
@@ -181,10 +181,10 @@ TEST(Scheduler, PreemptsTheYoungestWhenCellsRunOut) {
 
 TEST(Scheduler, ALongPromptDoesNotStretchTheGapOfThoseWhoGenerate) {
     Scheduler scheduler(limits());
-    (void)scheduler.submit({1, chain(4), 500, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(4), 500, 0}, Time(0));
     Step step = run(scheduler);
     for (int i = 0; i < 5; ++i) run(scheduler);
-    (void)scheduler.submit({2, chain(900, 3000), 5, 0}, Time(0));
+    (void)scheduler.submit({2, sequence(900, 3000), 5, 0}, Time(0));
     for (int i = 0; i < 20; ++i) {
         step = scheduler.plan(Time(0));
         ASSERT_EQ(step.n_decode, 1);
@@ -198,9 +198,9 @@ TEST(Scheduler, ALongPromptDoesNotStretchTheGapOfThoseWhoGenerate) {
 
 TEST(Scheduler, AShortPromptIsNotStuckBehindALongOne) {
     Scheduler scheduler(limits());
-    (void)scheduler.submit({1, chain(900), 5, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(900), 5, 0}, Time(0));
     run(scheduler);
-    (void)scheduler.submit({2, chain(20, 5000), 5, 0}, Time(0));
+    (void)scheduler.submit({2, sequence(20, 5000), 5, 0}, Time(0));
     const Step step = run(scheduler);
     ASSERT_EQ(step.chunks.size(), 2U);
     EXPECT_TRUE(step.chunks[1].wants_logits);
@@ -211,22 +211,22 @@ TEST(Scheduler, LowerPriorityNumbersRunFirstButWaitingMakesUpForIt) {
     Limits one = limits();
     one.batch_size = one.batch_size_max = 1;
     Scheduler scheduler(one);
-    (void)scheduler.submit({1, chain(5), 1, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(5), 1, 0}, Time(0));
     run(scheduler);
-    (void)scheduler.submit({2, chain(5, 100), 1, 3}, Time(0));
-    (void)scheduler.submit({3, chain(5, 200), 1, 1}, Time(0));
+    (void)scheduler.submit({2, sequence(5, 100), 1, 3}, Time(0));
+    (void)scheduler.submit({3, sequence(5, 200), 1, 1}, Time(0));
     EXPECT_EQ(run(scheduler, Time(0)).chunks.at(0).request, 3U);
-    (void)scheduler.submit({4, chain(5, 300), 1, 1}, milliseconds(2500));
+    (void)scheduler.submit({4, sequence(5, 300), 1, 1}, milliseconds(2500));
     EXPECT_EQ(run(scheduler, milliseconds(2500)).chunks.at(0).request, 2U) << "level 3 - 2 is older than level 1";
 }
 
 TEST(Scheduler, TenantsDoNotSeeEachOthersPrefixes) {
     Scheduler scheduler(limits());
-    (void)scheduler.submit({.id = 1, .prompt = chain(100), .max_new_tokens = 1, .salt = 7}, Time(0));
+    (void)scheduler.submit({.id = 1, .prompt = sequence(100), .max_new_tokens = 1, .salt = 7}, Time(0));
     run(scheduler);
-    (void)scheduler.submit({.id = 2, .prompt = chain(100), .max_new_tokens = 1, .salt = 8}, Time(0));
+    (void)scheduler.submit({.id = 2, .prompt = sequence(100), .max_new_tokens = 1, .salt = 8}, Time(0));
     EXPECT_EQ(run(scheduler).n_tokens, 100) << "another tenant's";
-    (void)scheduler.submit({.id = 3, .prompt = chain(100), .max_new_tokens = 1, .salt = 7}, Time(0));
+    (void)scheduler.submit({.id = 3, .prompt = sequence(100), .max_new_tokens = 1, .salt = 7}, Time(0));
     EXPECT_EQ(run(scheduler).n_tokens, 1) << "its own";
 }
 
@@ -235,9 +235,9 @@ TEST(Scheduler, RequestsExpireInTheQueueButNotOnceBegun) {
     one.batch_size = one.batch_size_max = 1;
     one.queue_timeout = milliseconds(100);
     Scheduler scheduler(one);
-    (void)scheduler.submit({1, chain(5), 50, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(5), 50, 0}, Time(0));
     run(scheduler);
-    (void)scheduler.submit({2, chain(5, 100), 1, 0}, Time(0));
+    (void)scheduler.submit({2, sequence(5, 100), 1, 0}, Time(0));
     EXPECT_TRUE(scheduler.expire(milliseconds(100)).empty());
     EXPECT_EQ(scheduler.expire(milliseconds(101)), (std::vector<RequestId>{2}));
     EXPECT_TRUE(scheduler.is_running(1));
@@ -248,19 +248,19 @@ TEST(Scheduler, HoldsForCompanionsOnTheirWayButNeverALoneRequest) {
     Limits holding = limits();
     holding.batch_timeout = milliseconds(100);
     Scheduler scheduler(holding);
-    (void)scheduler.submit({1, chain(5), 2, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(5), 2, 0}, Time(0));
     EXPECT_TRUE(scheduler.plan(Time(0), 3).held);
     EXPECT_TRUE(scheduler.plan(milliseconds(99), 3).held);
     EXPECT_EQ(scheduler.plan(milliseconds(100), 3).chunks.size(), 1U) << "no longer than the hold";
 
     Scheduler lone(holding);
-    (void)lone.submit({1, chain(5), 2, 0}, Time(0));
+    (void)lone.submit({1, sequence(5), 2, 0}, Time(0));
     EXPECT_EQ(lone.plan(Time(0), 0).chunks.size(), 1U);
 }
 
 TEST(Scheduler, ARolledBackStepIsPlannedAgain) {
     Scheduler scheduler(limits());
-    (void)scheduler.submit({1, chain(300), 5, 0}, Time(0));
+    (void)scheduler.submit({1, sequence(300), 5, 0}, Time(0));
     run(scheduler);
     const Step step = scheduler.plan(Time(0));
     scheduler.roll_back(step);
@@ -275,9 +275,9 @@ TEST(Scheduler, StepsComeInWholeGroupsOfRows) {
     grouped.row_group = 4;
     Scheduler scheduler(grouped);
     for (RequestId id = 1; id <= 3; ++id)
-        (void)scheduler.submit({id, chain(20, static_cast<Token>(100 * id)), 500, 0}, Time(0));
+        (void)scheduler.submit({id, sequence(20, static_cast<Token>(100 * id)), 500, 0}, Time(0));
     run(scheduler);
-    (void)scheduler.submit({4, chain(900, 5000), 5, 0}, Time(0));
+    (void)scheduler.submit({4, sequence(900, 5000), 5, 0}, Time(0));
     int mixed = 0;
     for (int i = 0; i < 3; ++i) {
         const Step step = run(scheduler);
@@ -295,7 +295,7 @@ Limits with_host_memory() {
     return small;
 }
 
-TEST(Scheduler, APushedOutChainComesBackFromHostMemory) {
+TEST(Scheduler, APushedOutSequenceComesBackFromHostMemory) {
     Scheduler scheduler(with_host_memory());
     const auto complete = [&](RequestId id, const std::vector<Token>& prompt) {
         EXPECT_EQ(scheduler.submit({id, prompt, 1, 0}, Time(0)), Scheduler::Admission::kAccepted);
@@ -306,25 +306,25 @@ TEST(Scheduler, APushedOutChainComesBackFromHostMemory) {
         }
         return ops;
     };
-    complete(1, chain(300));
-    const auto pushed_out = complete(2, chain(300, 5000));
+    complete(1, sequence(300));
+    const auto pushed_out = complete(2, sequence(300, 5000));
     EXPECT_EQ(pushed_out, (std::vector<KvOp>{Save{0, 0, 256, 1}, Save{0, 256, 44, 2}, Trim{0, 0}}));
     EXPECT_EQ(scheduler.host().bytes(), 300U);
 
     // It comes back; the other one makes room for it. What comes back is not used up.
-    const auto back = complete(3, chain(300));
+    const auto back = complete(3, sequence(300));
     EXPECT_EQ(back, (std::vector<KvOp>{Save{1, 0, 256, 3}, Save{1, 256, 44, 4}, Trim{1, 0}, Load{0, 0, 256, 1},
                                        Load{0, 256, 43, 2}}));
     EXPECT_EQ(scheduler.restored_tokens(), 299U);
     EXPECT_EQ(scheduler.host().count(), 4);
-    EXPECT_EQ(complete(4, chain(300, 5000)).front(), KvOp(Trim{0, 0})) << "it was saved already";
+    EXPECT_EQ(complete(4, sequence(300, 5000)).front(), KvOp(Trim{0, 0})) << "it was saved already";
 }
 
 TEST(Scheduler, ComputesWhatIsQuickerComputed) {
     Scheduler scheduler(with_host_memory());
     scheduler.restored(256, std::chrono::seconds(1));
     for (RequestId id = 1; id <= 3; ++id) {
-        (void)scheduler.submit({id, chain(300, id == 2 ? 5000 : 0), 1, 0}, Time(0));
+        (void)scheduler.submit({id, sequence(300, id == 2 ? 5000 : 0), 1, 0}, Time(0));
         while (!scheduler.idle()) {
             for (const KvOp& op : run(scheduler).ops) {
                 EXPECT_FALSE(std::holds_alternative<Save>(op) || std::holds_alternative<Load>(op));
@@ -337,10 +337,10 @@ TEST(Scheduler, ComputesWhatIsQuickerComputed) {
 TEST(Scheduler, WhatCannotBePutBackIsComputed) {
     Scheduler scheduler(with_host_memory());
     for (const Token first : {0, 5000}) {
-        (void)scheduler.submit({static_cast<RequestId>(first + 1), chain(300, first), 1, 0}, Time(0));
+        (void)scheduler.submit({static_cast<RequestId>(first + 1), sequence(300, first), 1, 0}, Time(0));
         while (!scheduler.idle()) run(scheduler);
     }
-    (void)scheduler.submit({3, chain(300), 1, 0}, Time(0));
+    (void)scheduler.submit({3, sequence(300), 1, 0}, Time(0));
     const Step step = scheduler.plan(Time(0));
     const auto load = std::ranges::find_if(step.ops, [](const KvOp& op) { return std::holds_alternative<Load>(op); });
     ASSERT_NE(load, step.ops.end());
@@ -361,8 +361,8 @@ TEST(Scheduler, APreemptedRequestIsSwappedOutAndIn) {
     Limits small = with_host_memory();
     small.kv_cells = small.context_per_sequence = 130;
     Scheduler scheduler(small);
-    (void)scheduler.submit({1, chain(60), 60, 0}, Time(0));
-    (void)scheduler.submit({2, chain(60, 5000), 60, 0}, Time(1));
+    (void)scheduler.submit({1, sequence(60), 60, 0}, Time(0));
+    (void)scheduler.submit({2, sequence(60, 5000), 60, 0}, Time(1));
     int computed = 0;
     while (!scheduler.idle()) computed += run(scheduler).n_tokens;
     EXPECT_GT(scheduler.preemptions(), 0U);
@@ -372,7 +372,7 @@ TEST(Scheduler, APreemptedRequestIsSwappedOutAndIn) {
 
 TEST(Scheduler, ForksOfAPromptComputeItOnce) {
     Scheduler scheduler(limits());
-    ASSERT_EQ(scheduler.submit({1, chain(100), 2, 0, 0, {2, 3, 4}}, Time(0)), Scheduler::Admission::kAccepted);
+    ASSERT_EQ(scheduler.submit({1, sequence(100), 2, 0, 0, {2, 3, 4}}, Time(0)), Scheduler::Admission::kAccepted);
     int computed = 0;
     while (!scheduler.idle()) {
         const Step step = run(scheduler);
@@ -385,12 +385,12 @@ TEST(Scheduler, OneWhoComesLaterNeedNotWaitForAllForksOfAnother) {
     Limits few = limits();
     few.forks_at_once = 8;
     Scheduler scheduler(few);
-    Scheduler::NewRequest many{.id = 1, .prompt = chain(10), .max_new_tokens = 2};
+    Scheduler::NewRequest many{.id = 1, .prompt = sequence(10), .max_new_tokens = 2};
     for (RequestId id = 2; id <= 40; ++id) many.forks.push_back(id);
     ASSERT_EQ(scheduler.submit(std::move(many), Time(0)), Scheduler::Admission::kAccepted);
     EXPECT_EQ(scheduler.waiting(), 40) << "those count that are not in the queue yet";
     run(scheduler, milliseconds(100));
-    ASSERT_EQ(scheduler.submit({100, chain(10, 500), 2, 0}, milliseconds(200)), Scheduler::Admission::kAccepted);
+    ASSERT_EQ(scheduler.submit({100, sequence(10, 500), 2, 0}, milliseconds(200)), Scheduler::Admission::kAccepted);
     for (int i = 3; !scheduler.is_running(100); ++i) {
         ASSERT_LT(i, 12) << "the newcomer stands behind all of them";
         run(scheduler, milliseconds(100 * i));

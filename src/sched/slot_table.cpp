@@ -99,7 +99,7 @@ bool SlotTable::keeps(std::uint64_t salt, std::span<const Token> tokens) const {
     return keeps;
 }
 
-std::vector<SlotId> SlotTable::redundant_beside(SlotId slot, int cuttable_tokens) const {
+std::vector<SlotId> SlotTable::redundant_beside(SlotId slot, int partial_removal_tokens) const {
     const int n = (*this)[slot].n_computed;
     bool is_covered = false;
     std::vector<SlotId> shorter;
@@ -107,9 +107,9 @@ std::vector<SlotId> SlotTable::redundant_beside(SlotId slot, int cuttable_tokens
         for (const SlotId id : holders) {
             if (id == slot) continue;
             const Slot& other = (*this)[id];
-            const bool reaches = other.n_computed == n || other.n_computed <= cuttable_tokens;
+            const bool reaches = other.n_computed == n || other.n_computed <= partial_removal_tokens;
             is_covered |= n_common >= n && other.n_computed >= n && reaches;
-            if (n > cuttable_tokens) continue;
+            if (n > partial_removal_tokens) continue;
             if (other.owner == nullptr && other.n_computed <= n_common && other.n_computed < n) shorter.push_back(id);
         }
     });

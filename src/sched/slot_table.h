@@ -62,10 +62,10 @@ class SlotTable {
     /// Is just this kept already?
     [[nodiscard]] bool keeps(std::uint64_t salt, std::span<const Token> tokens) const;
 
-    /// Of kept sequences one of which begins with the other only the longer is worth a slot, unless it cannot be cut
-    /// where the shorter ends (Limits::cuttable_tokens). `slot` has just become kept: the slots, itself or others, that
-    /// are worth nothing now.
-    [[nodiscard]] std::vector<SlotId> redundant_beside(SlotId slot, int cuttable_tokens) const;
+    /// Of kept sequences one of which begins with the other only the longer is worth a slot, unless it is too long for
+    /// partial removal (Limits::partial_removal_tokens): then another can start where the shorter ends. `slot` has just
+    /// become kept: the slots, itself or others, that are worth nothing now.
+    [[nodiscard]] std::vector<SlotId> redundant_beside(SlotId slot, int partial_removal_tokens) const;
 
     /// Aborts the process when an invariant is broken. For tests.
     void check() const;

@@ -6,9 +6,9 @@ namespace sutazai::sched {
 namespace {
 
 /// How many tokens of `slot` can be forked for a sequence that has its first `n_common` tokens in common with it.
-int usable(const SlotTable& slots, SlotId slot, int n_common, int cuttable_tokens) {
+int usable(const SlotTable& slots, SlotId slot, int n_common, int partial_removal_tokens) {
     const int n = slots.n_certain(slot);
-    if (n > n_common && slots[slot].n_computed > cuttable_tokens) return 0;
+    if (n > n_common && slots[slot].n_computed > partial_removal_tokens) return 0;
     return std::min(n, n_common);
 }
 
@@ -21,7 +21,7 @@ Start best_start(const SlotTable& slots, const HostTier& host, const Limits& lim
     int coming = 0;
     slots.walk(salt, tokens, [&](int n_common, std::span<const SlotId> holders) {
         for (const SlotId id : holders) {
-            const int n = usable(slots, id, n_common, limits.cuttable_tokens);
+            const int n = usable(slots, id, n_common, limits.partial_removal_tokens);
             if (n > best.n_forked) {
                 best.from = id;
                 best.n_forked = best.n_tokens = n;

@@ -12,7 +12,7 @@ namespace sutazai::sched {
 
 using Token = std::int32_t;
 using RequestId = std::uint64_t;
-/// A KV sequence: a numbered place for one chain of tokens, in [0, Limits::slots).
+/// A KV sequence: a numbered place for one token sequence, in [0, Limits::slots).
 using SlotId = std::int32_t;
 inline constexpr SlotId kNoSlot = -1;
 /// The KV state of a run of tokens in host memory (see block_cache.h). Numbers are never used twice.
@@ -63,7 +63,7 @@ struct Chunk {
     SlotId slot;
     int first;
     int n_tokens;
-    bool wants_logits;  ///< of the last token: it completes the chain, so the next token is to be sampled
+    bool wants_logits;  ///< of the last token: all before it are computed, so the next token is to be sampled
     bool operator==(const Chunk&) const = default;
 };
 
@@ -79,9 +79,9 @@ struct Step {
 
 struct Limits {
     int kv_cells = 4096;              ///< tokens that the KV memory holds in all
-    int context_per_sequence = 4096;  ///< tokens of one chain at most
-    int slots = 16;                   ///< chains at most, running and kept together
-    int batch_size = 8;               ///< chains decoded together, to start from
+    int context_per_sequence = 4096;  ///< tokens of one sequence at most
+    int slots = 16;                   ///< sequences at most, running and kept together
+    int batch_size = 8;               ///< sequences decoded together, to start from
     int batch_size_max = 8;           ///< the most that the controller may go to, <= slots
     int batch_tokens = 2048;          ///< tokens of one step at most, >= batch_size_max
     int prefill_tokens = 512;  ///< prefill tokens of one step at most: how long a newcomer waits for a step's end
@@ -95,10 +95,10 @@ struct Limits {
     /// How much longer than a pure decode step a step may take because of prefill, while something generates.
     std::chrono::microseconds token_gap{50'000};
     bool prefix_sharing = true;  ///< false: nothing is shared or kept, and every prompt is computed
-    /// A chain of at most so many tokens can be cut anywhere; of a longer one another chain can only be started where
-    /// it ends now. Attention over all: no limit. A sliding window: the window less one, because what no next token
-    /// sees is overwritten. A recurrent state: 0.
-    int cuttable_tokens = std::numeric_limits<int>::max();
+    /// The KV memory can remove the last tokens of a sequence that has at most so many (partial removal). A longer one
+    /// can only be kept, or forked, as a whole, where it ends now. Attention over all: no limit. A sliding window: the
+    /// window less one, because what no next token sees is overwritten. A recurrent state: 0.
+    int partial_removal_tokens = std::numeric_limits<int>::max();
     /// Host memory for KV states that were pushed out of the KV memory; 0: none is kept.
     std::uint64_t host_bytes = 0;
     std::uint64_t host_bytes_per_token = 1;  ///< what a token is expected to take of it, until saved() tells

@@ -21,9 +21,9 @@ std::uint64_t mixed(std::uint64_t hash, Token token) {
     return (hash ^ static_cast<std::uint64_t>(token + 1)) * 0x100000001b3;
 }
 
-std::uint64_t hash_of(std::span<const Token> chain) {
+std::uint64_t hash_of(std::span<const Token> sequence) {
     std::uint64_t hash = kSeed;
-    for (const Token token : chain) hash = mixed(hash, token);
+    for (const Token token : sequence) hash = mixed(hash, token);
     return hash;
 }
 
@@ -31,11 +31,11 @@ Token next_after(std::uint64_t hash) {
     return static_cast<Token>('a' + (hash >> 32) % 26);
 }
 
-std::vector<float> row_after(std::span<const Token> chain) {
+std::vector<float> row_after(std::span<const Token> sequence) {
     std::vector<float> row(FakeModel::kVocabulary, 0.0F);
-    const std::uint64_t hash = hash_of(chain);
+    const std::uint64_t hash = hash_of(sequence);
     row[static_cast<std::size_t>(next_after(hash))] = 10;
-    // So that canaries tell one chain from another.
+    // So that canaries tell one token sequence from another.
     for (std::size_t i = 0; i < 8; ++i) row[(hash >> (8 * i)) % 256] += 0.5F;
     return row;
 }
@@ -82,7 +82,7 @@ FakeModel::FakeModel(const Shape& shape, Faults* faults)
     properties_.context_per_sequence = shape.context;
     properties_.slots = shape.slots;
     properties_.vocabulary = kVocabulary;
-    properties_.cuttable_tokens = std::numeric_limits<int>::max();
+    properties_.partial_removal_tokens = std::numeric_limits<int>::max();
     properties_.embedding_width = 2;
     properties_.state_bytes_per_token = sizeof(Token);
     properties_.fingerprint.architecture = "fake";
@@ -141,64 +141,66 @@ void FakeModel::apply(const sched::KvOp& op) {
         const auto& from = slot(fork->from);
         slot(fork->to).assign(from.begin(), from.begin() + std::min<std::ptrdiff_t>(fork->n_tokens, std::ssize(from)));
     } else if (const auto* trim = std::get_if<sched::Trim>(&op)) {
-        auto& chain = slot(trim->slot);
-        if (std::cmp_greater(chain.size(), trim->n_tokens)) chain.resize(static_cast<std::size_t>(trim->n_tokens));
+        auto& sequence = slot(trim->slot);
+        if (std::cmp_greater(sequence.size(), trim->n_tokens))
+            sequence.resize(static_cast<std::size_t>(trim->n_tokens));
     }
 }
 
 Result<KvState> FakeModel::save(sched::SlotId id, int first, int n_tokens) {
-    const auto& chain = slot(id);
+    const auto& sequence = slot(id);
     const auto end = static_cast<std::size_t>(first) + static_cast<std::size_t>(n_tokens);
-    expect(chain.size() >= end, "a state of more than there is");
-    if (chain.size() < end) return fail(ErrorCode::kInternal, "there is no such state");
+    expect(sequence.size() >= end, "a state of more than there is");
+    if (sequence.size() < end) return fail(ErrorCode::kInternal, "there is no such state");
     KvState state;
     state.size = static_cast<std::size_t>(n_tokens) * sizeof(Token);
     state.data = std::make_unique<std::uint8_t[]>(state.size);  // NOLINT(modernize-avoid-c-arrays)
-    std::memcpy(state.data.get(), chain.data() + first, state.size);
+    std::memcpy(state.data.get(), sequence.data() + first, state.size);
     return state;
 }
 
 float* FakeModel::logits_after(sched::SlotId id, int n_tokens, Token last) {
-    const auto& chain = slot(id);
-    expect(std::cmp_greater_equal(chain.size(), n_tokens) && chain[static_cast<std::size_t>(n_tokens) - 1] == last,
-           "the last token is another one");
-    row_after_ = row_after(std::span(chain).first(static_cast<std::size_t>(n_tokens)));
+    const auto& sequence = slot(id);
+    expect(
+        std::cmp_greater_equal(sequence.size(), n_tokens) && sequence[static_cast<std::size_t>(n_tokens) - 1] == last,
+        "the last token is another one");
+    row_after_ = row_after(std::span(sequence).first(static_cast<std::size_t>(n_tokens)));
     return row_after_.data();
 }
 
 float* FakeModel::logits_after(sched::SlotId id, int begin, int n_tokens, const KvState& state, Token last) {
     const auto tokens = tokens_of(state);
     if (std::cmp_not_equal(tokens.size(), n_tokens) || tokens.back() != last) return nullptr;
-    std::vector<Token> chain(slot(id).begin(), slot(id).begin() + begin);
-    chain.insert(chain.end(), tokens.begin(), tokens.end());
-    row_after_ = row_after(chain);
+    std::vector<Token> sequence(slot(id).begin(), slot(id).begin() + begin);
+    sequence.insert(sequence.end(), tokens.begin(), tokens.end());
+    row_after_ = row_after(sequence);
     return row_after_.data();
 }
 
 bool FakeModel::load(sched::SlotId id, int begin, int first, int n_tokens, const KvState& state) {
-    auto& chain = slot(id);
+    auto& sequence = slot(id);
     const auto tokens = tokens_of(state);
-    expect(std::cmp_equal(chain.size(), first), "a state is put where the slot does not end");
+    expect(std::cmp_equal(sequence.size(), first), "a state is put where the slot does not end");
     const int from = first - begin;
-    if (std::cmp_not_equal(chain.size(), first) || from < 0 || std::cmp_greater(from + n_tokens, tokens.size())) {
+    if (std::cmp_not_equal(sequence.size(), first) || from < 0 || std::cmp_greater(from + n_tokens, tokens.size())) {
         return false;
     }
     const auto part = tokens.subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(n_tokens));
-    chain.insert(chain.end(), part.begin(), part.end());
+    sequence.insert(sequence.end(), part.begin(), part.end());
     return true;
 }
 
 FakeModel::Outcome FakeModel::decode(const sched::Step& step,
-                                     const std::function<const std::vector<Token>&(sched::RequestId)>& chain_of) {
+                                     const std::function<const std::vector<Token>&(sched::RequestId)>& tokens_of) {
     rows_.assign(step.chunks.size(), {});
     for (std::size_t i = 0; i < step.chunks.size(); ++i) {
         const sched::Chunk& chunk = step.chunks[i];
         auto& held = slot(chunk.slot);
         expect(std::cmp_equal(held.size(), chunk.first), "a chunk does not begin where its slot ends");
-        const std::vector<Token>& chain = chain_of(chunk.request);
+        const std::vector<Token>& sequence = tokens_of(chunk.request);
         for (int k = chunk.first; k < chunk.first + chunk.n_tokens; ++k) {
             if (k % 16 == 0 && abort_check_ != nullptr && abort_check_()) return Outcome::kAborted;
-            const Token token = chain.at(static_cast<std::size_t>(k));
+            const Token token = sequence.at(static_cast<std::size_t>(k));
             if (faults_ != nullptr && token != 0) {
                 if (token == faults_->throws_at) throw std::runtime_error("the kernel is gone");
                 while (token == faults_->hangs_at && !faults_->let_go) std::this_thread::yield();

@@ -14,9 +14,9 @@ namespace sutazai::engine {
 
 using sched::Token;
 
-/// Its tokens are bytes and kEnd. What comes next depends on the whole chain and on nothing else, so that an answer
-/// shows whether forks, states in host memory and artifacts were put together rightly. What the engine does wrong with
-/// the KV memory is noted.
+/// Its tokens are bytes and kEnd. What comes next depends on the whole token sequence and on nothing else, so that an
+/// answer shows whether forks, states in host memory and artifacts were put together rightly. What the engine does
+/// wrong with the KV memory is noted.
 class FakeModel final : public llama::LanguageModel {
   public:
     static constexpr Token kEnd = 256;
@@ -61,7 +61,7 @@ class FakeModel final : public llama::LanguageModel {
     [[nodiscard]] bool load(sched::SlotId slot, int begin, int first, int n_tokens,
                             const llama::KvState& state) override;
     [[nodiscard]] Outcome decode(const sched::Step& step,
-                                 const std::function<const std::vector<Token>&(sched::RequestId)>& chain) override;
+                                 const std::function<const std::vector<Token>&(sched::RequestId)>& sequence) override;
     [[nodiscard]] float* logits(std::size_t chunk) const override;
 
   private:
@@ -69,7 +69,7 @@ class FakeModel final : public llama::LanguageModel {
     void expect(bool right, const char* what) const;
 
     Faults* faults_;
-    std::vector<std::vector<Token>> slots_;  ///< the chain that each holds
+    std::vector<std::vector<Token>> slots_;  ///< the token sequence that each holds
     mutable std::vector<std::vector<float>> rows_;
     std::vector<float> row_after_;
 };

@@ -45,25 +45,25 @@ Reference reference(const std::string& prompt, int n_tokens, const std::string& 
 Reference reference(const GenerationRequest& request, int n_tokens, const std::string& preset) {
     const auto model = load_test_model(preset);
     Reference result;
-    std::vector<Token>& chain = result.tokens;
-    chain = model->tokenize(request).value();
+    std::vector<Token>& sequence = result.tokens;
+    sequence = model->tokenize(request).value();
     Utf8Stream characters;
     sched::Step step;
-    step.chunks = {{1, 0, 0, static_cast<int>(chain.size()), true}};
+    step.chunks = {{1, 0, 0, static_cast<int>(sequence.size()), true}};
     for (int i = 0; i < n_tokens; ++i) {
-        EXPECT_EQ(model->decode(step, [&](RequestId) -> const std::vector<Token>& { return chain; }),
+        EXPECT_EQ(model->decode(step, [&](RequestId) -> const std::vector<Token>& { return sequence; }),
                   Model::Outcome::kDone);
         const float* logits = model->logits(0);
         std::vector<float> sorted(logits, logits + model->properties().vocabulary);
         const auto best = std::ranges::max_element(sorted) - sorted.begin();
         std::ranges::partial_sort(sorted, sorted.begin() + 2, std::greater<>());
         result.margins.push_back(sorted[0] - sorted[1]);
-        chain.push_back(static_cast<Token>(best));
+        sequence.push_back(static_cast<Token>(best));
         std::string piece;
-        model->append_piece(chain.back(), piece);
+        model->append_piece(sequence.back(), piece);
         characters.append(piece, result.text);
         result.ends.push_back(result.text.size());
-        step.chunks = {{1, 0, static_cast<int>(chain.size()) - 1, 1, true}};
+        step.chunks = {{1, 0, static_cast<int>(sequence.size()) - 1, 1, true}};
     }
     characters.finish(result.text);
     return result;
