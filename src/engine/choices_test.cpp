@@ -174,13 +174,16 @@ TEST(Fetching, CountsAsWaitingAndExpires) {
         harness.ask(greedy(prompt, 4));
         ASSERT_TRUE(harness.engine().artifacts(ArtifactAction::kSave).has_value());
     }
-    config.queue_timeout = std::chrono::milliseconds(600);
+    config.queue_timeout = std::chrono::milliseconds(1500);
     config.artifacts.read_delay = std::chrono::milliseconds(2500);
     Harness harness(config);
     (void)harness.engine().artifacts(ArtifactAction::kPrune);  // waits until the store is open
     const RequestId stuck = harness.submit(drawn(prompt, 4, 1, 3));
     harness.engine().cancel(stuck + 1);
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    for (int i = 0; i < 6000 && harness.stats().waiting != 2; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_EQ(harness.stats().waiting, 2);
     const auto other = harness.ask(greedy("Hello", 1));
     ASSERT_TRUE(other.error.has_value()) << "two wait, and one may beside the one that has a place";
     EXPECT_EQ(other.error->code, ErrorCode::kQueueFull);

@@ -139,8 +139,8 @@ TEST(Engine, AFullQueueRefusesAtOnce) {
 }
 
 TEST(Engine, RequestsThatWaitTooLongAreToldSo) {
-    Harness harness({.batch_size = 1, .batch_size_max = 1, .queue_timeout = std::chrono::milliseconds(50)});
-    harness.submit(greedy("Hello", -1));
+    Harness harness({.batch_size = 1, .batch_size_max = 1, .queue_timeout = std::chrono::milliseconds(200)});
+    harness.wait_for_tokens(harness.submit(greedy("Hello", -1)), 1);
     const auto expired = harness.wait(harness.submit(greedy("World", 4)));
     ASSERT_TRUE(expired.error.has_value());
     EXPECT_EQ(expired.error->code, ErrorCode::kQueueTimeout);

@@ -19,9 +19,7 @@ Scheduler::Scheduler(const Limits& limits)
     : limits_(limits),
       controller_(limits.batch_size, limits.batch_size_max),
       requests_(limits.forks_at_once),
-      slots_(limits.slots),
-      cells_(limits.kv_cells, limits.slots),
-      host_(limits.prefix_sharing ? limits.host_bytes : 0, limits.host_bytes_per_token) {
+      kv_(limits, cost_) {
     assert(limits.batch_size >= 1 && limits.batch_size <= limits.batch_size_max &&
            limits.batch_size_max <= limits.slots);
     assert(limits.context_per_sequence <= limits.kv_cells && limits.batch_tokens >= 1 && limits.forks_at_once >= 1);
@@ -61,7 +59,7 @@ Step Scheduler::plan(Time now, int preparing) {
         step.held = true;
         return step;
     }
-    step.ops = take_operations();
+    step.ops = kv_.take_operations();
     add_decodes(step);
     admit_waiting(step, now);
     add_prefills(step);
@@ -69,18 +67,15 @@ Step Scheduler::plan(Time now, int preparing) {
 }
 
 void Scheduler::add_chunk(Step& step, Request& request, int n_tokens) {
-    const SlotId slot = request.slot;
-    cells_.grow(slot, n_tokens);
-    slots_.use(slot);
-    leave_checkpoint(step, request);
-    const int first = slots_[slot].n_computed;
-    step.chunks.push_back({request.id, slot, first, n_tokens, first + n_tokens == request.length()});
+    kv_.grow(request, n_tokens, step.ops);
+    const int first = kv_.slots()[request.slot].n_computed;
+    step.chunks.push_back({request.id, request.slot, first, n_tokens, first + n_tokens == request.length()});
     step.n_tokens += n_tokens;
 }
 
 /// Tokens of a running request that are not computed.
 int Scheduler::left(const Request& request) const {
-    return request.length() - slots_[request.slot].n_computed;
+    return request.length() - kv_.slots()[request.slot].n_computed;
 }
 
 void Scheduler::add_decodes(Step& step) {
@@ -107,7 +102,7 @@ void Scheduler::admit_waiting(Step& step, Time now) {
 Start Scheduler::start_of(const Request& request) const {
     // The last token is always computed: its logits are what generation starts from.
     const auto wanted = std::span(request.tokens()).first(request.length() - 1);
-    return best_start(slots_, host_, limits_, cost_.per_prefill_token(), request.salt, wanted);
+    return kv_.best_start(request.salt, wanted);
 }
 
 /// Who is next: by priority and waiting time; within a level the one with the most of its prompt in memory, unless
@@ -120,7 +115,7 @@ Request* Scheduler::choose(Time now, Start& start) {
         if (best != nullptr && WaitingQueue::level(*request, now) != WaitingQueue::level(*best, now)) break;
         const Start its = start_of(*request);
         if (its.follows) {
-            want_checkpoint(*slots_[its.leader].owner, its.n_shared);
+            want_checkpoint(*kv_.slots()[its.leader].owner, its.n_shared);
             continue;
         }
         if (best == nullptr || its.n_tokens > start.n_tokens) {
@@ -138,56 +133,22 @@ bool Scheduler::can_admit(const Request& request, const Start& start) const {
     int owed = 0;
     std::vector<CellLedger::Part> needed;
     for (const Request* r : running_) {
-        needed.push_back({r->slot, cells_.length(r->slot)});
-        owed += r->length() - cells_.length(r->slot) + 1;
+        needed.push_back({r->slot, kv_.cells().length(r->slot)});
+        owed += r->length() - kv_.cells().length(r->slot) + 1;
     }
-    if (cells_.free() >= wanted + owed) return true;
+    if (kv_.cells().free() >= wanted + owed) return true;
     if (start.from != kNoSlot) needed.push_back({start.from, start.n_forked});
-    return cells_.total() - cells_.held_by(needed) >= wanted + owed;
+    return kv_.cells().total() - kv_.cells().held_by(needed) >= wanted + owed;
 }
 
 void Scheduler::admit(Step& step, Request& request, const Start& start, Time now) {
-    SlotId slot = slots_.unused();
-    if (slot == kNoSlot) {
-        slot = slots_.least_recent_kept(start.from);
-        if (slot == kNoSlot) slot = start.from;  // nothing else is kept than what to start from: take it over
-        save(slot, step.ops);
-        if (slot != start.from) empty_slot(slot, step.ops);
-    }
-    if (slot == start.from) {
-        cells_.trim(slot, start.n_forked);
-        step.ops.emplace_back(Trim{slot, start.n_forked});
-    } else if (start.n_forked > 0) {
-        cells_.fork(start.from, slot, start.n_forked);
-        step.ops.emplace_back(Fork{start.from, slot, start.n_forked});
-        slots_.use(start.from);
-    }
-    request.own_tokens();
-    request.slot = slot;
-    slots_.run(slot, request, start.n_forked);
     waiting_.remove(request);
     running_.push_back(&request);
-    if (start.n_tokens > start.n_forked) restore(step, request);
+    kv_.admit(request, start, step.ops);
     want_checkpoint(request, start.n_shared);
     if (!request.begun) {
         request.begun = now;
-        request.n_cached = slots_[slot].n_computed;
-    }
-}
-
-/// Copies what host memory has of the request's prompt beyond what its slot holds. Looks again after each step, because
-/// making room for a block may push others out.
-void Scheduler::restore(Step& step, Request& request) {
-    const SlotId slot = request.slot;
-    const auto wanted = std::span<const Token>(request.tokens()).first(request.length() - 1);
-    while (const auto load = host_.next_load(slot, request.salt, wanted, slots_[slot].n_computed)) {
-        if (!give_up_kept(host().tokens(load->block), step.ops)) return;
-        if (!host().contains(load->block)) continue;
-        host_.touch(load->block);
-        step.ops.emplace_back(*load);
-        cells_.grow(slot, load->n_tokens);
-        slots_.add_load(*load);
-        restored_tokens_ += static_cast<std::uint64_t>(load->n_tokens);
+        request.n_cached = kv_.slots()[request.slot].n_computed;
     }
 }
 
@@ -200,13 +161,13 @@ int Scheduler::prefill_budget(const Step& step) const {
 
 void Scheduler::add_prefills(Step& step) {
     const auto left_to_stop = [&](const Request& request) {
-        const int n_computed = slots_[request.slot].n_computed;
+        const int n_computed = kv_.slots()[request.slot].n_computed;
         return request.checkpoints.next(n_computed, request.length()) - n_computed;
     };
     std::vector<Request*> prefilling;
     std::vector<Prefill> prefills;
     for (Request* request : running_) {
-        const bool decodes = left(*request) == 1 && cells_.length(request->slot) == request->length();
+        const bool decodes = left(*request) == 1 && kv_.cells().length(request->slot) == request->length();
         if (left(*request) == 0 || decodes) continue;
         prefilling.push_back(request);
         prefills.push_back({request->priority, request->arrival, left_to_stop(*request)});
@@ -220,48 +181,20 @@ void Scheduler::add_prefills(Step& step) {
     }
 }
 
-// --- checkpoints: without partial removal another request can start only where a slot ends now. So a prefill stops
+// Checkpoints: without partial removal another request can start only where a slot ends now. So a prefill stops
 // where another branches off, or where somebody waits for it, and leaves a copy of its state there.
 
 void Scheduler::want_checkpoint(Request& request, int n_tokens) const {
     if (request.length() <= limits_.partial_removal_tokens || n_tokens >= request.length()) return;
-    if (n_tokens >= slots_[request.slot].n_computed + kLeastFollowTokens) request.checkpoints.add(n_tokens);
-}
-
-/// If the request has come to a stop: keeps what it has computed, unless there is no slot for it or it is kept already.
-void Scheduler::leave_checkpoint(Step& step, Request& request) {
-    const int n = slots_[request.slot].n_computed;
-    if (!request.checkpoints.take(n)) return;
-    const auto tokens = std::span<const Token>(request.tokens()).first(n);
-    if (slots_.keeps(request.salt, tokens)) return;
-    SlotId place = slots_.unused();
-    if (place == kNoSlot) {
-        place = slots_.least_recent_kept();
-        if (place == kNoSlot) return;
-        empty_slot(place, step.ops);
-    }
-    cells_.fork(request.slot, place, n);
-    step.ops.emplace_back(Fork{request.slot, place, n});
-    slots_.keep_copy(place, tokens, request.salt);
+    if (n_tokens >= kv_.slots()[request.slot].n_computed + kLeastFollowTokens) request.checkpoints.add(n_tokens);
 }
 
 // --- room
 
-/// Gives up what is kept, the least recently used first, until `cells` are free. False when there is no more.
-bool Scheduler::give_up_kept(int cells, std::vector<KvOp>& ops) {
-    while (cells_.free() < cells) {
-        const SlotId kept = slots_.least_recent_kept();
-        if (kept == kNoSlot) return false;
-        save(kept, ops);
-        empty_slot(kept, ops);
-    }
-    return true;
-}
-
 /// Frees cells until `cells` are free: what is kept first, then running requests younger or of lower priority than
 /// `keeper`. False when `keeper` itself had to go.
 bool Scheduler::make_room(Step& step, int cells, const Request& keeper) {
-    while (!give_up_kept(cells, step.ops)) {
+    while (!kv_.give_up_kept(cells, step.ops)) {
         Request* victim = nullptr;
         for (Request* r : running_) {
             const bool planned = std::ranges::any_of(step.chunks, [&](const Chunk& c) { return c.request == r->id; });
@@ -279,42 +212,16 @@ bool Scheduler::make_room(Step& step, int cells, const Request& keeper) {
 }
 
 void Scheduler::preempt(Step& step, Request& victim) {
-    save(victim.slot, step.ops);
-    empty_slot(victim.slot, step.ops);
-    victim.slot = kNoSlot;
+    kv_.preempt(victim, step.ops);
     std::erase(running_, &victim);
     waiting_.put_back(victim);
     ++preemptions_;
 }
 
-void Scheduler::empty_slot(SlotId slot, std::vector<KvOp>& ops) {
-    slots_.clear(slot);
-    cells_.trim(slot, 0);
-    ops.emplace_back(Trim{slot, 0});
-}
-
-/// Copies to host memory what it does not hold yet of what `slot` has computed, if that pays.
-void Scheduler::save(SlotId slot, std::vector<KvOp>& ops) {
-    const int n = slots_.n_certain(slot);
-    if (host().budget() == 0 || !host_.pays(n, cost_.per_prefill_token())) return;
-    host_.save(slot, slots_[slot].salt, slots_[slot].tokens().first(n), ops);
-}
-
-void Scheduler::save_all() {
-    for (SlotId slot = 0; slot < slots_.size(); ++slot) {
-        if (slots_[slot].in_use) save(slot, pending_);
-    }
-}
-
-std::vector<KvOp> Scheduler::take_operations() {
-    slots_.forget_loads();
-    return std::exchange(pending_, {});
-}
-
 // --- what became of a step
 
 void Scheduler::commit(const Step& step, Time took) {
-    for (const Chunk& chunk : step.chunks) slots_.set_computed(chunk.slot, chunk.first + chunk.n_tokens);
+    for (const Chunk& chunk : step.chunks) kv_.set_computed(chunk.slot, chunk.first + chunk.n_tokens);
     const int n_prefill = step.n_tokens - step.n_decode;
     cost_.observe(step.n_decode, n_prefill, took);
     // Under load nearly every step prefills a newcomer; what that cost is taken off.
@@ -328,22 +235,18 @@ void Scheduler::roll_back(const Step& step) {
     for (const Chunk& chunk : step.chunks) {
         // Without partial removal the sequence begins again.
         const bool removable = chunk.first + chunk.n_tokens <= limits_.partial_removal_tokens;
-        const int left = removable ? std::min(chunk.first, slots_[chunk.slot].n_computed) : 0;
-        slots_.set_computed(chunk.slot, left);
-        Request& request = *slots_[chunk.slot].owner;
+        const int left = removable ? std::min(chunk.first, kv_.slots()[chunk.slot].n_computed) : 0;
+        Request& request = *kv_.slots()[chunk.slot].owner;
         if (request.length() == request.n_prompt) request.n_cached = std::min(request.n_cached, left);
-        cells_.trim(chunk.slot, left);
-        pending_.emplace_back(Trim{chunk.slot, left});
+        kv_.cut_back(chunk.slot, left);
     }
 }
 
 void Scheduler::restore_failed(const Load& load) {
-    slots_.set_computed(load.slot, load.first);
-    Request& request = *slots_[load.slot].owner;
+    Request& request = *kv_.slots()[load.slot].owner;
     request.n_cached = std::min(request.n_cached, load.first);
-    cells_.trim(load.slot, load.first);
-    pending_.emplace_back(Trim{load.slot, load.first});
-    save_failed(load.block);
+    kv_.cut_back(load.slot, load.first);
+    kv_.drop(load.block);
 }
 
 // --- requests
@@ -352,7 +255,7 @@ bool Scheduler::append(RequestId id, Token token) {
     Request& request = requests_.at(id);
     assert(request.slot != kNoSlot && left(request) == 0);
     request.own.push_back(token);
-    slots_.extend(request.slot, token);
+    kv_.extend(request.slot, token);
     return request.length() < request.n_max;
 }
 
@@ -361,14 +264,7 @@ void Scheduler::finish(RequestId id) {
     assert(request->slot != kNoSlot);
     std::erase(running_, request.get());
     if (Request* fork = requests_.add_fork_of(*request, now_)) waiting_.push(*fork);
-    if (!limits_.prefix_sharing || slots_[request->slot].n_computed == 0) {
-        empty_slot(request->slot, pending_);
-        return;
-    }
-    slots_.keep(request->slot, std::move(request->own));
-    for (const SlotId slot : slots_.redundant_beside(request->slot, limits_.partial_removal_tokens)) {
-        empty_slot(slot, pending_);
-    }
+    kv_.keep(*request);
 }
 
 void Scheduler::cancel(RequestId id) {
@@ -399,22 +295,15 @@ bool Scheduler::awaits_token(RequestId id) const {
     return request.slot != kNoSlot && left(request) == 0;
 }
 
-int Scheduler::reusable(std::uint64_t salt, std::span<const Token> tokens) const {
-    return best_start(slots_, host_, limits_, cost_.per_prefill_token(), salt, tokens).n_tokens;
-}
-
 void Scheduler::check() const {
     requests_.check();
     waiting_.check();
-    slots_.check();
-    cells_.check();
-    host().check();
+    kv_.check();
     demand(requests_.size() == running_.size() + waiting_.size());
     demand(running() <= limits_.slots);
     for (const Request* r : running_) {
-        demand(r->slot != kNoSlot && slots_[r->slot].owner == r && r->length() <= limits_.context_per_sequence);
+        demand(r->slot != kNoSlot && kv_.slots()[r->slot].owner == r && r->length() <= limits_.context_per_sequence);
     }
-    for (SlotId slot = 0; slot < slots_.size(); ++slot) demand(cells_.length(slot) == slots_[slot].n_computed);
 }
 
 }  // namespace sutazai::sched

@@ -6,11 +6,8 @@
 #include <vector>
 
 #include "sched/batch_controller.h"
-#include "sched/cell_ledger.h"
-#include "sched/host_tier.h"
+#include "sched/kv_books.h"
 #include "sched/request_table.h"
-#include "sched/slot_table.h"
-#include "sched/start.h"
 #include "sched/step_cost.h"
 #include "sched/types.h"
 #include "sched/waiting_queue.h"
@@ -60,29 +57,31 @@ class Scheduler {
     void roll_back(const Step& step);
 
     /// A Load of `n_tokens` took this long.
-    void restored(int n_tokens, Time took) { host_.observe_load(n_tokens, took); }
+    void restored(int n_tokens, Time took) { kv_.observe_load(n_tokens, took); }
     /// A Load could not be done: its slot holds only what it held before it. The step that it belongs to must not be
     /// computed but rolled back, after this; later Loads of the same slot must not be tried.
     void restore_failed(const Load& load);
     /// A Save took so many bytes.
-    void saved(BlockId block, std::uint64_t bytes) { host_.saved(block, bytes, pending_); }
+    void saved(BlockId block, std::uint64_t bytes) { kv_.saved(block, bytes); }
     /// A Save could not be done.
-    void save_failed(BlockId block) { host_.remove(block, pending_); }
+    void save_failed(BlockId block) { kv_.drop(block); }
     /// Copies what the KV memory holds, running or kept, to host memory, with the next step's
     /// operations.
-    void save_all();
+    void save_all() { kv_.save_all(); }
     /// The operations that wait for the next step, to be done at once instead.
-    [[nodiscard]] std::vector<KvOp> take_operations();
+    [[nodiscard]] std::vector<KvOp> take_operations() { return kv_.take_operations(); }
     /// Takes a state from elsewhere into host memory: of the block that ends `tokens`, whose earlier blocks must be
     /// there. kNoBlock when it is not wanted.
     [[nodiscard]] BlockId import(std::uint64_t salt, std::span<const Token> tokens, std::uint64_t bytes) {
-        return host_.import(salt, tokens, bytes, pending_);
+        return kv_.import(salt, tokens, bytes);
     }
     /// How many of the first of `tokens` need not be computed: in the KV memory or, when copying pays, in host memory.
-    [[nodiscard]] int reusable(std::uint64_t salt, std::span<const Token> tokens) const;
+    [[nodiscard]] int reusable(std::uint64_t salt, std::span<const Token> tokens) const {
+        return kv_.best_start(salt, tokens).n_tokens;
+    }
     /// A slot that has computed all of `tokens`; kNoSlot when there is none.
     [[nodiscard]] SlotId holder(std::uint64_t salt, std::span<const Token> tokens) const {
-        return slots_.holder(salt, tokens);
+        return kv_.slots().holder(salt, tokens);
     }
 
     /// The next token of a running request. False when that was its last: nothing more fits max_new_tokens or the
@@ -113,14 +112,14 @@ class Scheduler {
     [[nodiscard]] int running() const { return static_cast<int>(running_.size()); }
     [[nodiscard]] int waiting() const { return static_cast<int>(waiting_.size()) + requests_.forks_left(); }
     [[nodiscard]] bool idle() const { return running_.empty() && waiting_.empty(); }
-    [[nodiscard]] int kept() const { return slots_.kept(); }
-    [[nodiscard]] const CellLedger& cells() const { return cells_; }
-    [[nodiscard]] const BlockCache& host() const { return host_.blocks(); }
+    [[nodiscard]] int kept() const { return kv_.slots().kept(); }
+    [[nodiscard]] const CellLedger& cells() const { return kv_.cells(); }
+    [[nodiscard]] const BlockCache& host() const { return kv_.host(); }
     [[nodiscard]] const StepCost& cost() const { return cost_; }
     /// Sequences decoded together at most, as of now.
     [[nodiscard]] int batch_width() const { return controller_.batch_width(); }
     [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
-    [[nodiscard]] std::uint64_t restored_tokens() const { return restored_tokens_; }  ///< from host memory, so far
+    [[nodiscard]] std::uint64_t restored_tokens() const { return kv_.restored_tokens(); }  ///< from host memory, so far
 
     /// Past this a request is not overtaken by others of its level that have more prefix in memory.
     static constexpr Time kOvertaking{500'000};
@@ -139,17 +138,12 @@ class Scheduler {
     [[nodiscard]] Request* choose(Time now, Start& start);
     [[nodiscard]] bool can_admit(const Request& request, const Start& start) const;
     void admit(Step& step, Request& request, const Start& start, Time now);
-    void restore(Step& step, Request& request);
 
     void want_checkpoint(Request& request, int n_tokens) const;
-    void leave_checkpoint(Step& step, Request& request);
 
     [[nodiscard]] int left(const Request& request) const;
     [[nodiscard]] bool make_room(Step& step, int cells, const Request& keeper);
-    [[nodiscard]] bool give_up_kept(int cells, std::vector<KvOp>& ops);
     void preempt(Step& step, Request& victim);
-    void save(SlotId slot, std::vector<KvOp>& ops);
-    void empty_slot(SlotId slot, std::vector<KvOp>& ops);
 
     Limits limits_;
     BatchController controller_;
@@ -157,13 +151,9 @@ class Scheduler {
     RequestTable requests_;
     WaitingQueue waiting_;
     std::vector<Request*> running_;  ///< in order of admission
-    SlotTable slots_;
-    CellLedger cells_;
-    HostTier host_;
-    std::vector<KvOp> pending_;  ///< for the next step
-    Time now_{0};                ///< as of the last call that told
+    KvBooks kv_;
+    Time now_{0};  ///< as of the last call that told
     std::uint64_t preemptions_ = 0;
-    std::uint64_t restored_tokens_ = 0;
 };
 
 }  // namespace sutazai::sched

@@ -203,6 +203,7 @@ FakeModel::Outcome FakeModel::decode(const sched::Step& step,
             const Token token = sequence.at(static_cast<std::size_t>(k));
             if (faults_ != nullptr && token != 0) {
                 if (token == faults_->throws_at) throw std::runtime_error("the kernel is gone");
+                faults_->stays = token == faults_->hangs_at || token == faults_->toils_at;
                 while (token == faults_->hangs_at && !faults_->let_go) std::this_thread::yield();
                 while (token == faults_->toils_at && !faults_->let_go) {
                     if (abort_check_()) return Outcome::kAborted;

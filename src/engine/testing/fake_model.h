@@ -29,10 +29,11 @@ class FakeModel final : public llama::LanguageModel {
     };
     /// What it does to be watched, none of it by itself.
     struct Faults {
-        char throws_at = '\0';   ///< a step that computes this byte throws
-        char hangs_at = '\0';    ///< stays in the step, without asking the abort check, until `let_go`
-        char toils_at = '\0';    ///< stays in the step as well, and asks it all the time
-        char unreadable = '\0';  ///< tokenising a text with it throws
+        char throws_at = '\0';           ///< a step that computes this byte throws
+        char hangs_at = '\0';            ///< stays in the step, without asking the abort check, until `let_go`
+        char toils_at = '\0';            ///< stays in the step as well, and asks it all the time
+        char unreadable = '\0';          ///< tokenising a text with it throws
+        std::atomic<bool> stays{false};  ///< it does so now
         std::atomic<bool> let_go{false};
     };
     explicit FakeModel(const Shape& shape, Faults* faults = nullptr);
