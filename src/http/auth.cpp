@@ -32,7 +32,7 @@ Auth::Auth(const std::vector<std::string>& keys, const std::vector<std::string>&
     for (const std::string& key : admin_keys) keys_.push_back({digest_of(key), true});
 }
 
-std::optional<Auth::Caller> Auth::caller_with(std::string_view key) const {
+std::optional<serve::Caller> Auth::caller_with(std::string_view key) const {
     if (key.empty()) return std::nullopt;
     const Digest given = digest_of(key);
     bool known = false;
@@ -43,11 +43,11 @@ std::optional<Auth::Caller> Auth::caller_with(std::string_view key) const {
         admin |= same && one.admin;
     }
     if (!known) return std::nullopt;
-    return Caller{.tenant = to_hex(given), .admin = admin};
+    return serve::Caller{.tenant = to_hex(given), .admin = admin};
 }
 
-Result<Auth::Caller> Auth::check(std::string_view authorization, std::string_view api_key) const {
-    if (!required()) return Caller{};
+Result<serve::Caller> Auth::check(std::string_view authorization, std::string_view api_key) const {
+    if (!required()) return serve::Caller{};
     if (auto caller = caller_with(bearer_token(authorization))) return std::move(*caller);
     if (auto caller = caller_with(api_key)) return std::move(*caller);
     if (authorization.empty() && api_key.empty()) {
