@@ -53,7 +53,7 @@ class Artifacts : public testing::Test {
         (void)harness.engine().artifacts(ArtifactAction::kPrune);  // waits until the store is open
         const auto end = harness.wait(harness.submit(greedy(prompt(), 20)));
         expect_same(reference(prompt(), 20), end.text);
-        restored_from_disk_ = harness.stats().artifact_tokens;
+        restored_from_disk_ = harness.stats().artifact_restored_tokens;
         return end.finished->usage;
     }
 
@@ -229,7 +229,7 @@ TEST_F(Artifacts, APartOfAForgedBlockIsNoticedToo) {
     const std::string other = prompt().substr(0, prompt().size() * 3 / 5) + "And now for something else?";
     const auto end = harness.ask(greedy(other, 16));
     EXPECT_EQ(end.finished->usage.cached_tokens, 0U);
-    EXPECT_EQ(harness.stats().artifact_tokens > 256U, true) << "it was not loaded: the test shows nothing";
+    EXPECT_EQ(harness.stats().artifact_restored_tokens > 256U, true) << "it was not loaded: the test shows nothing";
     expect_same(reference(other, 16), end.text);
 }
 

@@ -69,7 +69,7 @@ TEST(Choices, OneCanBeCancelledAndTheOthersGoOn) {
     }
     harness.engine().wait_until_idle();
     for (const RequestId id : {first, first + 3, first + 19}) EXPECT_LT(harness.tokens_of(id), 60U);
-    EXPECT_EQ(harness.stats().running + harness.stats().waiting, 0);
+    EXPECT_EQ(harness.stats().running + harness.stats().waiting, 0U);
 }
 
 TEST(Choices, AnErrorIsToldToEachOfThem) {

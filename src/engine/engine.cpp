@@ -259,9 +259,9 @@ EngineStats Engine::stats() const {
     EngineStats stats = state_.counters;
     stats.running = scheduler.running();
     stats.waiting = scheduler.waiting() + artifact_traffic_.waiting();
-    stats.width = scheduler.batch_width();
+    stats.batch_width = scheduler.batch_width();
     stats.preemptions = scheduler.preemptions();
-    stats.restored_tokens = scheduler.restored_tokens();
+    stats.host_restored_tokens = scheduler.restored_tokens();
     stats.host_bytes = scheduler.host().bytes();
     stats.kv_cells_used = scheduler.cells().used();
     stats.kv_cells = scheduler.cells().total();

@@ -51,7 +51,7 @@ TEST(Engine, SwappedOutRequestsGiveTheSameText) {
     for (int i = 0; i < 4; ++i) ids[i] = tight.submit(greedy(prompt(i), 150));
     for (const auto& [i, id] : ids) expect_same(reference(prompt(i), 150), tight.wait(id).text);
     EXPECT_GT(tight.stats().preemptions, 0U) << "nobody was preempted: the test shows nothing";
-    EXPECT_GT(tight.stats().restored_tokens, 0U) << "nobody came back from host memory: the test shows nothing";
+    EXPECT_GT(tight.stats().host_restored_tokens, 0U) << "nobody came back from host memory: the test shows nothing";
 }
 
 TEST(Engine, PrefixesThatWerePushedOutComeBackAndGiveTheSameText) {
@@ -62,7 +62,7 @@ TEST(Engine, PrefixesThatWerePushedOutComeBackAndGiveTheSameText) {
     for (int i = 0; i < 3; ++i) harness.wait(harness.submit(greedy(std::to_string(i) + story(i) + story(i), 200)));
     const auto again = harness.wait(harness.submit(greedy(prompt, 20)));
     EXPECT_EQ(again.finished->usage.cached_tokens, again.finished->usage.prompt_tokens - 1);
-    EXPECT_GT(harness.stats().restored_tokens, 100U);
+    EXPECT_GT(harness.stats().host_restored_tokens, 100U);
     EXPECT_GT(harness.stats().host_bytes, 0U);
     expect_same(reference(prompt, 20), first.text);
     expect_same(reference(prompt, 20), again.text);
@@ -124,7 +124,7 @@ TEST(Engine, CancelledRequestsAreFreedAndSilent) {
     harness.engine().cancel(endless);
     EXPECT_EQ(harness.wait(next).n_tokens, 4U);
     harness.engine().wait_until_idle();
-    EXPECT_EQ(harness.stats().running, 0);
+    EXPECT_EQ(harness.stats().running, 0U);
 }
 
 TEST(Engine, AFullQueueRefusesAtOnce) {
@@ -150,12 +150,12 @@ TEST(Engine, TheBatchGrowsWhileRequestsWait) {
     Harness harness({.batch_size = 2, .batch_size_max = 16});
     std::vector<RequestId> ids;
     for (int i = 0; i < 64; ++i) ids.push_back(harness.submit(greedy("Line " + std::to_string(i), 100)));
-    int widest = 0;
+    std::uint64_t widest = 0;
     for (const RequestId id : ids) {
         EXPECT_EQ(harness.wait(id).n_tokens, 100U);
-        widest = std::max(widest, harness.stats().width);
+        widest = std::max(widest, harness.stats().batch_width);
     }
-    EXPECT_GT(widest, 2);
+    EXPECT_GT(widest, 2U);
 }
 
 TEST(Engine, ChatsGoThroughTheTemplate) {

@@ -68,7 +68,7 @@ bool HostStates::load(const sched::Load& load) {
         return false;
     }
     state_.scheduler.restored(load.n_tokens, std::chrono::duration_cast<sched::Time>(Clock::now() - began));
-    if (host.name) state_.counters.artifact_tokens += static_cast<std::uint64_t>(load.n_tokens);
+    if (host.name) state_.counters.artifact_restored_tokens += static_cast<std::uint64_t>(load.n_tokens);
     return true;
 }
 

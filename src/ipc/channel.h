@@ -8,11 +8,11 @@
 #include <optional>
 #include <string_view>
 
-#include "ipc/engine_client.h"
+#include "ipc/token_stream.h"
 
 namespace sutazai::ipc {
 
-/// What lies between the client, which puts updates in, and one TokenStream, which takes them out. Same thread.
+/// What lies between an engine's client, which puts updates in, and one TokenStream, which takes them out. Same thread.
 struct TokenStream::Channel {
   public:
     /// `cancel` tells the engine that nobody reads any more; it is dropped at the last update.

@@ -108,7 +108,7 @@ class EngineClientTest : public testing::Test {
     std::ptrdiff_t descriptors_ = 0;
 };
 
-inline asio::awaitable<std::unique_ptr<EngineClient>> started(EngineOptions options) {
+inline asio::awaitable<OwnedEngine> started(EngineOptions options) {
     auto client = co_await EngineClient::start(std::move(options), nullptr);
     if (!client) throw std::runtime_error(client.error().message);
     co_return std::move(*client);

@@ -153,7 +153,7 @@ TEST_F(EngineClientTest, TokensOfUnknownRequestsAreIgnored) {
 TEST_F(EngineClientTest, ACancelledWaitLosesNothing) {
     asio::io_context io;
     asio::cancellation_signal cancel;
-    std::unique_ptr<EngineClient> client;
+    OwnedEngine client;
     TokenStream stream;
     int aborted = 0;
     std::uint32_t n_tokens = 0;

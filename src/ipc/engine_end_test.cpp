@@ -160,13 +160,13 @@ TEST_F(EngineEndTest, AStreamOutlivesItsClient) {
 }
 
 TEST_F(EngineEndTest, AnIoContextThatEndsFirstLeavesNothingBehind) {
-    std::unique_ptr<EngineClient> client;
+    OwnedEngine client;
     TokenStream stream;
     {
         asio::io_context io;
         asio::co_spawn(
             io,
-            [](std::unique_ptr<EngineClient>& client, TokenStream& stream) -> asio::awaitable<void> {
+            [](OwnedEngine& client, TokenStream& stream) -> asio::awaitable<void> {
                 client = co_await started(options("ignore_eof"));
                 stream = client->submit(request("hang 2"));
                 while (true) (void)co_await stream.next();

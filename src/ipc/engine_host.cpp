@@ -36,42 +36,19 @@ constexpr int kBroken = 70;   // a thread died
 constexpr std::chrono::seconds kLastWordPatience{1};
 constexpr std::chrono::milliseconds kSavePatience{100};
 
-wire::Stats to_wire(const engine::EngineStats& from) {
-    wire::Stats stats;
-    stats.set_running(static_cast<std::uint32_t>(from.running));
-    stats.set_waiting(static_cast<std::uint32_t>(from.waiting));
-    stats.set_kv_cells_used(static_cast<std::uint32_t>(from.kv_cells_used));
-    stats.set_kv_cells(static_cast<std::uint32_t>(from.kv_cells));
-    stats.set_prompt_tokens(from.prompt_tokens);
-    stats.set_generation_tokens(from.generation_tokens);
-    stats.set_cached_tokens(from.cached_tokens);
-    stats.set_steps(from.steps);
-    stats.set_step_us(from.step_us);
-    stats.set_restored_tokens(from.restored_tokens);
-    stats.set_preemptions(from.preemptions);
-    stats.set_host_bytes(from.host_bytes);
-    stats.set_width(static_cast<std::uint32_t>(from.width));
-    stats.set_prefixes(static_cast<std::uint32_t>(from.prefixes));
-    stats.set_artifacts(from.artifacts);
-    stats.set_artifact_bytes(from.artifact_bytes);
-    stats.set_artifact_tokens(from.artifact_tokens);
-    stats.set_broken_results(from.broken_results);
-    return stats;
-}
-
-Result<std::unique_ptr<llama::Model>> load(const wire::Load& load, Outbox& outbox) {
+Result<std::unique_ptr<llama::Model>> load(const ipc::EngineOptions& wanted, Outbox& outbox) {
     llama::LoadOptions options;
-    options.path = load.path();
-    options.context_tokens = load.context_tokens();
-    options.batch_size = load.batch_size();
-    options.max_sequences = std::max(load.batch_size(), load.batch_size_max());
-    options.batch_tokens = load.batch_tokens();
-    options.threads = load.threads();
-    options.gpu = load.gpu();
-    options.architecture = load.architecture();
-    options.chat_template = load.chat_template();
-    options.control_tokens_in_messages = load.control_tokens_in_messages();
-    options.vocabulary = load.vocabulary();
+    options.path = wanted.path;
+    options.context_tokens = wanted.context_tokens;
+    options.batch_size = wanted.batch_size;
+    options.max_sequences = std::max(wanted.batch_size, wanted.batch_size_max);
+    options.batch_tokens = wanted.batch_tokens;
+    options.threads = wanted.threads;
+    options.gpu = wanted.gpu;
+    options.architecture = wanted.architecture;
+    options.chat_template = wanted.chat_template;
+    options.control_tokens_in_messages = wanted.control_tokens_in_messages;
+    options.vocabulary = wanted.vocabulary;
     int last_percent = -1;
     const auto since = std::chrono::steady_clock::now();
     const auto ms = [&] {
@@ -85,7 +62,7 @@ Result<std::unique_ptr<llama::Model>> load(const wire::Load& load, Outbox& outbo
             outbox.send(message);
         }
     });
-    if (model && load.warmup()) {
+    if (model && wanted.warmup) {
         wire::FromEngine message;
         message.mutable_progress()->set_fraction(1);
         message.mutable_progress()->set_warming(true);
@@ -100,36 +77,37 @@ Result<std::unique_ptr<llama::Model>> load(const wire::Load& load, Outbox& outbo
 }
 
 wire::FromEngine loaded_message(const llama::Model::Properties& p, std::chrono::microseconds took) {
+    ipc::ModelInfo info;
+    info.context_tokens = static_cast<std::uint32_t>(p.kv_cells);
+    info.context_per_sequence = static_cast<std::uint32_t>(p.context_per_sequence);
+    info.training_context = static_cast<std::uint32_t>(p.training_context);
+    info.weights_bytes = p.weights_bytes;
+    info.parameters = p.parameters;
+    info.description = p.description;
+    info.on_gpu = p.on_gpu;
+    info.has_chat_template = p.has_chat_template;
+    info.untouched_bytes = p.untouched_bytes;
+    info.load_time = took;
     wire::FromEngine message;
-    wire::Loaded& loaded = *message.mutable_loaded();
-    loaded.set_context_tokens(static_cast<std::uint32_t>(p.kv_cells));
-    loaded.set_context_per_sequence(static_cast<std::uint32_t>(p.context_per_sequence));
-    loaded.set_training_context(static_cast<std::uint32_t>(p.training_context));
-    loaded.set_weights_bytes(p.weights_bytes);
-    loaded.set_parameters(p.parameters);
-    loaded.set_description(p.description);
-    loaded.set_on_gpu(p.on_gpu);
-    loaded.set_has_chat_template(p.has_chat_template);
-    loaded.set_untouched_bytes(p.untouched_bytes);
-    loaded.set_load_us(static_cast<std::uint64_t>(took.count()));
+    *message.mutable_loaded() = ipc::to_wire(info);
     return message;
 }
 
-engine::EngineConfig config_of(const wire::Load& options) {
+engine::EngineConfig config_of(const ipc::EngineOptions& options) {
     engine::EngineConfig config;
-    config.batch_size = options.batch_size();
-    config.batch_size_max = options.batch_size_max();
-    config.batch_timeout = std::chrono::milliseconds(options.batch_timeout_ms());
-    config.queue_timeout = std::chrono::milliseconds(options.queue_timeout_ms());
-    config.batch_tokens = options.batch_tokens();
-    config.max_queue = options.max_queue();
-    config.token_gap = std::chrono::milliseconds(options.token_gap_ms());
-    config.prefix_sharing = options.prefix_sharing();
-    config.prefix_cache_bytes = options.prefix_cache_bytes();
-    if (options.artifact_bytes() > 0) config.artifacts.folder = options.artifact_folder();
-    config.artifacts.byte_limit = options.artifact_bytes();
-    config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days();
-    config.artifacts.model_path = options.path();
+    config.batch_size = options.batch_size;
+    config.batch_size_max = options.batch_size_max;
+    config.batch_timeout = std::chrono::milliseconds(options.batch_timeout_ms);
+    config.queue_timeout = std::chrono::milliseconds(options.queue_timeout_ms);
+    config.batch_tokens = options.batch_tokens;
+    config.max_queue = options.max_queue;
+    config.token_gap = std::chrono::milliseconds(options.token_gap_ms);
+    config.prefix_sharing = options.prefix_sharing;
+    config.prefix_cache_bytes = options.prefix_cache_bytes;
+    if (options.artifact_bytes > 0) config.artifacts.folder = options.artifact_folder;
+    config.artifacts.byte_limit = options.artifact_bytes;
+    config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days;
+    config.artifacts.model_path = options.path;
     return config;
 }
 
@@ -202,14 +180,14 @@ class Host {
     int serve() {
         if (!read()) return 0;
         if (message_.kind_case() != wire::ToEngine::kLoad) return kNonsense;
-        const wire::Load options = message_.load();
+        const ipc::EngineOptions options = ipc::from_wire(message_.load());
         {
             wire::FromEngine taken;
             taken.mutable_progress();
             outbox_.send(taken);
         }
-        ::prctl(PR_SET_NAME, ("engine:" + options.model_name()).c_str());  // cut to 15 bytes
-        if (on_name_) on_name_(options.model_name());
+        ::prctl(PR_SET_NAME, ("engine:" + options.model_name).c_str());  // cut to 15 bytes
+        if (on_name_) on_name_(options.model_name);
         const auto began = std::chrono::steady_clock::now();
         Result<std::unique_ptr<llama::Model>> model = load(options, outbox_);
         if (!model) {
@@ -238,7 +216,7 @@ class Host {
 
     void send(engine::StepReport report, engine::Engine& engine) {
         std::optional<wire::Stats> stats;
-        if (report.stats) stats = to_wire(*report.stats);
+        if (report.stats) stats = ipc::to_wire(*report.stats);
         const StepFrames frames = ipc::step_frames(std::move(report.updates), stats ? &*stats : nullptr);
         for (const wire::FromEngine& message : frames.messages) outbox_.send(message);
         for (const RequestId id : frames.failed) engine.cancel(id);

@@ -30,7 +30,7 @@ double thread_cpu_s() {
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
-asio::awaitable<void> read(ipc::TokenStream stream, Totals& totals, std::unique_ptr<ipc::EngineClient>& client) {
+asio::awaitable<void> read(ipc::TokenStream stream, Totals& totals, ipc::OwnedEngine& client) {
     for (bool last = false; !last;) {
         const GenerationUpdate update = co_await stream.next();
         totals.tokens += update.n_tokens;
@@ -47,7 +47,7 @@ asio::awaitable<void> measure(std::string command, int n_streams) {
     options.path = "/models/fake.gguf";
     auto started = co_await ipc::EngineClient::start(options, nullptr);
     if (!started) std::abort();
-    auto client = std::make_shared<std::unique_ptr<ipc::EngineClient>>(std::move(*started));
+    auto client = std::make_shared<ipc::OwnedEngine>(std::move(*started));
     auto totals = std::make_shared<Totals>();
     totals->running = n_streams;
     const double cpu = thread_cpu_s();

@@ -1,6 +1,4 @@
 // Processes that stand by: taken for a load, killed before, during and without one.
-#include "ipc/standby_engine.h"
-
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -31,8 +29,8 @@ asio::awaitable<void> sleep_for(std::chrono::milliseconds duration) {
     co_await timer.async_wait(asio::use_awaitable);
 }
 
-asio::awaitable<std::unique_ptr<StandbyEngine>> stand_by() {
-    auto spawned = StandbyEngine::spawn(co_await asio::this_coro::executor, SUTAZAI_FAKE_ENGINE, {});
+asio::awaitable<OwnedEngine> stand_by() {
+    auto spawned = EngineClient::stand_by(co_await asio::this_coro::executor, SUTAZAI_FAKE_ENGINE, {});
     if (!spawned) throw std::runtime_error(spawned.error().message);
     co_return std::move(*spawned);
 }
@@ -68,7 +66,7 @@ void run(asio::awaitable<void> work) {
 TEST(StandbyEngine, IsTakenForALoad) {
     run([]() -> asio::awaitable<void> {
         auto standby = co_await stand_by();
-        EXPECT_TRUE(standby->alive());
+        EXPECT_FALSE(standby->process_ended());
         const int pid = standby->pid();
         co_await sleep_for(20ms);
         const auto client = co_await EngineClient::start(options(), nullptr, std::move(standby));
@@ -87,7 +85,7 @@ TEST(StandbyEngine, IsTakenForALoad) {
 TEST(StandbyEngine, EndsWithItsOwner) {
     run([]() -> asio::awaitable<void> {
         const auto standby = co_await stand_by();
-        standby->on_exit([](const std::string&) { ADD_FAILURE() << "its owner knows"; });
+        standby->on_exit([](bool, const std::string&) { ADD_FAILURE() << "its owner knows"; });
         co_return;
     }());
 }
@@ -96,11 +94,11 @@ TEST(StandbyEngine, TellsOfItsEnd) {
     run([]() -> asio::awaitable<void> {
         const auto standby = co_await stand_by();
         std::string told;
-        standby->on_exit([&](const std::string& why) { told = why; });
+        standby->on_exit([&](bool, const std::string& why) { told = why; });
         ::kill(standby->pid(), SIGKILL);
         for (int i = 0; i < 1000 && told.empty(); ++i) co_await sleep_for(1ms);
         EXPECT_EQ(told, "the engine was killed by signal 9 (Killed)");
-        EXPECT_FALSE(standby->alive());
+        EXPECT_TRUE(standby->process_ended());
         EXPECT_EQ(standby->pid(), 0);
     }());
 }
@@ -111,7 +109,7 @@ TEST(StandbyEngine, ADeadOneIsNotUsed) {
         const int pid = standby->pid();
         ::kill(pid, SIGKILL);
         while (state_of(pid) != "Z") std::this_thread::sleep_for(1ms);  // nobody here has been told yet
-        EXPECT_FALSE(standby->alive());
+        EXPECT_TRUE(standby->process_ended());
         const auto client = co_await EngineClient::start(options(), nullptr, std::move(standby));
         EXPECT_TRUE(client);
         if (client) {
@@ -160,7 +158,7 @@ TEST(StandbyEngine, OneThatHangsIsReplaced) {
 TEST(StandbyEngine, AModelThatKillsItsEngineKillsOneOnly) {
     const std::string log = testing::TempDir() + "standby-loads-" + std::to_string(::getpid());
     run([](std::vector<std::string> arguments) -> asio::awaitable<void> {
-        auto spawned = StandbyEngine::spawn(co_await asio::this_coro::executor, SUTAZAI_FAKE_ENGINE, arguments);
+        auto spawned = EngineClient::stand_by(co_await asio::this_coro::executor, SUTAZAI_FAKE_ENGINE, arguments);
         const auto client = co_await EngineClient::start(options("killed_in_load"), nullptr, std::move(*spawned));
         EXPECT_FALSE(client);
         if (!client) {
@@ -174,7 +172,7 @@ TEST(StandbyEngine, AModelThatKillsItsEngineKillsOneOnly) {
 
 TEST(StandbyEngine, AMissingBinaryIsAnError) {
     run([]() -> asio::awaitable<void> {
-        const auto spawned = StandbyEngine::spawn(co_await asio::this_coro::executor, "/no/such/sutazai", {});
+        const auto spawned = EngineClient::stand_by(co_await asio::this_coro::executor, "/no/such/sutazai", {});
         EXPECT_FALSE(spawned);
         if (!spawned) {
             EXPECT_TRUE(spawned.error().message.starts_with("'/no/such/sutazai' cannot be run"));

@@ -1,6 +1,7 @@
 #include "ipc/wire.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 
@@ -52,6 +53,36 @@ ChatMessage message_of(wire::Message message) {
     out.tool_call_id = std::move(*message.mutable_tool_call_id());
     return out;
 }
+
+/// Where the wire has each figure.
+struct StatsField {
+    std::uint64_t EngineStats::*value;
+    std::uint64_t (wire::Stats::*get)() const;
+    void (wire::Stats::*set)(std::uint64_t);
+};
+constexpr std::array kStatsFields{
+    StatsField{&EngineStats::running, &wire::Stats::running, &wire::Stats::set_running},
+    StatsField{&EngineStats::waiting, &wire::Stats::waiting, &wire::Stats::set_waiting},
+    StatsField{&EngineStats::batch_width, &wire::Stats::batch_width, &wire::Stats::set_batch_width},
+    StatsField{&EngineStats::kv_cells_used, &wire::Stats::kv_cells_used, &wire::Stats::set_kv_cells_used},
+    StatsField{&EngineStats::kv_cells, &wire::Stats::kv_cells, &wire::Stats::set_kv_cells},
+    StatsField{&EngineStats::prefixes, &wire::Stats::prefixes, &wire::Stats::set_prefixes},
+    StatsField{&EngineStats::host_bytes, &wire::Stats::host_bytes, &wire::Stats::set_host_bytes},
+    StatsField{&EngineStats::artifacts, &wire::Stats::artifacts, &wire::Stats::set_artifacts},
+    StatsField{&EngineStats::artifact_bytes, &wire::Stats::artifact_bytes, &wire::Stats::set_artifact_bytes},
+    StatsField{&EngineStats::prompt_tokens, &wire::Stats::prompt_tokens, &wire::Stats::set_prompt_tokens},
+    StatsField{&EngineStats::generation_tokens, &wire::Stats::generation_tokens, &wire::Stats::set_generation_tokens},
+    StatsField{&EngineStats::cached_tokens, &wire::Stats::cached_tokens, &wire::Stats::set_cached_tokens},
+    StatsField{&EngineStats::host_restored_tokens, &wire::Stats::host_restored_tokens,
+               &wire::Stats::set_host_restored_tokens},
+    StatsField{&EngineStats::artifact_restored_tokens, &wire::Stats::artifact_restored_tokens,
+               &wire::Stats::set_artifact_restored_tokens},
+    StatsField{&EngineStats::preemptions, &wire::Stats::preemptions, &wire::Stats::set_preemptions},
+    StatsField{&EngineStats::steps, &wire::Stats::steps, &wire::Stats::set_steps},
+    StatsField{&EngineStats::step_us, &wire::Stats::step_us, &wire::Stats::set_step_us},
+    StatsField{&EngineStats::broken_results, &wire::Stats::broken_results, &wire::Stats::set_broken_results},
+};
+static_assert(kStatsFields.size() * sizeof(std::uint64_t) == sizeof(EngineStats), "a figure is missing");
 
 }  // namespace
 
@@ -289,47 +320,13 @@ ModelInfo from_wire(const wire::Loaded& loaded) {
 
 wire::Stats to_wire(const EngineStats& stats) {
     wire::Stats out;
-    out.set_running(stats.running);
-    out.set_waiting(stats.waiting);
-    out.set_kv_cells_used(stats.kv_cells_used);
-    out.set_kv_cells(stats.kv_cells);
-    out.set_prompt_tokens(stats.prompt_tokens);
-    out.set_generation_tokens(stats.generation_tokens);
-    out.set_cached_tokens(stats.cached_tokens);
-    out.set_steps(stats.steps);
-    out.set_step_us(stats.step_us);
-    out.set_restored_tokens(stats.restored_tokens);
-    out.set_preemptions(stats.preemptions);
-    out.set_host_bytes(stats.host_bytes);
-    out.set_width(stats.width);
-    out.set_prefixes(stats.prefixes);
-    out.set_artifacts(stats.artifacts);
-    out.set_artifact_bytes(stats.artifact_bytes);
-    out.set_artifact_tokens(stats.artifact_tokens);
-    out.set_broken_results(stats.broken_results);
+    for (const StatsField& field : kStatsFields) (out.*field.set)(stats.*field.value);
     return out;
 }
 
 EngineStats from_wire(const wire::Stats& stats) {
     EngineStats out;
-    out.running = stats.running();
-    out.waiting = stats.waiting();
-    out.kv_cells_used = stats.kv_cells_used();
-    out.kv_cells = stats.kv_cells();
-    out.prompt_tokens = stats.prompt_tokens();
-    out.generation_tokens = stats.generation_tokens();
-    out.cached_tokens = stats.cached_tokens();
-    out.steps = stats.steps();
-    out.step_us = stats.step_us();
-    out.restored_tokens = stats.restored_tokens();
-    out.preemptions = stats.preemptions();
-    out.host_bytes = stats.host_bytes();
-    out.width = stats.width();
-    out.prefixes = stats.prefixes();
-    out.artifacts = stats.artifacts();
-    out.artifact_bytes = stats.artifact_bytes();
-    out.artifact_tokens = stats.artifact_tokens();
-    out.broken_results = stats.broken_results();
+    for (const StatsField& field : kStatsFields) out.*field.value = (stats.*field.get)();
     return out;
 }
 

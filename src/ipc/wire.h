@@ -1,9 +1,10 @@
 #pragma once
 
 #include "base/artifact_action.h"
+#include "base/engine_stats.h"
 #include "base/error.h"
 #include "base/generation.h"
-#include "ipc/engine_client.h"
+#include "ipc/engine_options.h"
 #include "proto/engine.pb.h"
 
 /// Between the plain structs and the messages of proto/engine.proto. Pure; each pair is the other's inverse.
@@ -22,7 +23,7 @@ namespace sutazai::ipc {
 [[nodiscard]] wire::Failed to_wire(RequestId id, Error error);
 [[nodiscard]] Error from_wire(const wire::Failed& failed);  ///< an unknown code becomes kInternal
 
-[[nodiscard]] wire::Load to_wire(const EngineOptions& options);  ///< all but the executable and the timeout
+[[nodiscard]] wire::Load to_wire(const EngineOptions& options);  ///< all but what is for the server alone
 [[nodiscard]] EngineOptions from_wire(const wire::Load& load);
 
 [[nodiscard]] wire::Loaded to_wire(const ModelInfo& info);

@@ -209,26 +209,11 @@ TEST(Wire, LoadedKeepsEveryField) {
 }
 
 TEST(Wire, StatsKeepEveryField) {
-    const EngineStats got =
-        from_wire(sent(to_wire(EngineStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18})));
-    EXPECT_EQ(got.running, 1U);
-    EXPECT_EQ(got.waiting, 2U);
-    EXPECT_EQ(got.kv_cells_used, 3U);
-    EXPECT_EQ(got.kv_cells, 4U);
-    EXPECT_EQ(got.prompt_tokens, 5U);
-    EXPECT_EQ(got.generation_tokens, 6U);
-    EXPECT_EQ(got.cached_tokens, 7U);
-    EXPECT_EQ(got.steps, 8U);
-    EXPECT_EQ(got.step_us, 9U);
-    EXPECT_EQ(got.restored_tokens, 10U);
-    EXPECT_EQ(got.preemptions, 11U);
-    EXPECT_EQ(got.host_bytes, 12U);
-    EXPECT_EQ(got.width, 13U);
-    EXPECT_EQ(got.prefixes, 14U);
-    EXPECT_EQ(got.artifacts, 15U);
-    EXPECT_EQ(got.artifact_bytes, 16U);
-    EXPECT_EQ(got.artifact_tokens, 17U);
-    EXPECT_EQ(got.broken_results, 18U);
+    const EngineStats stats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18};
+    const wire::Stats on_the_wire = sent(to_wire(stats));
+    EXPECT_EQ(on_the_wire.running(), 1U);
+    EXPECT_EQ(on_the_wire.broken_results(), 18U);
+    EXPECT_EQ(from_wire(on_the_wire), stats);
 }
 
 TEST(Wire, ArtifactReportsKeepEveryField) {

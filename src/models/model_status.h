@@ -6,7 +6,8 @@
 #include <span>
 #include <string>
 
-#include "ipc/engine_client.h"
+#include "base/engine_stats.h"
+#include "ipc/engine_options.h"
 #include "models/memory_estimate.h"
 
 /// What can be seen of the warm set. Plain values.
@@ -21,13 +22,6 @@ enum class ModelState : std::uint8_t {
     kFailed
 };
 [[nodiscard]] const char* to_string(ModelState state);
-
-/// Of one model, on disk.
-struct ArtifactStatus {
-    std::uint64_t count = 0;
-    std::uint64_t bytes = 0;
-    std::uint64_t restored_tokens = 0;  ///< read back instead of being computed, since the server started
-};
 
 struct ModelStatus {
     std::string name;
@@ -46,7 +40,7 @@ struct ModelStatus {
     std::size_t waiting = 0;       ///< requests and warm-ups that wait for it to be warm
     int pid = 0;                   ///< of the engine process; 0 when there is none
     ipc::ModelInfo info;           ///< meaningful when warm
-    ipc::EngineStats stats;        ///< counters since the server started, over all of the model's engines
+    EngineStats stats;             ///< counters since the server started, over all of the model's engines
 
     MemoryEstimate estimate;                 ///< from the file; all 0 before it was first looked at
     std::uint64_t expected_bytes = 0;        ///< the same, corrected by what was measured before
@@ -55,7 +49,6 @@ struct ModelStatus {
     bool pinned = false;
     std::optional<std::chrono::system_clock::time_point> last_used;
     std::optional<std::chrono::system_clock::time_point> unload_at;  ///< of an idle one with a keep-alive
-    ArtifactStatus artifacts;
 };
 
 /// An engine process that stands by for the next cold model.

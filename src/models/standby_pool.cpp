@@ -27,11 +27,11 @@ void StandbyPool::open(const boost::asio::any_io_executor& executor) {
     adjust();
 }
 
-std::unique_ptr<ipc::StandbyEngine> StandbyPool::take() {
+ipc::OwnedEngine StandbyPool::take() {
     while (!standing_by_.empty()) {
         auto engine = std::move(standing_by_.front());
         standing_by_.erase(standing_by_.begin());
-        if (!engine->alive()) continue;  // killed just now
+        if (engine->process_ended()) continue;  // killed just now
         options_.backoff.forget();
         return engine;
     }
@@ -77,20 +77,20 @@ void StandbyPool::on_timer() {
 
 void StandbyPool::start_one() {
     const auto now = Clock::now();
-    auto engine = ipc::StandbyEngine::spawn(timer_->get_executor(), options_.executable, options_.arguments);
+    auto engine = ipc::EngineClient::stand_by(timer_->get_executor(), options_.executable, options_.arguments);
     if (!engine) {
         options_.backoff.load_failed(now);
         spdlog::warn("no engine process stands by: {}", engine.error().message);
         return;
     }
-    (*engine)->on_exit([weak = weak_from_this(), engine = engine->get(), now](const std::string& why) {
+    (*engine)->on_exit([weak = weak_from_this(), engine = engine->get(), now](bool, const std::string& why) {
         if (const auto self = weak.lock()) self->on_exit(engine, why, now);
     });
     spdlog::debug("engine process {} stands by", (*engine)->pid());
     standing_by_.push_back(std::move(*engine));
 }
 
-void StandbyPool::on_exit(const ipc::StandbyEngine* engine, const std::string& why, Clock::time_point started) {
+void StandbyPool::on_exit(const ipc::EngineClient* engine, const std::string& why, Clock::time_point started) {
     const auto now = Clock::now();
     spdlog::warn("standing by: {}", why);
     options_.backoff.crashed(now, now - started);

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "ipc/standby_engine.h"
+#include "ipc/engine_client.h"
 #include "models/backoff.h"
 #include "models/model_status.h"
 
@@ -42,7 +42,7 @@ class StandbyPool : public std::enable_shared_from_this<StandbyPool> {
     /// From now on there are to be processes, in time.
     void open(const boost::asio::any_io_executor& executor);
     /// One that is alive; null when there is none.
-    [[nodiscard]] std::unique_ptr<ipc::StandbyEngine> take();
+    [[nodiscard]] ipc::OwnedEngine take();
     [[nodiscard]] std::size_t size() const { return standing_by_.size(); }
     [[nodiscard]] std::vector<StandbyStatus> status() const;
     /// Something around has changed: ends those that there is no memory for, and sees to it that others are started.
@@ -54,7 +54,7 @@ class StandbyPool : public std::enable_shared_from_this<StandbyPool> {
     [[nodiscard]] std::size_t n_to_have() const;
     void on_timer();
     void start_one();
-    void on_exit(const ipc::StandbyEngine* engine, const std::string& why, Clock::time_point started);
+    void on_exit(const ipc::EngineClient* engine, const std::string& why, Clock::time_point started);
     void look_at(Clock::time_point when);
 
     Options options_;
@@ -62,7 +62,7 @@ class StandbyPool : public std::enable_shared_from_this<StandbyPool> {
     std::unique_ptr<boost::asio::steady_timer> timer_;  // null before open() and after close()
     Clock::time_point looks_at_ = Clock::time_point::max();
     Clock::time_point missing_since_;
-    std::vector<std::unique_ptr<ipc::StandbyEngine>> standing_by_;
+    std::vector<ipc::OwnedEngine> standing_by_;
     std::uint64_t bytes_each_;
 };
 

@@ -400,7 +400,7 @@ void WarmSet::end_engine(Model& model, Clock::time_point idle_until, Clock::time
                        if (thrown) spdlog::error("model {}: its end failed: {}", model.name, text_of(thrown));
                        std::erase(self->ending_, slot);
                        --model.n_ending;
-                       keep_counters(model, *slot);
+                       model.past.add_counters(slot->engine->stats());
                        slot->ended = true;
                        slot->gone.notify();
                        model.backoff.forget();

@@ -30,7 +30,7 @@ namespace sutazai::models {
 struct Lease::Slot {
     using Time = placement::Time;
     std::string model;
-    std::unique_ptr<ipc::EngineClient> engine;
+    ipc::OwnedEngine engine;
     std::weak_ptr<WarmSet> owner;
     std::size_t n_leases = 0;
     std::size_t n_reserving = 0;  // of those
@@ -135,7 +135,7 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
         std::uint64_t found_warm = 0;
         std::uint64_t crashes = 0;
         std::string last_crash;
-        ipc::EngineStats past;  // counters of engines that have ended
+        EngineStats past;  // counters of engines that have ended
     };
 
     // Asking.
@@ -172,11 +172,10 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
 
     // What engines report.
     void start_engine(Model& model);
-    void on_loaded(Model& model, std::unique_ptr<ipc::EngineClient> engine);
+    void on_loaded(Model& model, ipc::OwnedEngine engine);
     Error on_load_failed(Model& model, Error error);
     void on_engine_exit(Model& model, const Slot* slot, const std::string& why);
     void measure(Model& model, Slot& slot);
-    static void keep_counters(Model& model, const Slot& slot);
 
     // What is remembered.
     void recall(Model& model) const;

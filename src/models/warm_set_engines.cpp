@@ -27,9 +27,9 @@ constexpr std::chrono::seconds kBetweenMeasurements{1};
 constexpr std::int64_t kForgottenShare = 8;
 
 /// Starts the engine in a turn of its own, so that its failure does not come back into the middle of what starts it.
-asio::awaitable<Result<std::unique_ptr<EngineClient>>> start_later(ipc::EngineOptions options,
-                                                                   std::function<void(ipc::LoadProgress)> progress,
-                                                                   std::unique_ptr<ipc::StandbyEngine> standby) {
+asio::awaitable<Result<ipc::OwnedEngine>> start_later(ipc::EngineOptions options,
+                                                      std::function<void(ipc::LoadProgress)> progress,
+                                                      ipc::OwnedEngine standby) {
     co_await asio::post(asio::use_awaitable);
     co_return co_await EngineClient::start(std::move(options), std::move(progress), std::move(standby));
 }
@@ -50,33 +50,32 @@ void WarmSet::start_engine(Model& model) {
     model.loading_stamps = model.stamps;
     model.file_note.clear();
     spdlog::info("model {}: loading, about {}", model.name, byte_text(expected_bytes(model)));
-    asio::co_spawn(
-        executor_,
-        start_later(
-            std::move(options),
-            [weak = weak_from_this(), &model](ipc::LoadProgress progress) {
-                if (const auto self = weak.lock()) model.progress = progress;
-            },
-            standby_->take()),
-        asio::bind_cancellation_slot(model.cancel_load.slot(), [self = shared_from_this(), &model](
-                                                                   const std::exception_ptr& thrown,
-                                                                   Result<std::unique_ptr<EngineClient>> engine) {
-            model.loading = false;
-            if (self->draining_ || self->closed_) {
-                refuse_all(model, {ErrorCode::kUnavailable, "the server is shutting down"});
-            } else if (thrown) {
-                refuse_all(model, self->on_load_failed(model, {ErrorCode::kInternal, text_of(thrown)}));
-            } else if (engine) {
-                self->on_loaded(model, std::move(*engine));
-                return;
-            } else {
-                refuse_all(model, self->on_load_failed(model, std::move(engine.error())));
-            }
-            self->free_place();
-        }));
+    asio::co_spawn(executor_,
+                   start_later(
+                       std::move(options),
+                       [weak = weak_from_this(), &model](ipc::LoadProgress progress) {
+                           if (const auto self = weak.lock()) model.progress = progress;
+                       },
+                       standby_->take()),
+                   asio::bind_cancellation_slot(
+                       model.cancel_load.slot(), [self = shared_from_this(), &model](const std::exception_ptr& thrown,
+                                                                                     Result<ipc::OwnedEngine> engine) {
+                           model.loading = false;
+                           if (self->draining_ || self->closed_) {
+                               refuse_all(model, {ErrorCode::kUnavailable, "the server is shutting down"});
+                           } else if (thrown) {
+                               refuse_all(model, self->on_load_failed(model, {ErrorCode::kInternal, text_of(thrown)}));
+                           } else if (engine) {
+                               self->on_loaded(model, std::move(*engine));
+                               return;
+                           } else {
+                               refuse_all(model, self->on_load_failed(model, std::move(engine.error())));
+                           }
+                           self->free_place();
+                       }));
 }
 
-void WarmSet::on_loaded(Model& model, std::unique_ptr<EngineClient> engine) {
+void WarmSet::on_loaded(Model& model, ipc::OwnedEngine engine) {
     auto slot = std::make_shared<Slot>();
     slot->model = model.name;
     slot->owner = weak_from_this();
@@ -150,7 +149,7 @@ void WarmSet::on_engine_exit(Model& model, const Slot* slot, const std::string& 
     model.backoff.crashed(now, now - slot->loaded_at);
     model.last_error = Error{ErrorCode::kUnavailable, why};
     const std::shared_ptr<Slot> dead = std::exchange(model.slot, nullptr);
-    keep_counters(model, *dead);
+    model.past.add_counters(dead->engine->stats());
     dead->ended = true;
     dead->gone.notify();
     if (model.backoff.refuses(now)) {
@@ -159,18 +158,6 @@ void WarmSet::on_engine_exit(Model& model, const Slot* slot, const std::string& 
         refuse_all(model, error);
     }
     free_place();
-}
-
-void WarmSet::keep_counters(Model& model, const Slot& slot) {
-    const ipc::EngineStats& stats = slot.engine->stats();
-    model.past.prompt_tokens += stats.prompt_tokens;
-    model.past.generation_tokens += stats.generation_tokens;
-    model.past.cached_tokens += stats.cached_tokens;
-    model.past.steps += stats.steps;
-    model.past.step_us += stats.step_us;
-    model.past.restored_tokens += stats.restored_tokens;
-    model.past.preemptions += stats.preemptions;
-    model.past.artifact_tokens += stats.artifact_tokens;
 }
 
 }  // namespace sutazai::models

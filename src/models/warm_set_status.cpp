@@ -20,19 +20,6 @@ system_clock::time_point to_system(WarmSet::Clock::time_point when) {
     return system_clock::now() + std::chrono::duration_cast<system_clock::duration>(when - WarmSet::Clock::now());
 }
 
-ipc::EngineStats sum(const ipc::EngineStats& now, const ipc::EngineStats& past) {
-    ipc::EngineStats out = now;
-    out.prompt_tokens += past.prompt_tokens;
-    out.generation_tokens += past.generation_tokens;
-    out.cached_tokens += past.cached_tokens;
-    out.steps += past.steps;
-    out.step_us += past.step_us;
-    out.restored_tokens += past.restored_tokens;
-    out.preemptions += past.preemptions;
-    out.artifact_tokens += past.artifact_tokens;
-    return out;
-}
-
 }  // namespace
 
 ModelState WarmSet::state(const Model& model) const {
@@ -75,7 +62,8 @@ ModelStatus WarmSet::status(const Model& model) const {
         out.in_use = slot->n_leases;
         out.pid = slot->engine->pid();
         out.info = slot->engine->info();
-        out.stats = sum(slot->engine->stats(), model.past);
+        out.stats = slot->engine->stats();
+        out.stats.add_counters(model.past);
         out.measured_bytes = slot->measured_bytes;
         if (const auto n = slot->engine->stats().broken_results; n > 0 && out.last_error.empty()) {
             out.last_error = fmt::format(
@@ -87,7 +75,6 @@ ModelStatus WarmSet::status(const Model& model) const {
         out.file_note = file_note(model);
         if (slot->n_leases == 0 && slot->unload_at && !model.pinned) out.unload_at = to_system(*slot->unload_at);
     }
-    out.artifacts = {out.stats.artifacts, out.stats.artifact_bytes, out.stats.artifact_tokens};
     return out;
 }
 

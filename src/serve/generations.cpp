@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 
 /// One generation is read directly. Of several each has a reader, a coroutine that puts what comes into `events`.
 struct Generations::State : std::enable_shared_from_this<State> {
-    ipc::EngineClient* engine = nullptr;
+    ipc::Generator* engine = nullptr;
     std::vector<GenerationRequest> requests;
     std::size_t n_requests_submitted = 0;
     std::size_t width = 1;
@@ -113,7 +113,7 @@ std::size_t Generations::count(std::span<const GenerationRequest> requests) {
     return n;
 }
 
-Generations::Generations(ipc::EngineClient& engine, std::vector<GenerationRequest> requests, std::size_t width)
+Generations::Generations(ipc::Generator& engine, std::vector<GenerationRequest> requests, std::size_t width)
     : state_(std::make_shared<State>()) {
     state_->engine = &engine;
     state_->requests = std::move(requests);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/generation.h"
-#include "ipc/engine_client.h"
+#include "ipc/token_stream.h"
 
 namespace sutazai::serve {
 
@@ -22,7 +22,7 @@ class Generations {
 
     /// Submits the requests in their order, the next whenever fewer than `width` generations run. `engine` outlives
     /// this (its lease is held).
-    Generations(ipc::EngineClient& engine, std::vector<GenerationRequest> requests, std::size_t width);
+    Generations(ipc::Generator& engine, std::vector<GenerationRequest> requests, std::size_t width);
     ~Generations();
     Generations(const Generations&) = delete;
     Generations& operator=(const Generations&) = delete;

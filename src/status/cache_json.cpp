@@ -50,9 +50,9 @@ json::object model_json(const ModelStatus& model) {
             {"crashes", model.crashes},
             {"last_crash", api::or_null(model.last_crash)},
             {"artifacts",
-             {{"count", model.artifacts.count},
-              {"bytes", model.artifacts.bytes},
-              {"restored_tokens", model.artifacts.restored_tokens}}},
+             {{"count", model.stats.artifacts},
+              {"bytes", model.stats.artifact_bytes},
+              {"restored_tokens", model.stats.artifact_restored_tokens}}},
             {"file_note", api::or_null(model.file_note)},
             {"last_error", api::or_null(model.last_error)}};
 }

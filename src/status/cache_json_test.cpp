@@ -37,7 +37,9 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
     warm.stats.prompt_tokens = 100;
     warm.stats.cached_tokens = 25;
     warm.stats.prefixes = 5;
-    warm.artifacts = {6, 7, 8};
+    warm.stats.artifacts = 6;
+    warm.stats.artifact_bytes = 7;
+    warm.stats.artifact_restored_tokens = 8;
     ModelStatus failed;
     failed.name = "f";
     failed.state = ModelState::kFailed;

@@ -59,13 +59,13 @@ json::array states(std::span<const ModelStatus> models) {
 }
 
 json::object performance(const ModelStatus& model, double mean_latency_s) {
-    const ipc::EngineStats& stats = model.stats;
+    const EngineStats& stats = model.stats;
     return {{"total_requests", model.requests},
             {"avg_latency", rounded(mean_latency_s, 3)},
             {"cache_hits", model.found_warm},
             {"cache_misses", model.requests - model.found_warm},
             {"batch_efficiency", rounded(ratio(stats.generation_tokens, stats.steps), 2)},
-            {"batch_width", stats.width},
+            {"batch_width", stats.batch_width},
             {"requests_running", stats.running},
             {"requests_waiting", stats.waiting},
             {"kv_cache_usage_perc", rounded(ratio(stats.kv_cells_used, stats.kv_cells), 4)},

@@ -55,14 +55,14 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
     warm.measured_bytes = 3 << 19;
     warm.stats = {.running = 2,
                   .waiting = 3,
+                  .batch_width = 16,
                   .kv_cells_used = 25,
                   .kv_cells = 100,
                   .prompt_tokens = 11,
                   .generation_tokens = 52,
                   .cached_tokens = 4,
                   .steps = 10,
-                  .step_us = 1000,
-                  .width = 16};
+                  .step_us = 1000};
     const ModelStatus cold = model("cold", ModelState::kCold);
     serve::LatencyBook latencies;
     latencies.record("qwen2.5:3b", std::chrono::milliseconds(2000));

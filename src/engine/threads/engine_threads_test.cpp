@@ -114,7 +114,8 @@ TEST_F(EngineThreads, EveryAnswerIsItsPromptsWhateverGoesOnBeside) {
     }
     const EngineStats stats = collector.stats();
     EXPECT_GT(stats.cached_tokens, 0U);
-    EXPECT_GT(stats.restored_tokens, 0U) << "nothing came back from host memory: the test shows less than it should";
+    EXPECT_GT(stats.host_restored_tokens, 0U)
+        << "nothing came back from host memory: the test shows less than it should";
     EXPECT_GT(stats.artifacts, 0U);
 }
 

@@ -12,9 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/artifact_action.h"
 #include "ipc/channel.h"
-#include "ipc/engine_client.h"
+#include "ipc/token_stream.h"
 
 /// For tests only.
 namespace sutazai::serve::testing_support {
@@ -22,14 +21,8 @@ namespace sutazai::serve::testing_support {
 namespace asio = boost::asio;
 
 /// Hands out streams that the test fills by hand.
-class HandEngine : public ipc::EngineClient {
+class HandEngine : public ipc::Generator {
   public:
-    [[nodiscard]] const ipc::ModelInfo& info() const override { return info_; }
-    [[nodiscard]] const ipc::EngineStats& stats() const override { return stats_; }
-    [[nodiscard]] int pid() const override { return 1; }
-    [[nodiscard]] bool alive() const override { return true; }
-    [[nodiscard]] std::size_t open_requests() const override { return 0; }
-    void on_exit(ExitHandler) override {}
     [[nodiscard]] std::vector<ipc::TokenStream> submit_all(GenerationRequest request) override {
         if (prompts.size() == throws_at) throw std::bad_alloc();
         prompts.push_back(std::get<std::string>(request.prompt));
@@ -41,19 +34,11 @@ class HandEngine : public ipc::EngineClient {
         }
         return streams;
     }
-    [[nodiscard]] asio::awaitable<Result<ArtifactReport>> artifacts(ArtifactAction) override {
-        co_return fail(ErrorCode::kUnavailable, "not in this test");
-    }
-    [[nodiscard]] asio::awaitable<void> stop(std::chrono::milliseconds) override { co_return; }
 
     std::size_t throws_at = SIZE_MAX;
     std::vector<std::string> prompts;
     std::vector<std::shared_ptr<ipc::TokenStream::Channel>> channels;
     std::set<std::size_t> cancelled;
-
-  private:
-    ipc::ModelInfo info_;
-    ipc::EngineStats stats_;
 };
 
 inline std::vector<GenerationRequest> requests(std::size_t n) {

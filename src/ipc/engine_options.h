@@ -1,0 +1,60 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sutazai::ipc {
+
+/// How an engine is started and what it is told to load. Mirrors wire::Load.
+struct EngineOptions {
+    std::string executable;         ///< path of the sutazai binary; run as `sutazai engine --fd N`
+    std::string model_name;         ///< for log lines and error messages
+    std::string path;               ///< GGUF file
+    std::string architecture = {};  ///< what the file is said to hold, when that is known
+    std::uint32_t vocabulary = 0;   ///< tokens; 0: not known
+    std::uint32_t context_tokens = 0;
+    std::uint32_t batch_size = 8;
+    std::uint32_t batch_size_max = 32;
+    std::uint32_t batch_tokens = 2048;
+    std::uint32_t threads = 0;
+    bool gpu = true;
+    bool warmup = true;
+    std::uint32_t batch_timeout_ms = 100;
+    std::uint32_t max_queue = 512;
+    std::uint32_t queue_timeout_ms = 0;  ///< 0: requests wait for ever
+    std::uint32_t token_gap_ms = 50;
+    bool prefix_sharing = true;
+    std::string chat_template;                ///< llama.cpp's name of the one for files without; empty: none
+    bool control_tokens_in_messages = false;  ///< a message's text may become control tokens
+    std::uint64_t prefix_cache_bytes = 0;
+    std::string artifact_folder;  ///< empty: no artifacts
+    std::uint64_t artifact_bytes = 0;
+    std::uint32_t artifact_retention_days = 7;
+    std::chrono::milliseconds load_timeout{300'000};
+    std::chrono::milliseconds stall_timeout{60'000};  ///< an engine that gets no further for so long is ended; 0: never
+    std::vector<std::string> arguments = {};          ///< of the command line, after --fd N
+};
+
+/// What the engine said of the loaded model.
+struct ModelInfo {
+    std::uint32_t context_tokens = 0;        ///< KV cells in all
+    std::uint32_t context_per_sequence = 0;  ///< tokens that one request can hold
+    std::uint32_t training_context = 0;
+    std::uint64_t weights_bytes = 0;
+    std::uint64_t parameters = 0;
+    std::string description;
+    bool on_gpu = false;
+    bool has_chat_template = false;
+    std::chrono::microseconds load_time{0};
+    std::uint64_t untouched_bytes = 0;  ///< memory that it has not touched yet and will grow by in use
+};
+
+/// How far a load has come.
+struct LoadProgress {
+    float fraction = 0;    ///< of the weights, 0 to 1
+    bool warming = false;  ///< they are there; the warm-up runs
+};
+
+}  // namespace sutazai::ipc
