@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "artifact/store.h"
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 #include "artifact/weights_digest.h"
 
 /// How quick artifacts are: artifact_bench FOLDER [BLOCKS [BYTES]]. One line a figure; works in a folder of its own

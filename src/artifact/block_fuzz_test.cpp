@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <random>
 
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 namespace sutazai::artifact {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 namespace sutazai::artifact {
 namespace {

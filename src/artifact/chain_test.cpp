@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 namespace sutazai::artifact {
 namespace {

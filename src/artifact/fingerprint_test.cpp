@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 namespace sutazai::artifact {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "artifact/files.h"
 #include "artifact/store.h"
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 namespace sutazai::artifact {
 namespace {

@@ -15,7 +15,7 @@
 #include <thread>
 
 #include "artifact/store.h"
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 /// What real disks and real kills do. The writers are processes of their own.
 namespace sutazai::artifact {

@@ -8,7 +8,7 @@
 
 #include "artifact/store.h"
 #include "artifact/tar.h"
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 namespace sutazai::artifact {
 namespace {

@@ -6,7 +6,7 @@
 #include <random>
 #include <set>
 
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 namespace sutazai::artifact {
 namespace {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "artifact/test_blocks.h"
+#include "artifact/testing/test_blocks.h"
 
 namespace sutazai::artifact {
 namespace {

@@ -4,7 +4,7 @@
 #include <array>
 #include <boost/asio/bind_cancellation_slot.hpp>
 
-#include "ipc/engine_client_fixture.h"
+#include "ipc/testing/engine_client_fixture.h"
 
 namespace sutazai::ipc {
 namespace {

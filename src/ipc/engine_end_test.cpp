@@ -6,7 +6,7 @@
 #include <array>
 #include <csignal>
 
-#include "ipc/engine_client_fixture.h"
+#include "ipc/testing/engine_client_fixture.h"
 
 namespace sutazai::ipc {
 namespace {

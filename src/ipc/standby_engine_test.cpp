@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "ipc/engine_client_fixture.h"
+#include "ipc/testing/engine_client_fixture.h"
 
 namespace sutazai::ipc {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "models/manager_fixture.h"
+#include "models/testing/manager_fixture.h"
 
 namespace sutazai::models {
 namespace {

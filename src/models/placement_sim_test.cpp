@@ -1,4 +1,4 @@
-#include "models/placement_sim.h"
+#include "models/testing/placement_sim.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "models/manager_fixture.h"
+#include "models/testing/manager_fixture.h"
 
 namespace sutazai::models {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "models/manager_fixture.h"
+#include "models/testing/manager_fixture.h"
 #include "models/usage_file.h"
 
 namespace sutazai::models {

@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "catalog/small_gguf.h"
+#include "catalog/testing/small_gguf.h"
 
 namespace sutazai::http {
 

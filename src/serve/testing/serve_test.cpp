@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/thrown.h"
-#include "catalog/small_gguf.h"
+#include "catalog/testing/small_gguf.h"
 
 namespace sutazai::serve::testing_support {
 

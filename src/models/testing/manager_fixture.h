@@ -18,7 +18,7 @@
 #include <string>
 #include <utility>
 
-#include "catalog/small_gguf.h"
+#include "catalog/testing/small_gguf.h"
 #include "models/model_manager.h"
 
 /// What the tests of the manager share: a folder of models, an I/O context, a fake engine. For tests only.
