@@ -1,85 +1,177 @@
 #include "models/model_manager.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <string_view>
 #include <utility>
 
+#include "models/status_of.h"
 #include "models/warm_set.h"
 
+// What is asked and ordered may outlast the manager, so each coroutine keeps the set that it works on.
 namespace sutazai::models {
 
 namespace asio = boost::asio;
 
-Lease::Lease(std::shared_ptr<Slot> slot, bool reserves) : slot_(std::move(slot)), reserves_(reserves) {
-    ++slot_->n_leases;
-    slot_->n_reserving += reserves_ ? 1 : 0;
+namespace {
+
+using Clock = WarmSet::Clock;
+constexpr int kBusyRetryAfterS = 5;
+
+asio::awaitable<Result<Lease>> wait_for(std::shared_ptr<WarmSet> set, WarmModel& model, Asking asking) {
+    struct Wait {
+        WarmSet& set;
+        WarmModel& model;
+        Waiter waiter;
+        ~Wait() { set.leave(model, waiter); }
+    };
+    Wait wait{*set, model, {.asking = asking}};
+    set->join(model, wait.waiter);
+    const auto deadline = Clock::now() + set->load_timeout();
+    while (!wait.waiter.result) {
+        co_await wait.waiter.ready.wait(model.load.running ? ipc::Signal::kEver : deadline);
+        if (wait.waiter.result || model.load.running || Clock::now() < deadline) continue;
+        const bool stale = model.slot && model.slot->stale;
+        Error error{ErrorCode::kUnavailable,
+                    stale ? fmt::format("the file of '{}' has changed on disk, and requests to what was loaded before "
+                                        "are still running",
+                                        model.name)
+                          : fmt::format("every model that is loaded is busy; '{}' found no place", model.name)};
+        error.retry_after_s = kBusyRetryAfterS;
+        co_return std::unexpected(std::move(error));
+    }
+    co_return std::move(*wait.waiter.result);
 }
 
-Lease& Lease::operator=(Lease&& other) noexcept {
-    Lease taken(std::move(other));
-    std::swap(slot_, taken.slot_);
-    std::swap(reserves_, taken.reserves_);
-    return *this;
+asio::awaitable<Result<Lease>> ask(std::shared_ptr<WarmSet> set, std::string name, Asking asking) {
+    set->live_on(co_await asio::this_coro::executor);
+    auto found = set->find(name);
+    if (!found && found.error().code != ErrorCode::kInvalidArgument) {
+        co_await set->files().catch_up();  // its file may have come just now
+        found = set->find(name);
+    }
+    if (!found) co_return std::unexpected(found.error());
+    WarmModel& model = **found;
+    set->count_use(model, asking.purpose);
+    for (bool warm = true;; warm = false) {
+        FileCheck::Verdict file = co_await set->file_check().check(model);
+        if (file.dismissed) set->arrange();
+        if (file.error) co_return std::unexpected(std::move(*file.error));
+        if (set->closing()) co_return std::unexpected(WarmSet::shutting_down());
+        Result<Lease> lease;
+        if (model.slot && !model.slot->leaving) {
+            lease = set->grant(model, asking);
+        } else {
+            warm = false;
+            if (auto error = set->reason_to_refuse(model)) co_return std::unexpected(std::move(*error));
+            lease = co_await wait_for(set, model, asking);
+            if (!lease) co_return lease;
+        }
+        // Between the grant and now the engine may have died, or the server begun to drain.
+        if (!lease->engine().alive() || set->draining()) continue;
+        if (asking.purpose == Purpose::kRequest) {
+            ++model.use.requests;
+            model.use.found_warm += warm ? 1 : 0;
+        }
+        co_return lease;
+    }
 }
 
-Lease::~Lease() {
-    if (!slot_) return;
-    slot_->n_reserving -= reserves_ ? 1 : 0;
-    if (--slot_->n_leases > 0) return;
-    slot_->idle.notify();
-    if (const auto owner = slot_->owner.lock()) owner->on_idle(slot_);
+asio::awaitable<Result<bool>> evict_from(std::shared_ptr<WarmSet> set, std::string name, bool wait) {
+    const auto found = set->find(name);
+    if (!found) co_return std::unexpected(found.error());
+    WarmModel& model = **found;
+    const auto refuse = [&](std::string_view why) {
+        return fail(ErrorCode::kUnavailable, fmt::format("'{}' {}", model.name, why));
+    };
+    if (model.load.running) co_return refuse("is being loaded");
+    if (!model.slot) co_return false;
+    if (model.pinned) co_return refuse("is pinned; unpin it first");
+    const std::shared_ptr<EngineSlot> slot = model.slot;
+    if (slot->n_leases > 0 && !wait) {
+        co_return refuse(fmt::format("is busy with {} request{}; with \"force\" it goes when they have ended",
+                                     slot->n_leases, slot->n_leases == 1 ? "" : "s"));
+    }
+    struct Dismissal {
+        WarmSet& set;
+        EngineSlot& slot;
+        ~Dismissal() {
+            if (slot.ended) return;
+            slot.dismissed = slot.stale;
+            set.arrange();
+        }
+    };
+    slot->leaving = slot->dismissed = true;
+    model.displaced_until.reset();
+    const Dismissal dismissal{*set, *slot};
+    set->arrange();
+    // The engine may also die, which leaves this slot as nobody's.
+    while (!slot->ended && slot->engine->alive()) co_await slot->gone.wait(ipc::Signal::kEver);
+    co_return true;
 }
 
-ipc::EngineClient& Lease::engine() const {
-    return *slot_->engine;
+asio::awaitable<Result<bool>> pin_in(std::shared_ptr<WarmSet> set, std::string name, bool pinned) {
+    const auto found = set->find(name);
+    if (!found) co_return std::unexpected(found.error());
+    (*found)->pinned = pinned;
+    set->arrange();
+    if (set->draining()) co_return true;
+    co_return co_await set->usage().write_now(set->usage_now());
 }
-const std::string& Lease::model() const {
-    return slot_->model;
+
+asio::awaitable<void> drain_all(std::shared_ptr<WarmSet> set, Clock::time_point deadline) {
+    UsageByName usage = set->usage_now();  // while they are warm
+    set->drain(deadline);
+    (void)co_await set->usage().write_now(std::move(usage));
+    while (set->has_engines()) co_await set->engine_gone().wait(ipc::Signal::kEver);
 }
+
+}  // namespace
 
 AdvancedModelManager::AdvancedModelManager(const config::Settings& settings, catalog::Catalog& catalog,
                                            BlockingPool& pool, std::string executable, Tuning tuning)
-    : warm_set_(WarmSet::make(settings, catalog, pool, std::move(executable), std::move(tuning))) {}
+    : warm_set_(WarmSet::make(settings, catalog, pool, std::move(executable), std::move(tuning))),
+      configured_(settings.model_order) {}
 
 AdvancedModelManager::~AdvancedModelManager() {
     warm_set_->close();
 }
 
+// --- leases
+
 asio::awaitable<Result<Lease>> AdvancedModelManager::acquire(std::string name, std::optional<KeepAlive> keep_alive) {
-    return WarmSet::acquire(warm_set_, std::move(name), {WarmSet::Purpose::kRequest, keep_alive});
+    return ask(warm_set_, std::move(name), {Purpose::kRequest, keep_alive});
 }
 asio::awaitable<Result<Lease>> AdvancedModelManager::warm(std::string name) {
-    return WarmSet::acquire(warm_set_, std::move(name), {WarmSet::Purpose::kWarmUp, {}});
+    return ask(warm_set_, std::move(name), {Purpose::kWarmUp, {}});
 }
 asio::awaitable<Result<Lease>> AdvancedModelManager::warm_if_room(std::string name) {
-    return WarmSet::acquire(warm_set_, std::move(name), {WarmSet::Purpose::kModestWarmUp, {}});
+    return ask(warm_set_, std::move(name), {Purpose::kModestWarmUp, {}});
 }
+
 Result<Lease> AdvancedModelManager::hold_if_warm(const std::string& name) {
-    return warm_set_->hold_if_warm(name);
+    const auto found = warm_set_->find(name);
+    if (!found) return std::unexpected(found.error());
+    const WarmModel& model = **found;
+    if (!model.slot || model.slot->leaving || warm_set_->closing()) {
+        return fail(ErrorCode::kUnavailable, fmt::format("'{}' is not warm", model.name));
+    }
+    return Lease(model.slot);
 }
+
+// --- orders
+
 asio::awaitable<Result<bool>> AdvancedModelManager::evict(std::string name, bool wait) {
-    return WarmSet::evict(warm_set_, std::move(name), wait);
+    return evict_from(warm_set_, std::move(name), wait);
 }
 asio::awaitable<Result<bool>> AdvancedModelManager::pin(std::string name, bool pinned) {
-    return WarmSet::pin(warm_set_, std::move(name), pinned);
+    return pin_in(warm_set_, std::move(name), pinned);
 }
-std::vector<std::string> AdvancedModelManager::startup_models() const {
-    return warm_set_->startup_models();
-}
-
 asio::awaitable<void> AdvancedModelManager::drain(std::chrono::milliseconds deadline) {
-    return WarmSet::drain(warm_set_, WarmSet::Clock::now() + deadline);
-}
-
-std::vector<ModelStatus> AdvancedModelManager::status() const {
-    return warm_set_->status();
-}
-bool AdvancedModelManager::any_warm() const {
-    return warm_set_->any_warm();
-}
-std::size_t AdvancedModelManager::open_requests() const {
-    return warm_set_->open_requests();
-}
-placement::Room AdvancedModelManager::room() const {
-    return warm_set_->room();
+    return drain_all(warm_set_, Clock::now() + deadline);
 }
 void AdvancedModelManager::keep_standby(const asio::any_io_executor& executor) {
     warm_set_->standby().open(executor);
@@ -90,8 +182,56 @@ void AdvancedModelManager::watch_files(const asio::any_io_executor& executor) {
 asio::awaitable<void> AdvancedModelManager::catch_up() {
     return warm_set_->files().catch_up();
 }
+
+// --- what can be seen
+
+std::vector<std::string> AdvancedModelManager::startup_models() const {
+    const catalog::Catalog& catalog = warm_set_->catalog();
+    std::vector<std::string> names = configured_;
+    if (names.empty()) names = warm_set_->usage().was_warm(catalog);
+    if (names.empty() && !catalog.default_model().empty()) names.push_back(catalog.default_model());
+    names.resize(std::min(names.size(), room().places));
+    return names;
+}
+
+std::vector<ModelStatus> AdvancedModelManager::status() const {
+    const WarmModels& models = warm_set_->models();
+    const auto& files = warm_set_->catalog().list();
+    std::vector<ModelStatus> out;
+    out.reserve(files.size());
+    auto known = models.begin();
+    // A model whose file is gone matters for as long as it is in use.
+    const auto add_unlisted = [&] {
+        if (known->second->state() != ModelState::kCold) out.push_back(status_of(*known->second, nullptr));
+        ++known;
+    };
+    for (const catalog::ModelFile& file : files) {
+        while (known != models.end() && known->first < file.name) add_unlisted();
+        if (known != models.end() && known->first == file.name) {
+            out.push_back(status_of(*known->second, file.problem.empty() ? &file : nullptr));
+            ++known;
+            continue;
+        }
+        ModelStatus& cold = out.emplace_back();
+        cold.name = file.name;
+        cold.file_note = file.problem;
+        cold.pinned = warm_set_->usage().was_pinned(file.name);
+    }
+    while (known != models.end()) add_unlisted();
+    return out;
+}
+
 std::vector<StandbyStatus> AdvancedModelManager::standby() const {
     return warm_set_->standby().status();
+}
+bool AdvancedModelManager::any_warm() const {
+    return std::ranges::any_of(warm_set_->models(), [](const auto& entry) { return entry.second->slot != nullptr; });
+}
+std::size_t AdvancedModelManager::open_requests() const {
+    return warm_set_->open_requests();
+}
+placement::Room AdvancedModelManager::room() const {
+    return warm_set_->room();
 }
 
 }  // namespace sutazai::models

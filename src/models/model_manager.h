@@ -14,34 +14,14 @@
 #include "base/error.h"
 #include "catalog/catalog.h"
 #include "config/settings.h"
-#include "ipc/engine_client.h"
+#include "models/lease.h"
 #include "models/model_status.h"
 #include "models/placement.h"
 
 /// Which models are warm. Lives on the server's one I/O thread.
 namespace sutazai::models {
 
-/// A request's hold on a warm model: while one is out the model is not evicted. Move-only; give it back by destroying
-/// it.
-class Lease {
-  public:
-    struct Slot;  // one engine process
-    Lease() = default;
-    /// One that `reserves` keeps the model from being chosen to make room, which others only put off.
-    explicit Lease(std::shared_ptr<Slot> slot, bool reserves = false);
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    Lease(Lease&&) noexcept = default;
-    Lease& operator=(Lease&&) noexcept;
-    ~Lease();
-
-    [[nodiscard]] ipc::EngineClient& engine() const;
-    [[nodiscard]] const std::string& model() const;  ///< the catalogue's name, not the alias that was asked for
-
-  private:
-    std::shared_ptr<Slot> slot_;
-    bool reserves_ = false;
-};
+class WarmSet;
 
 /// Times that are no settings, and what tests need to be quick.
 struct Tuning {
@@ -58,7 +38,8 @@ struct Tuning {
 
 /// The warm set: loads on demand (concurrent requests for a cold model cause one load), keeps at most MODEL_CACHE_SIZE
 /// models within MODEL_CACHE_BYTES, ends the processes of those that are asked for least to make room, restarts what
-/// crashed with a back-off, and remembers which models were used. placement.h says who makes room.
+/// crashed with a back-off, and remembers which models were used. placement.h says who makes room, warm_set.h who has
+/// it.
 class AdvancedModelManager {
   public:
     /// `catalog` and `pool` outlive the manager. Engines live on the executor of the coroutine that first asked for
@@ -118,7 +99,8 @@ class AdvancedModelManager {
     [[nodiscard]] std::vector<StandbyStatus> standby() const;
 
   private:
-    std::shared_ptr<class WarmSet> warm_set_;
+    std::shared_ptr<WarmSet> warm_set_;
+    std::vector<std::string> configured_;  // models of MODELS
 };
 
 }  // namespace sutazai::models

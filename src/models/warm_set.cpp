@@ -4,16 +4,17 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <utility>
 
 #include "base/byte_text.h"
 #include "base/thrown.h"
-#include "models/memory_limit.h"
+#include "models/engine_settings.h"
+#include "models/fit.h"
 
 namespace sutazai::models {
 
@@ -22,19 +23,16 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr int kBusyRetryAfterS = 5;
-/// A model that has never been loaded is taken for one of this load time.
-constexpr milliseconds kUnknownLoadTime{500};
-
-/// Between two notes of what is used, besides those at each load and eviction.
-constexpr std::chrono::seconds kBetweenNotes{10};
-
-Error shutting_down() {
-    return {ErrorCode::kUnavailable, "the server is shutting down"};
+/// Starts the engine in a turn of its own, so that its failure does not come back into the middle of what starts it.
+asio::awaitable<Result<ipc::OwnedEngine>> start_later(ipc::EngineOptions options,
+                                                      std::function<void(ipc::LoadProgress)> progress,
+                                                      ipc::OwnedEngine standby) {
+    co_await asio::post(asio::use_awaitable);
+    co_return co_await ipc::EngineClient::start(std::move(options), std::move(progress), std::move(standby));
 }
 
 /// Waits for the end of the leases, then ends the engine.
-asio::awaitable<void> stop(std::shared_ptr<Lease::Slot> slot, WarmSet::Clock::time_point idle_until,
+asio::awaitable<void> stop(std::shared_ptr<EngineSlot> slot, WarmSet::Clock::time_point idle_until,
                            WarmSet::Clock::time_point deadline) {
     co_await asio::post(asio::use_awaitable);
     while (slot->n_leases > 0 && WarmSet::Clock::now() < idle_until) co_await slot->idle.wait(idle_until);
@@ -62,237 +60,95 @@ WarmSet::WarmSet(const config::Settings& settings, catalog::Catalog& catalog, Bl
       files_(std::make_shared<CatalogKeeper>(catalog, pool)),
       tuning_(std::move(tuning)),
       rules_(tuning_.placement),
-      shape_{settings.context_tokens, settings.batch_size, settings.batch_size_max, settings.batch_tokens},
+      options_(engine_options(settings, std::move(executable))),
       keep_alive_(settings.model_keep_alive),
-      configured_(settings.model_order),
-      usage_writer_(pool, tuning_.usage_file) {
-    rules_.room.places = settings.advanced_caching_enabled ? settings.model_cache_size : 1;
-    rules_.room.bytes = settings.model_cache_bytes > 0 ? settings.model_cache_bytes : default_cache_bytes();
-    options_.executable = std::move(executable);
-    options_.context_tokens = settings.context_tokens;
-    options_.batch_size = settings.batch_size;
-    options_.batch_size_max = std::max(settings.batch_size, settings.batch_size_max);
-    options_.queue_timeout_ms = settings.queue_timeout_s * 1000;
-    options_.batch_tokens = settings.batch_tokens;
-    options_.threads = settings.threads;
-    options_.gpu = settings.gpu_acceleration;
-    options_.batch_timeout_ms = settings.batch_timeout_ms;
-    options_.max_queue = settings.max_queue;
-    options_.token_gap_ms = settings.token_gap_ms;
-    options_.prefix_sharing = settings.prefix_sharing;
-    options_.chat_template = settings.chat_template;
-    options_.control_tokens_in_messages = settings.control_tokens_in_messages;
-    options_.prefix_cache_bytes = settings.prefix_cache_bytes;
-    if (settings.advanced_caching_enabled) options_.artifact_folder = settings.cache_artifacts_dir;
-    options_.artifact_bytes = settings.cache_artifact_bytes;
-    options_.artifact_retention_days = settings.cache_artifact_retention_days;
-    options_.load_timeout = tuning_.load_timeout.value_or(std::chrono::seconds(settings.load_timeout_s));
-    options_.stall_timeout = tuning_.stall_timeout.value_or(std::chrono::seconds(settings.engine_stall_timeout_s));
-    if (!tuning_.usage_file.empty()) usage_ = read_usage(tuning_.usage_file);  // before the event loop runs
+      file_check_(catalog, *files_, engine_shape(settings),
+                  [this](const std::string& name, const ModelMemory& memory) {
+                      return reason_not_to_fit(name, memory, models_, rules_.room);
+                  }),
+      usage_(pool, tuning_.usage_file) {
+    rules_.room = room_for_models(settings);
+    options_.load_timeout = tuning_.load_timeout.value_or(options_.load_timeout);
+    options_.stall_timeout = tuning_.stall_timeout.value_or(options_.stall_timeout);
 }
 
-// --- asking
-
-asio::awaitable<Result<Lease>> WarmSet::acquire(std::shared_ptr<WarmSet> self, std::string name, Asking asking) {
-    if (!self->executor_) self->executor_ = co_await asio::this_coro::executor;
-    auto found = self->find(name);
-    if (!found && found.error().code != ErrorCode::kInvalidArgument) {
-        co_await self->files_->catch_up();  // its file may have come just now
-        found = self->find(name);
-    }
-    if (!found) co_return std::unexpected(found.error());
-    Model& model = **found;
-    const bool is_request = asking.purpose == Purpose::kRequest;
-    self->count_use(model, asking.purpose);
-    for (bool warm = true;; warm = false) {
-        if (auto error = co_await check_file(self, model)) co_return std::unexpected(std::move(*error));
-        if (self->draining_ || self->closed_) co_return std::unexpected(shutting_down());
-        Result<Lease> lease;
-        if (model.slot && !model.slot->leaving) {
-            lease = self->grant(model, asking);
-        } else {
-            warm = false;
-            if (auto error = self->reason_to_refuse(model)) co_return std::unexpected(std::move(*error));
-            lease = co_await self->wait_for(model, asking);
-            if (!lease) co_return lease;
-        }
-        // Between the grant and now the engine may have died, or the server begun to drain.
-        if (!lease->engine().alive() || self->draining_) continue;
-        if (is_request) {
-            ++model.requests;
-            model.found_warm += warm ? 1 : 0;
-        }
-        co_return lease;
-    }
+void WarmSet::live_on(const asio::any_io_executor& executor) {
+    if (!executor_) executor_ = executor;
 }
 
-Result<Lease> WarmSet::hold_if_warm(const std::string& name) {
-    const auto found = find(name);
-    if (!found) return std::unexpected(found.error());
-    const Model& model = **found;
-    if (!model.slot || model.slot->leaving || draining_ || closed_) {
-        return fail(ErrorCode::kUnavailable, fmt::format("'{}' is not warm", model.name));
-    }
-    return Lease(model.slot);
-}
-
-Result<WarmSet::Model*> WarmSet::find(const std::string& name) {
+Result<WarmModel*> WarmSet::find(const std::string& name) {
     if (const auto known = models_.find(name); known != models_.end()) return known->second.get();
     const auto file = catalog_.find(name);
     if (!file) return std::unexpected(file.error());
     auto& model = models_[file->name];
     if (!model) {
-        model = std::make_unique<Model>(file->name,
-                                        Backoff(tuning_.first_backoff, tuning_.longest_backoff, tuning_.stable_after));
-        model->file_bytes = file->bytes;
-        recall(*model);
+        model = std::make_unique<WarmModel>(
+            file->name, Backoff(tuning_.first_backoff, tuning_.longest_backoff, tuning_.stable_after));
+        model->file.bytes = file->bytes;
+        usage_.recall(*model, n_requests_);
     }
     return model.get();
 }
 
-/// Who asks for a model to be warm means to use it.
-void WarmSet::count_use(Model& model, Purpose purpose) {
-    if (purpose != Purpose::kModestWarmUp) model.popularity.count(++n_requests_);
-    if (purpose == Purpose::kRequest) model.last_used = std::chrono::system_clock::now();
+void WarmSet::count_use(WarmModel& model, Purpose purpose) {
+    if (purpose != Purpose::kModestWarmUp) model.use.popularity.count(++n_requests_);
+    if (purpose == Purpose::kRequest) model.use.last = std::chrono::system_clock::now();
 }
 
-/// Before a cold model may ask for a place, which another model might have to leave for it.
-std::optional<Error> WarmSet::reason_to_refuse(Model& model) {
-    if (model.slot || model.loading || !model.waiting.empty()) return std::nullopt;
+std::size_t WarmSet::open_requests() const {
+    std::size_t n = 0;
+    for (const auto& [name, model] : models_) n += model->slot ? model->slot->engine->open_requests() : 0;
+    for (const auto& slot : ending_) n += slot->engine->open_requests();
+    return n;
+}
+
+// --- who waits
+
+std::optional<Error> WarmSet::reason_to_refuse(WarmModel& model) {
+    if (model.slot || model.load.running || !model.waiting.empty()) return std::nullopt;
     const auto now = Clock::now();
-    if (model.backoff.refuses(now)) {
-        Error error = model.last_error.value_or(Error{ErrorCode::kUnavailable, "it has failed"});
-        error.retry_after_s = model.backoff.retry_after_s(now);
+    if (model.failures.backoff.refuses(now)) {
+        Error error = model.failures.last.value_or(Error{ErrorCode::kUnavailable, "it has failed"});
+        error.retry_after_s = model.failures.backoff.retry_after_s(now);
         return error;
     }
-    if (auto error = reason_not_to_fit(model)) {
-        model.last_error = error;
-        return error;
-    }
-    return std::nullopt;
+    auto error = reason_not_to_fit(model.name, model.memory, models_, rules_.room);
+    if (error) model.failures.last = error;
+    return error;
 }
 
-/// Whether it cannot fit however many others leave.
-std::optional<Error> WarmSet::reason_not_to_fit(const Model& model) const {
-    const std::uint64_t needed = expected_bytes(model);
-    if (needed > rules_.room.bytes) {
-        return Error{
-            ErrorCode::kLoadFailed,
-            fmt::format("'{}' could not be loaded: it needs {} (weights {}, KV {}, compute {}, process {}{}), "
-                        "and MODEL_CACHE_BYTES allows {}",
-                        model.name, byte_text(needed), byte_text(model.estimate.weights), byte_text(model.estimate.kv),
-                        byte_text(model.estimate.compute), byte_text(model.estimate.process),
-                        model.correction ? "; corrected by what was measured" : "", byte_text(rules_.room.bytes))};
-    }
-    placement::Room kept;
-    std::string pinned, held;
-    for (const auto& [name, other] : models_) {
-        const placement::Model seen = view(*other);
-        if (name == model.name || !seen.pinned || seen.phase == placement::Phase::kCold) continue;
-        ++kept.places;
-        kept.bytes += seen.bytes;
-        std::string& list = other->pinned ? pinned : held;
-        list += (list.empty() ? "" : ", ") + name;
-    }
-    const std::uint64_t free = rules_.room.bytes - std::min(kept.bytes, rules_.room.bytes);
-    if (kept.places < rules_.room.places && needed <= free) return std::nullopt;
-    std::string who;
-    if (!pinned.empty()) who = fmt::format("what is pinned ({})", pinned);
-    if (!held.empty()) who += fmt::format("{}what was just warmed up ({})", who.empty() ? "" : " and ", held);
-    return Error{ErrorCode::kUnavailable,
-                 fmt::format("'{}' needs a place and {}, and {} leaves {} of {} places and {} of {}", model.name,
-                             byte_text(needed), who, rules_.room.places - std::min(kept.places, rules_.room.places),
-                             rules_.room.places, byte_text(free), byte_text(rules_.room.bytes))};
-}
-
-std::uint64_t WarmSet::expected_bytes(const Model& model) const {
-    const auto corrected = static_cast<std::int64_t>(model.estimate.total()) + model.correction.value_or(0);
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(corrected, 1));
-}
-
-asio::awaitable<Result<Lease>> WarmSet::wait_for(Model& model, Asking asking) {
-    const auto self = shared_from_this();
-    Waiter waiter{.asking = asking};
-    struct Registration {
-        WarmSet& set;
-        Model& model;
-        Waiter* waiter;
-        ~Registration() {
-            std::erase(model.waiting, waiter);
-            if (!waiter->result) set.arrange();  // it may have been the last one
-        }
-    };
-    if (n_waiting(model) == 0) {
+void WarmSet::join(WarmModel& model, Waiter& waiter) {
+    if (model.n_waiting() == 0) {
         model.waiting_since = Clock::now();
         const bool first =
-            std::ranges::all_of(models_, [](const auto& entry) { return n_waiting(*entry.second) == 0; });
+            std::ranges::all_of(models_, [](const auto& entry) { return entry.second->n_waiting() == 0; });
         if (first) {
             for (const auto& [name, other] : models_) other->n_admitted = 0;
         }
     }
     model.waiting.push_back(&waiter);
-    const Registration registration{*this, model, &waiter};
     arrange();
-    const auto deadline = Clock::now() + options_.load_timeout;
-    while (!waiter.result) {
-        co_await waiter.ready.wait(model.loading ? ipc::Signal::kEver : deadline);
-        if (!waiter.result && !model.loading && Clock::now() >= deadline) {
-            const bool stale = model.slot && model.slot->stale;
-            Error error{ErrorCode::kUnavailable,
-                        stale ? fmt::format("the file of '{}' has changed on disk, and requests to what was loaded "
-                                            "before are still running",
-                                            model.name)
-                              : fmt::format("every model that is loaded is busy; '{}' found no place", model.name)};
-            error.retry_after_s = kBusyRetryAfterS;
-            co_return std::unexpected(std::move(error));
-        }
-    }
-    co_return std::move(*waiter.result);
 }
 
-std::size_t WarmSet::n_waiting(const Model& model) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(model.waiting, [](const Waiter* waiter) { return !waiter->result; }));
-}
-
-/// The model is warm.
-Lease WarmSet::grant(Model& model, const Asking& asking) const {
-    Slot& slot = *model.slot;
-    if (asking.purpose != Purpose::kRequest) return Lease(model.slot, true);
-    slot.keep_alive = asking.keep_alive.value_or(keep_alive_);
-    ++model.n_admitted;
-    return Lease(model.slot);
-}
-
-void WarmSet::give_leases(Model& model) {
-    for (Waiter* waiter : model.waiting) {
-        if (waiter->result) continue;
-        waiter->result = grant(model, waiter->asking);
-        waiter->ready.notify();
-    }
-}
-
-void WarmSet::refuse_all(Model& model, const Error& error) {
-    for (Waiter* waiter : model.waiting) {
-        if (waiter->result) continue;
-        waiter->result = std::unexpected(error);
-        waiter->ready.notify();
-    }
+void WarmSet::leave(WarmModel& model, Waiter& waiter) {
+    std::erase(model.waiting, &waiter);
+    if (!waiter.result) arrange();  // it may have been the last one
 }
 
 // --- who has a place
 
 void WarmSet::arrange() {
-    while (!closed_ && !draining_) {
-        std::vector<Model*> models;
-        std::vector<placement::Model> views;
+    while (!closing()) {
+        const auto now = Clock::now();
+        std::vector<WarmModel*> models;
+        std::vector<placement::Model> seen;
         models.reserve(models_.size());
-        views.reserve(models_.size());
+        seen.reserve(models_.size());
         for (const auto& [name, model] : models_) {
             models.push_back(model.get());
-            views.push_back(view(*model));
+            seen.push_back(model->seen(n_requests_, now));
         }
-        const placement::Plan decided = placement::plan(views, ending(), rules_, Clock::now());
+        const placement::Plan decided = placement::plan(seen, ending(), rules_, now);
         if (decided.actions.empty()) {
             standby_->adjust();
             return look_again(decided.look_again);
@@ -301,45 +157,15 @@ void WarmSet::arrange() {
     }
 }
 
-placement::Model WarmSet::view(const Model& model) const {
-    using placement::Phase;
-    placement::Model out;
-    out.n_waiting = n_waiting(model);
-    out.waiting_since = model.waiting_since;
-    out.may_displace = std::ranges::any_of(model.waiting, [](const Waiter* waiter) {
-        return !waiter->result && waiter->asking.purpose != Purpose::kModestWarmUp;
-    });
-    out.n_admitted = model.n_admitted;
-    out.pinned = model.pinned;
-    out.score = model.popularity.score(n_requests_);
-    out.bytes = expected_bytes(model);
-    out.displaced = model.displaced_until && *model.displaced_until > Clock::now();
-    out.load_time = model.load_time.count() > 0 ? model.load_time : kUnknownLoadTime;
-    if (model.loading) out.phase = Phase::kLoading;
-    if (const Slot* slot = model.slot.get()) {
-        out.phase = slot->leaving ? Phase::kLeaving : Phase::kWarm;
-        out.dismissed = slot->dismissed;
-        out.n_leases = slot->n_leases;
-        out.pinned = model.pinned || slot->n_reserving > 0;
-        out.bytes = std::max(out.bytes, slot->measured_bytes);
-        out.loaded_at = slot->loaded_at;
-        out.idle_since = slot->idle_since;
-        out.unload_at = slot->unload_at;
-    }
-    return out;
-}
-
 placement::Room WarmSet::ending() const {
     placement::Room out;
     // The next engine need not wait for the end of one whose process it does not need: one that stands by is there.
     out.places = ending_.size() - std::min(ending_.size(), standby_->size());
-    for (const auto& slot : ending_) {
-        out.bytes += std::max<std::uint64_t>(slot->measured_bytes, 1);
-    }
+    for (const auto& slot : ending_) out.bytes += std::max<std::uint64_t>(slot->measured_bytes, 1);
     return out;
 }
 
-void WarmSet::carry_out(placement::Action::Kind kind, Model& model) {
+void WarmSet::carry_out(placement::Action::Kind kind, WarmModel& model) {
     using Kind = placement::Action::Kind;
     const auto now = Clock::now();
     switch (kind) {
@@ -360,11 +186,11 @@ void WarmSet::carry_out(placement::Action::Kind kind, Model& model) {
         case Kind::kLeave: model.slot->leaving = true; break;
         case Kind::kStay:
             model.slot->leaving = false;
-            give_leases(model);
+            model.grant_all(keep_alive_);
             break;
         case Kind::kRefuse:
-            refuse_all(model, {ErrorCode::kUnavailable,
-                               fmt::format("there is no room for '{}' beside the models that are warm", model.name)});
+            model.refuse_all({ErrorCode::kUnavailable,
+                              fmt::format("there is no room for '{}' beside the models that are warm", model.name)});
             break;
     }
 }
@@ -390,77 +216,11 @@ void WarmSet::look_again(std::optional<Clock::time_point> when) {
     });
 }
 
-void WarmSet::end_engine(Model& model, Clock::time_point idle_until, Clock::time_point deadline) {
-    const std::shared_ptr<Slot> slot = std::exchange(model.slot, nullptr);
-    ending_.push_back(slot);
-    ++model.n_ending;
-    if (!draining_) remember();
-    asio::co_spawn(executor_, stop(slot, idle_until, deadline),
-                   [self = shared_from_this(), &model, slot](const std::exception_ptr& thrown) {
-                       if (thrown) spdlog::error("model {}: its end failed: {}", model.name, text_of(thrown));
-                       std::erase(self->ending_, slot);
-                       --model.n_ending;
-                       model.past.add_counters(slot->engine->stats());
-                       slot->ended = true;
-                       slot->gone.notify();
-                       model.backoff.forget();
-                       self->free_place();
-                   });
-}
-
-void WarmSet::free_place() {
-    place_freed_.notify();
-    arrange();
-}
-
-void WarmSet::on_idle(const std::shared_ptr<Slot>& slot) {
-    const auto now = Clock::now();
-    slot->idle_since = now;
-    slot->unload_at.reset();
-    if (slot->keep_alive.count() >= 0) slot->unload_at = now + slot->keep_alive;
-    const auto found = models_.find(slot->model);
-    if (found != models_.end() && found->second->slot == slot) measure(*found->second, *slot);
-    if (now > remembered_at_ + kBetweenNotes && !draining_) remember();
-    arrange();
-}
-
-// --- all together
-
-asio::awaitable<void> WarmSet::drain(std::shared_ptr<WarmSet> self, Clock::time_point deadline) {
-    UsageByName usage = self->usage_now();  // while they are warm
-    self->draining_ = true;
-    self->standby_->close();
-    self->files_->stop();
-    self->look_again(std::nullopt);
-    for (const auto& slot : self->ending_) {
-        asio::co_spawn(self->executor_, stop(slot, Clock::now(), deadline), [](const std::exception_ptr&) {});
-    }
-    for (const auto& [name, model] : self->models_) {
-        refuse_all(*model, shutting_down());
-        if (model->loading) model->cancel_load.emit(asio::cancellation_type::terminal);
-        if (model->slot) self->end_engine(*model, deadline, deadline);
-    }
-    (void)co_await self->usage_writer_.write_now(std::move(usage));
-    while (self->has_engines()) co_await self->place_freed_.wait(ipc::Signal::kEver);
-}
-
-void WarmSet::close() {
-    closed_ = true;
-    standby_->close();
-    files_->stop();
-    timer_.reset();
-    for (const auto& [name, model] : models_) {
-        refuse_all(*model, shutting_down());
-        if (model->loading) model->cancel_load.emit(asio::cancellation_type::terminal);
-        model->slot.reset();
-    }
-}
-
 /// Nothing loads, runs or ends.
 bool WarmSet::quiet() const {
     return ending_.empty() && std::ranges::none_of(models_, [](const auto& entry) {
-               const Model& model = *entry.second;
-               return model.loading || !model.waiting.empty() || (model.slot && model.slot->n_leases > 0);
+               const WarmModel& model = *entry.second;
+               return model.load.running || !model.waiting.empty() || (model.slot && model.slot->n_leases > 0);
            });
 }
 
@@ -470,14 +230,174 @@ std::uint64_t WarmSet::free_bytes() const {
     const auto take = [&](std::uint64_t bytes) { free -= std::min(free, bytes); };
     take(ending().bytes);
     for (const auto& [name, model] : models_) {
-        if (model->loading || model->slot) take(view(*model).bytes);
+        if (model->load.running || model->slot) take(model->seen(n_requests_, Clock::now()).bytes);
     }
     return free;
 }
 
 bool WarmSet::has_engines() const {
-    return !ending_.empty() ||
-           std::ranges::any_of(models_, [](const auto& entry) { return entry.second->loading || entry.second->slot; });
+    return !ending_.empty() || std::ranges::any_of(models_, [](const auto& entry) {
+        return entry.second->load.running || entry.second->slot;
+    });
+}
+
+// --- what becomes of engines
+
+void WarmSet::start_engine(WarmModel& model) {
+    model.load.running = true;
+    model.load.progress = {};
+    model.load.since = Clock::now();
+    model.load.stamps = model.file.stamps;
+    model.file.note.clear();
+    ipc::EngineOptions options = options_;
+    options.model_name = model.name;
+    options.arguments = {"--name", model.name};
+    options.arguments.insert(options.arguments.end(), tuning_.engine_arguments.begin(), tuning_.engine_arguments.end());
+    options.path = model.file.path;
+    options.architecture = model.file.architecture;
+    options.vocabulary = model.file.vocabulary;
+    spdlog::info("model {}: loading, about {}", model.name, byte_text(model.memory.expected_bytes()));
+    const auto progress = [weak = weak_from_this(), &model](ipc::LoadProgress now) {
+        if (const auto self = weak.lock()) model.load.progress = now;
+    };
+    const auto started = [self = shared_from_this(), &model](const std::exception_ptr& thrown,
+                                                             Result<ipc::OwnedEngine> engine) {
+        if (thrown) engine = fail(ErrorCode::kInternal, text_of(thrown));
+        self->on_started(model, std::move(engine));
+    };
+    asio::co_spawn(executor_, start_later(std::move(options), progress, standby_->take()),
+                   asio::bind_cancellation_slot(model.load.cancel.slot(), started));
+}
+
+void WarmSet::on_started(WarmModel& model, Result<ipc::OwnedEngine> engine) {
+    model.load.running = false;
+    if (engine && !closing()) return on_loaded(model, std::move(*engine));
+    model.refuse_all(closing() ? shutting_down() : model.load_failed(std::move(engine.error())));
+    free_place();
+}
+
+void WarmSet::on_loaded(WarmModel& model, ipc::OwnedEngine engine) {
+    auto slot = std::make_shared<EngineSlot>();
+    slot->model = model.name;
+    slot->on_idle = [weak = weak_from_this(), &model](const std::shared_ptr<EngineSlot>& idle) {
+        if (const auto self = weak.lock()) self->on_idle(model, idle);
+    };
+    slot->loaded_at = slot->idle_since = Clock::now();
+    // Who loads it without using it wants it to be there for a while.
+    slot->keep_alive = keep_alive_.count() == 0 ? kKeepForEver : keep_alive_;
+    if (slot->keep_alive.count() > 0) slot->unload_at = slot->loaded_at + slot->keep_alive;
+    if (model.displaced_until && *model.displaced_until != Clock::time_point::max()) {
+        slot->unload_at = *model.displaced_until;
+    }
+    model.displaced_until.reset();
+    slot->stamps = std::move(model.load.stamps);
+    slot->engine = std::move(engine);
+    slot->engine->on_exit([weak = weak_from_this(), &model, slot = slot.get()](bool, const std::string& why) {
+        if (const auto self = weak.lock()) self->on_engine_exit(model, slot, why);
+    });
+    model.load.took = slot->loaded_at - model.load.since;
+    model.slot = std::move(slot);
+    model.failures.last.reset();
+    model.measure();
+    spdlog::info("model {}: warm after {} ms, engine process {}, {}", model.name,
+                 std::chrono::duration_cast<milliseconds>(model.load.took).count(), model.slot->engine->pid(),
+                 byte_text(model.slot->measured_bytes));
+    model.grant_all(keep_alive_);
+    model.n_admitted = 0;
+    usage_.write(usage_now());
+    arrange();
+}
+
+void WarmSet::on_engine_exit(WarmModel& model, const EngineSlot* slot, const std::string& why) {
+    if (model.slot.get() != slot) return;  // it was told to
+    spdlog::error("model {}: {}", model.name, why);
+    const auto now = Clock::now();
+    ++model.failures.crashes;
+    model.failures.last_crash = why;
+    model.failures.backoff.crashed(now, now - slot->loaded_at);
+    model.failures.last = Error{ErrorCode::kUnavailable, why};
+    const std::shared_ptr<EngineSlot> dead = std::exchange(model.slot, nullptr);
+    model.past.add_counters(dead->engine->stats());
+    dead->ended = true;
+    dead->gone.notify();
+    if (model.failures.backoff.refuses(now)) {
+        Error error = *model.failures.last;
+        error.retry_after_s = model.failures.backoff.retry_after_s(now);
+        model.refuse_all(error);
+    }
+    free_place();
+}
+
+void WarmSet::on_idle(WarmModel& model, const std::shared_ptr<EngineSlot>& slot) {
+    const auto now = Clock::now();
+    slot->idle_since = now;
+    slot->unload_at.reset();
+    if (slot->keep_alive.count() >= 0) slot->unload_at = now + slot->keep_alive;
+    if (model.slot == slot) model.measure();
+    if (usage_.is_due() && !draining_) usage_.write(usage_now());
+    arrange();
+}
+
+void WarmSet::end_engine(WarmModel& model, Clock::time_point idle_until, Clock::time_point deadline) {
+    const std::shared_ptr<EngineSlot> slot = std::exchange(model.slot, nullptr);
+    ending_.push_back(slot);
+    ++model.n_ending;
+    if (!draining_) usage_.write(usage_now());
+    asio::co_spawn(executor_, stop(slot, idle_until, deadline),
+                   [self = shared_from_this(), &model, slot](const std::exception_ptr& thrown) {
+                       if (thrown) spdlog::error("model {}: its end failed: {}", model.name, text_of(thrown));
+                       self->on_ended(model, slot);
+                   });
+}
+
+void WarmSet::on_ended(WarmModel& model, const std::shared_ptr<EngineSlot>& slot) {
+    std::erase(ending_, slot);
+    --model.n_ending;
+    model.past.add_counters(slot->engine->stats());
+    slot->ended = true;
+    slot->gone.notify();
+    model.failures.backoff.forget();
+    free_place();
+}
+
+void WarmSet::free_place() {
+    engine_gone_.notify();
+    arrange();
+}
+
+// --- the end of all
+
+Error WarmSet::shutting_down() {
+    return {ErrorCode::kUnavailable, "the server is shutting down"};
+}
+
+void WarmSet::drain(Clock::time_point deadline) {
+    draining_ = true;
+    file_check_.stop();
+    standby_->close();
+    files_->stop();
+    look_again(std::nullopt);
+    for (const auto& slot : ending_) {
+        asio::co_spawn(executor_, stop(slot, Clock::now(), deadline), [](const std::exception_ptr&) {});
+    }
+    for (const auto& [name, model] : models_) {
+        model->refuse_all(shutting_down());
+        if (model->load.running) model->load.cancel.emit(asio::cancellation_type::terminal);
+        if (model->slot) end_engine(*model, deadline, deadline);
+    }
+}
+
+void WarmSet::close() {
+    closed_ = true;
+    file_check_.stop();
+    standby_->close();
+    files_->stop();
+    timer_.reset();
+    for (const auto& [name, model] : models_) {
+        model->refuse_all(shutting_down());
+        if (model->load.running) model->load.cancel.emit(asio::cancellation_type::terminal);
+        model->slot.reset();
+    }
 }
 
 }  // namespace sutazai::models

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/duration.h"
+#include "base/model_parts.h"
+#include "ipc/engine_client.h"
+#include "ipc/signal.h"
+#include "models/placement.h"
+
+namespace sutazai::models {
+
+/// One engine process that has loaded its model. Shared by the model and the leases on it; who is last ends it.
+struct EngineSlot {
+    using Time = placement::Time;
+    std::string model;
+    ipc::OwnedEngine engine;
+    std::function<void(const std::shared_ptr<EngineSlot>&)> on_idle;  // its last lease has ended
+    std::size_t n_leases = 0;
+    std::size_t n_reserving = 0;  // of those
+    bool leaving = false;         // no new leases; it is evicted when the last one ends
+    bool dismissed = false;       // leaving because somebody ordered it
+    bool stale = false;           // leaving because its file is another one now
+    FileStamps stamps;            // of the file that it was loaded from
+    KeepAlive keep_alive{0};      // as the last request has it
+    Time loaded_at;
+    Time idle_since;
+    std::optional<Time> unload_at;  // once idle
+    Time measured_at;
+    std::uint64_t measured_bytes = 0;  // the most so far
+    ipc::Signal idle;
+    bool ended = false;  // the process is gone
+    ipc::Signal gone;
+};
+
+}  // namespace sutazai::models

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "catalog/catalog.h"
+#include "models/model_status.h"
+#include "models/warm_model.h"
+
+namespace sutazai::models {
+
+inline constexpr const char* kChangedOnDisk = "changed on disk";
+inline constexpr const char* kFileGone = "its file is gone";
+
+/// What can be seen of a model. `listed`: its file as the catalogue has it now; null when there is none that
+/// can be used.
+[[nodiscard]] ModelStatus status_of(const WarmModel& model, const catalog::ModelFile* listed);
+
+}  // namespace sutazai::models

@@ -1,0 +1,110 @@
+#include "models/warm_model.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "models/process_memory.h"
+
+namespace sutazai::models {
+namespace {
+
+/// A model that has never been loaded is taken for one of this load time.
+constexpr std::chrono::milliseconds kUnknownLoadTime{500};
+constexpr std::chrono::seconds kBetweenMeasurements{1};
+
+}  // namespace
+
+ModelState WarmModel::state() const {
+    if (load.running) return load.progress.warming ? ModelState::kWarming : ModelState::kLoading;
+    if (slot) return slot->leaving ? ModelState::kDraining : ModelState::kWarm;
+    if (n_ending > 0) return ModelState::kDraining;
+    return failures.last ? ModelState::kFailed : ModelState::kCold;
+}
+
+std::size_t WarmModel::n_waiting() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(waiting, [](const Waiter* waiter) { return !waiter->result; }));
+}
+
+placement::Model WarmModel::seen(std::uint64_t n_requests, Clock::time_point now) const {
+    using placement::Phase;
+    placement::Model out;
+    out.n_waiting = n_waiting();
+    out.waiting_since = waiting_since;
+    out.may_displace = std::ranges::any_of(waiting, [](const Waiter* waiter) {
+        return !waiter->result && waiter->asking.purpose != Purpose::kModestWarmUp;
+    });
+    out.n_admitted = n_admitted;
+    out.pinned = pinned;
+    out.score = use.popularity.score(n_requests);
+    out.bytes = memory.expected_bytes();
+    out.displaced = displaced_until && *displaced_until > now;
+    out.load_time = load.took.count() > 0 ? load.took : kUnknownLoadTime;
+    if (load.running) out.phase = Phase::kLoading;
+    if (slot) {
+        out.phase = slot->leaving ? Phase::kLeaving : Phase::kWarm;
+        out.dismissed = slot->dismissed;
+        out.n_leases = slot->n_leases;
+        out.pinned = pinned || slot->n_reserving > 0;
+        out.bytes = std::max(out.bytes, slot->measured_bytes);
+        out.loaded_at = slot->loaded_at;
+        out.idle_since = slot->idle_since;
+        out.unload_at = slot->unload_at;
+    }
+    return out;
+}
+
+Lease WarmModel::grant(const Asking& asking, KeepAlive keep_alive) {
+    if (asking.purpose != Purpose::kRequest) return Lease(slot, true);
+    slot->keep_alive = asking.keep_alive.value_or(keep_alive);
+    ++n_admitted;
+    return Lease(slot);
+}
+
+void WarmModel::grant_all(KeepAlive keep_alive) {
+    for (Waiter* waiter : waiting) {
+        if (waiter->result) continue;
+        waiter->result = grant(waiter->asking, keep_alive);
+        waiter->ready.notify();
+    }
+}
+
+void WarmModel::refuse_all(const Error& error) {
+    for (Waiter* waiter : waiting) {
+        if (waiter->result) continue;
+        waiter->result = std::unexpected(error);
+        waiter->ready.notify();
+    }
+}
+
+Error WarmModel::load_failed(Error error) {
+    const auto now = Clock::now();
+    failures.backoff.load_failed(now);
+    displaced_until.reset();
+    error.code = ErrorCode::kLoadFailed;
+    error.message = fmt::format("'{}' could not be loaded: {}", name, error.message);
+    error.retry_after_s = failures.backoff.retry_after_s(now);
+    spdlog::error("model {}: {}", name, error.message);
+    failures.last = error;
+    return error;
+}
+
+void WarmModel::measure() {
+    const auto now = Clock::now();
+    const bool first = slot->measured_bytes == 0;
+    if (!first && now < slot->measured_at + kBetweenMeasurements) return;
+    const auto taken = memory_of(slot->engine->pid());
+    if (!taken || taken->total() == 0) return;
+    slot->measured_at = now;
+    slot->measured_bytes = std::max(slot->measured_bytes, taken->total());
+    // KV memory that is there for the engine and that it will touch in time.
+    if (first) slot->measured_bytes += slot->engine->info().untouched_bytes;
+    // Prefixes in host memory come and go with use; the next engine begins without.
+    std::uint64_t own = taken->total() - std::min(taken->total(), slot->engine->stats().host_bytes);
+    if (first) own += slot->engine->info().untouched_bytes;
+    memory.learn(own, first);
+}
+
+}  // namespace sutazai::models

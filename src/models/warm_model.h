@@ -1,0 +1,114 @@
+#pragma once
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/duration.h"
+#include "base/engine_stats.h"
+#include "base/error.h"
+#include "base/model_parts.h"
+#include "ipc/signal.h"
+#include "models/backoff.h"
+#include "models/engine_slot.h"
+#include "models/lease.h"
+#include "models/model_memory.h"
+#include "models/model_status.h"
+#include "models/placement.h"
+#include "models/popularity.h"
+
+namespace sutazai::models {
+
+enum class Purpose : std::uint8_t {
+    kRequest,  ///< only this one shows in the counters
+    kWarmUp,
+    kModestWarmUp  ///< takes nobody's place
+};
+struct Asking {
+    Purpose purpose;
+    std::optional<KeepAlive> keep_alive;
+};
+
+/// Somebody who waits for a lease.
+struct Waiter {
+    Asking asking;
+    std::optional<Result<Lease>> result;
+    ipc::Signal ready;
+};
+
+/// All that is known of one model since it was first asked for.
+struct WarmModel {
+    using Clock = placement::Clock;
+    WarmModel(std::string its_name, Backoff backoff) : name(std::move(its_name)), failures{backoff} {}
+
+    std::string name;
+    std::shared_ptr<EngineSlot> slot;  // when warm
+    int n_ending = 0;                  // engines that have been told to end
+    bool pinned = false;
+    std::optional<Clock::time_point> displaced_until;  // it made room; else it would be warm until then
+    EngineStats past;                                  // counters of engines that have ended
+    ModelMemory memory;
+
+    struct File {
+        std::string path;  // with what follows as of the last look; empty before the first one
+        std::uint64_t bytes = 0;
+        FileStamps stamps;             // empty: what the file holds is not known
+        FileStamps bad_stamps;         // of one that cannot be used
+        std::string architecture;      // as the file has it
+        std::uint32_t vocabulary = 0;  // tokens
+        std::string note;              // what is to be said of the file of a warm model; empty when all is well
+        bool looking = false;          // at the file
+        ipc::Signal looked;
+    } file;
+
+    struct Load {
+        bool running = false;
+        ipc::LoadProgress progress;
+        Clock::time_point since;
+        FileStamps stamps;  // of what is being loaded
+        boost::asio::cancellation_signal cancel;
+        Clock::duration took{0};  // the last one
+    } load;
+
+    struct Failures {
+        Backoff backoff;
+        std::optional<Error> last = {};
+        std::uint64_t crashes = 0;
+        std::string last_crash = {};
+    } failures;
+
+    struct Use {
+        Popularity popularity;
+        std::optional<std::chrono::system_clock::time_point> last;
+        std::uint64_t requests = 0;
+        std::uint64_t found_warm = 0;
+    } use;
+
+    std::vector<Waiter*> waiting;  // for the load, or for a place
+    Clock::time_point waiting_since;
+    std::size_t n_admitted = 0;  // placement::Model says since when
+
+    [[nodiscard]] ModelState state() const;
+    [[nodiscard]] std::size_t n_waiting() const;  ///< of `waiting`, those without a result
+    /// What decides on its place. `n_requests`: of all models so far.
+    [[nodiscard]] placement::Model seen(std::uint64_t n_requests, Clock::time_point now) const;
+
+    /// A lease on the warm model; `keep_alive` is for requests that do not say.
+    [[nodiscard]] Lease grant(const Asking& asking, KeepAlive keep_alive);
+    void grant_all(KeepAlive keep_alive);  ///< to those who wait
+    void refuse_all(const Error& error);
+
+    /// Returns what to tell those who asked.
+    Error load_failed(Error error);
+    /// What the engine of the warm model takes, at most once a second.
+    void measure();
+};
+using WarmModels = std::map<std::string, std::unique_ptr<WarmModel>>;  // by name
+
+}  // namespace sutazai::models
