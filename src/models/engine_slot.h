@@ -36,6 +36,13 @@ struct EngineSlot {
     ipc::Signal idle;
     bool ended = false;  // the process is gone
     ipc::Signal gone;
+
+    /// Its last lease has ended.
+    void begins_to_idle(Time now) {
+        idle_since = now;
+        unload_at.reset();
+        if (keep_alive.count() >= 0) unload_at = now + keep_alive;
+    }
 };
 
 }  // namespace sutazai::models

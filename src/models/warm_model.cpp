@@ -4,7 +4,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "base/byte_text.h"
 #include "models/process_memory.h"
 
 namespace sutazai::models {
@@ -79,6 +81,34 @@ void WarmModel::refuse_all(const Error& error) {
     }
 }
 
+void WarmModel::load_begins() {
+    load.running = true;
+    load.progress = {};
+    load.since = Clock::now();
+    load.stamps = file.stamps;
+    file.note.clear();
+    spdlog::info("model {}: loading, about {}", name, byte_text(memory.expected_bytes()));
+}
+
+void WarmModel::loaded(ipc::OwnedEngine engine, KeepAlive keep_alive) {
+    slot = std::make_shared<EngineSlot>();
+    slot->model = name;
+    slot->engine = std::move(engine);
+    slot->stamps = std::move(load.stamps);
+    slot->loaded_at = slot->idle_since = Clock::now();
+    // Who loads it without using it wants it to be there for a while.
+    slot->keep_alive = keep_alive.count() == 0 ? kKeepForEver : keep_alive;
+    if (slot->keep_alive.count() > 0) slot->unload_at = slot->loaded_at + slot->keep_alive;
+    if (displaced_until && *displaced_until != Clock::time_point::max()) slot->unload_at = *displaced_until;
+    displaced_until.reset();
+    load.took = slot->loaded_at - load.since;
+    failures.last.reset();
+    measure();
+    spdlog::info("model {}: warm after {} ms, engine process {}, {}", name,
+                 std::chrono::duration_cast<std::chrono::milliseconds>(load.took).count(), slot->engine->pid(),
+                 byte_text(slot->measured_bytes));
+}
+
 Error WarmModel::load_failed(Error error) {
     const auto now = Clock::now();
     failures.backoff.load_failed(now);
@@ -105,6 +135,38 @@ void WarmModel::measure() {
     std::uint64_t own = taken->total() - std::min(taken->total(), slot->engine->stats().host_bytes);
     if (first) own += slot->engine->info().untouched_bytes;
     memory.learn(own, first);
+}
+
+void WarmModel::crashed(const std::string& why) {
+    spdlog::error("model {}: {}", name, why);
+    const auto now = Clock::now();
+    const std::shared_ptr<EngineSlot> dead = std::exchange(slot, nullptr);
+    ++failures.crashes;
+    failures.last_crash = why;
+    failures.backoff.crashed(now, now - dead->loaded_at);
+    failures.last = Error{ErrorCode::kUnavailable, why};
+    over(*dead);
+    if (!failures.backoff.refuses(now)) return;
+    Error error = *failures.last;
+    error.retry_after_s = failures.backoff.retry_after_s(now);
+    refuse_all(error);
+}
+
+std::shared_ptr<EngineSlot> WarmModel::end_begins() {
+    ++n_ending;
+    return std::exchange(slot, nullptr);
+}
+
+void WarmModel::ended(EngineSlot& its) {
+    --n_ending;
+    failures.backoff.forget();
+    over(its);
+}
+
+void WarmModel::over(EngineSlot& its) {
+    past.add_counters(its.engine->stats());
+    its.ended = true;
+    its.gone.notify();
 }
 
 }  // namespace sutazai::models

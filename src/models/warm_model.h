@@ -104,10 +104,22 @@ struct WarmModel {
     void grant_all(KeepAlive keep_alive);  ///< to those who wait
     void refuse_all(const Error& error);
 
+    // What becomes of its engine.
+    void load_begins();
+    /// `keep_alive` holds until a request says something else.
+    void loaded(ipc::OwnedEngine engine, KeepAlive keep_alive);
     /// Returns what to tell those who asked.
     Error load_failed(Error error);
     /// What the engine of the warm model takes, at most once a second.
     void measure();
+    /// The engine has ended by itself. Refuses those who wait if it may not be started again yet.
+    void crashed(const std::string& why);
+    /// It is not warm any more, and its engine is being ended on purpose; ended(), when that is done.
+    [[nodiscard]] std::shared_ptr<EngineSlot> end_begins();
+    void ended(EngineSlot& slot);
+
+  private:
+    void over(EngineSlot& slot);
 };
 using WarmModels = std::map<std::string, std::unique_ptr<WarmModel>>;  // by name
 

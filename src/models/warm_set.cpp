@@ -244,11 +244,6 @@ bool WarmSet::has_engines() const {
 // --- what becomes of engines
 
 void WarmSet::start_engine(WarmModel& model) {
-    model.load.running = true;
-    model.load.progress = {};
-    model.load.since = Clock::now();
-    model.load.stamps = model.file.stamps;
-    model.file.note.clear();
     ipc::EngineOptions options = options_;
     options.model_name = model.name;
     options.arguments = {"--name", model.name};
@@ -256,7 +251,7 @@ void WarmSet::start_engine(WarmModel& model) {
     options.path = model.file.path;
     options.architecture = model.file.architecture;
     options.vocabulary = model.file.vocabulary;
-    spdlog::info("model {}: loading, about {}", model.name, byte_text(model.memory.expected_bytes()));
+    model.load_begins();
     const auto progress = [weak = weak_from_this(), &model](ipc::LoadProgress now) {
         if (const auto self = weak.lock()) model.load.progress = now;
     };
@@ -277,31 +272,14 @@ void WarmSet::on_started(WarmModel& model, Result<ipc::OwnedEngine> engine) {
 }
 
 void WarmSet::on_loaded(WarmModel& model, ipc::OwnedEngine engine) {
-    auto slot = std::make_shared<EngineSlot>();
-    slot->model = model.name;
-    slot->on_idle = [weak = weak_from_this(), &model](const std::shared_ptr<EngineSlot>& idle) {
+    model.loaded(std::move(engine), keep_alive_);
+    model.slot->on_idle = [weak = weak_from_this(), &model](const std::shared_ptr<EngineSlot>& idle) {
         if (const auto self = weak.lock()) self->on_idle(model, idle);
     };
-    slot->loaded_at = slot->idle_since = Clock::now();
-    // Who loads it without using it wants it to be there for a while.
-    slot->keep_alive = keep_alive_.count() == 0 ? kKeepForEver : keep_alive_;
-    if (slot->keep_alive.count() > 0) slot->unload_at = slot->loaded_at + slot->keep_alive;
-    if (model.displaced_until && *model.displaced_until != Clock::time_point::max()) {
-        slot->unload_at = *model.displaced_until;
-    }
-    model.displaced_until.reset();
-    slot->stamps = std::move(model.load.stamps);
-    slot->engine = std::move(engine);
-    slot->engine->on_exit([weak = weak_from_this(), &model, slot = slot.get()](bool, const std::string& why) {
+    const EngineSlot* const slot = model.slot.get();
+    slot->engine->on_exit([weak = weak_from_this(), &model, slot](bool, const std::string& why) {
         if (const auto self = weak.lock()) self->on_engine_exit(model, slot, why);
     });
-    model.load.took = slot->loaded_at - model.load.since;
-    model.slot = std::move(slot);
-    model.failures.last.reset();
-    model.measure();
-    spdlog::info("model {}: warm after {} ms, engine process {}, {}", model.name,
-                 std::chrono::duration_cast<milliseconds>(model.load.took).count(), model.slot->engine->pid(),
-                 byte_text(model.slot->measured_bytes));
     model.grant_all(keep_alive_);
     model.n_admitted = 0;
     usage_.write(usage_now());
@@ -310,38 +288,20 @@ void WarmSet::on_loaded(WarmModel& model, ipc::OwnedEngine engine) {
 
 void WarmSet::on_engine_exit(WarmModel& model, const EngineSlot* slot, const std::string& why) {
     if (model.slot.get() != slot) return;  // it was told to
-    spdlog::error("model {}: {}", model.name, why);
-    const auto now = Clock::now();
-    ++model.failures.crashes;
-    model.failures.last_crash = why;
-    model.failures.backoff.crashed(now, now - slot->loaded_at);
-    model.failures.last = Error{ErrorCode::kUnavailable, why};
-    const std::shared_ptr<EngineSlot> dead = std::exchange(model.slot, nullptr);
-    model.past.add_counters(dead->engine->stats());
-    dead->ended = true;
-    dead->gone.notify();
-    if (model.failures.backoff.refuses(now)) {
-        Error error = *model.failures.last;
-        error.retry_after_s = model.failures.backoff.retry_after_s(now);
-        model.refuse_all(error);
-    }
+    model.crashed(why);
     free_place();
 }
 
 void WarmSet::on_idle(WarmModel& model, const std::shared_ptr<EngineSlot>& slot) {
-    const auto now = Clock::now();
-    slot->idle_since = now;
-    slot->unload_at.reset();
-    if (slot->keep_alive.count() >= 0) slot->unload_at = now + slot->keep_alive;
+    slot->begins_to_idle(Clock::now());
     if (model.slot == slot) model.measure();
     if (usage_.is_due() && !draining_) usage_.write(usage_now());
     arrange();
 }
 
 void WarmSet::end_engine(WarmModel& model, Clock::time_point idle_until, Clock::time_point deadline) {
-    const std::shared_ptr<EngineSlot> slot = std::exchange(model.slot, nullptr);
+    const std::shared_ptr<EngineSlot> slot = model.end_begins();
     ending_.push_back(slot);
-    ++model.n_ending;
     if (!draining_) usage_.write(usage_now());
     asio::co_spawn(executor_, stop(slot, idle_until, deadline),
                    [self = shared_from_this(), &model, slot](const std::exception_ptr& thrown) {
@@ -352,11 +312,7 @@ void WarmSet::end_engine(WarmModel& model, Clock::time_point idle_until, Clock::
 
 void WarmSet::on_ended(WarmModel& model, const std::shared_ptr<EngineSlot>& slot) {
     std::erase(ending_, slot);
-    --model.n_ending;
-    model.past.add_counters(slot->engine->stats());
-    slot->ended = true;
-    slot->gone.notify();
-    model.failures.backoff.forget();
+    model.ended(*slot);
     free_place();
 }
 
