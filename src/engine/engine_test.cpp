@@ -139,7 +139,7 @@ TEST(Engine, AFullQueueRefusesAtOnce) {
 }
 
 TEST(Engine, RequestsThatWaitTooLongAreToldSo) {
-    Harness harness({.batch_size = 1, .batch_size_max = 1, .queue_timeout = std::chrono::milliseconds(200)});
+    Harness harness({.batch_size = 1, .batch_size_max = 1, .queue_timeout = std::chrono::milliseconds(500)});
     harness.wait_for_tokens(harness.submit(greedy("Hello", -1)), 1);
     const auto expired = harness.wait(harness.submit(greedy("World", 4)));
     ASSERT_TRUE(expired.error.has_value());
