@@ -76,7 +76,7 @@ std::string key_of(const GenerationRequest& request) {
 json::object result_json(std::size_t index, const Result<Choice>& result) {
     json::object out{{"request_index", index}, {"success", result.has_value()}};
     if (result) {
-        out["response"] = result->text;
+        out["response"] = result->answer.content;
         out["finish_reason"] = to_string(result->finished.reason);
         out["usage"] = usage_json(result->finished.usage);
     } else {

@@ -151,7 +151,7 @@ TEST(Batch, IdsAreUnique) {
 
 TEST(Batch, WritesTheGoldenAnswer) {
     const Finished finished{FinishReason::kLength, {10, 2, 4}, {}};
-    const std::vector<Result<Choice>> results{Choice{"Hi \"you\"", {}, finished},
+    const std::vector<Result<Choice>> results{Choice{{"Hi \"you\""}, {}, finished},
                                               fail(ErrorCode::kQueueFull, "Full.", "requests[1].prompt")};
     EXPECT_EQ(encode("batch_20250126_143052", "m", 8, results),
               R"({"batch_id":"batch_20250126_143052","model":"m","total_requests":2,"batch_size":8,)"

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "base/generation.h"
@@ -12,7 +11,7 @@ namespace sutazai::api {
 
 /// One generation that has ended well.
 struct Choice {
-    std::string text;
+    Delta answer;  ///< all of it
     std::vector<TokenScore> scores = {};
     Finished finished = {};
 };

@@ -34,6 +34,43 @@ json::object error_json(const Error& error) {
               {"code", no_such_model ? "model_not_found" : code_name(error.code)}}}};
 }
 
+/// What there is of it. The fields of reasoning are those of vLLM and llama-server.
+json::object delta_json(const Delta& delta) {
+    json::object out;
+    if (!delta.content.empty()) out["content"] = delta.content;
+    if (!delta.reasoning.empty()) out["reasoning_content"] = delta.reasoning;
+    json::array calls;
+    for (const ToolCallDelta& call : delta.tool_calls) {
+        json::object of_call{{"index", call.index}};
+        if (!call.id.empty()) {
+            of_call["id"] = call.id;
+            of_call["type"] = "function";
+        }
+        json::object function;
+        if (!call.name.empty()) function["name"] = call.name;
+        function["arguments"] = call.arguments;
+        of_call["function"] = std::move(function);
+        calls.push_back(std::move(of_call));
+    }
+    if (!calls.empty()) out["tool_calls"] = std::move(calls);
+    return out;
+}
+
+json::object message_json(const Delta& answer) {
+    json::object out{{"role", "assistant"}, {"content", answer.content}, {"refusal", nullptr}};
+    if (!answer.reasoning.empty()) out["reasoning_content"] = answer.reasoning;
+    json::array calls;
+    for (const ToolCallDelta& call : answer.tool_calls) {
+        calls.push_back({{"id", call.id},
+                         {"type", "function"},
+                         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+    }
+    if (calls.empty()) return out;
+    if (answer.content.empty()) out["content"] = nullptr;
+    out["tool_calls"] = std::move(calls);
+    return out;
+}
+
 json::object model_json(const ModelCard& card) {
     return {{"id", card.id}, {"object", "model"}, {"created", card.created_unix_s}, {"owned_by", "sutazai"}};
 }
@@ -98,14 +135,20 @@ void ChunkEncoder::start(std::string& out, std::size_t index) const {
     out += tail_;
 }
 
-void ChunkEncoder::content(std::string& out, std::size_t index, std::string_view text,
+void ChunkEncoder::content(std::string& out, std::size_t index, const Delta& delta,
                            std::span<const TokenScore> scores) const {
     out += head_;
     out += R"({"index":)";
     append_number(out, index);
-    out += R"(,"delta":{"content":")";
-    append_escaped(out, text);
-    out += R"("},"logprobs":)";
+    out += R"(,"delta":)";
+    if (delta.reasoning.empty() && delta.tool_calls.empty()) {
+        out += R"({"content":")";
+        append_escaped(out, delta.content);
+        out += R"("})";
+    } else {
+        append_json(out, delta_json(delta));
+    }
+    out += R"(,"logprobs":)";
     if (logprobs_) {
         append_json(out, chat_logprobs(scores));
     } else {
@@ -139,7 +182,7 @@ std::string encode_answer(const Identity& identity, std::span<const Choice> choi
     json::array list;
     for (const Choice& choice : choices) {
         list.push_back({{"index", list.size()},
-                        {"message", {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}}},
+                        {"message", message_json(choice.answer)},
                         {"logprobs", logprobs ? json::value(chat_logprobs(choice.scores)) : json::value()},
                         {"finish_reason", to_string(choice.finished.reason)}});
     }

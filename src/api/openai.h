@@ -48,7 +48,7 @@ class ChunkEncoder {
     ChunkEncoder(const Identity& identity, bool include_usage, bool logprobs);
 
     void start(std::string& out, std::size_t index) const;  ///< delta with the role
-    void content(std::string& out, std::size_t index, std::string_view text, std::span<const TokenScore> scores) const;
+    void content(std::string& out, std::size_t index, const Delta& delta, std::span<const TokenScore> scores) const;
     void finish(std::string& out, std::size_t index, FinishReason reason) const;
     void end(std::string& out, const Usage& usage) const;  ///< usage if asked for, [DONE]
 

@@ -201,7 +201,7 @@ std::string encode_completion(const Identity& identity, const CompletionRequest&
         }
         for (const Choice* choice : of_prompt) {
             std::size_t offset = 0;
-            list.push_back({{"text", choice->text},
+            list.push_back({{"text", choice->answer.content},
                             {"index", list.size()},
                             {"logprobs", request.logprobs ? json::value(completion_logprobs(choice->scores, offset))
                                                           : json::value()},

@@ -102,7 +102,7 @@ TEST(Completions, APromptIsOneRequestForAllOfItsAnswers) {
 
 TEST(Completions, WritesTheGoldenAnswer) {
     const auto request = with(R"("prompt": ["a", "b"])");
-    const std::array choices{Choice{"x\n", {}, kFinished}, Choice{"y", {}, kFinished}};
+    const std::array choices{Choice{{"x\n"}, {}, kFinished}, Choice{{"y"}, {}, kFinished}};
     EXPECT_EQ(encode_completion(kIdentity, *request, choices),
               R"({"id":"cmpl-1","object":"text_completion","created":1737901852,"model":"m","choices":[{"text":"x\n",)"
               R"("index":0,"logprobs":null,"finish_reason":"length"},{"text":"y","index":1,"logprobs":null,)"
@@ -113,7 +113,7 @@ TEST(Completions, WritesTheGoldenAnswer) {
 TEST(Completions, TheBestAreThoseOfTheHighestMean) {
     const auto request = with(R"("prompt": ["a", "b"], "best_of": 2)");
     const auto choice = [](const char* text, float logprob) {
-        return Choice{text, {{{text, logprob}, {}, true}}, kFinished};
+        return Choice{{text}, {{{text, logprob}, {}, true}}, kFinished};
     };
     const std::array choices{choice("a0", -2), choice("a1", -1), choice("b0", -1), choice("b1", -2)};
     const std::string answer = encode_completion(kIdentity, *request, choices);

@@ -24,7 +24,7 @@ TEST(OpenAi, WritesTheGoldenStream) {
     const ChunkEncoder encoder(kIdentity, false, false);
     std::string out;
     encoder.start(out, 0);
-    encoder.content(out, 0, "Hi \"you\"\n", {});
+    encoder.content(out, 0, {"Hi \"you\"\n"}, {});
     encoder.finish(out, 0, kFinished.reason);
     encoder.end(out, kFinished.usage);
     const std::string head =
@@ -40,7 +40,7 @@ TEST(OpenAi, WritesTheGoldenStream) {
 TEST(OpenAi, WritesTheGoldenStreamWithUsage) {
     const ChunkEncoder encoder(kIdentity, true, false);
     std::string out;
-    encoder.content(out, 0, "x", {});
+    encoder.content(out, 0, {"x"}, {});
     encoder.finish(out, 0, kFinished.reason);
     encoder.end(out, kFinished.usage);
     const std::string head =
@@ -55,7 +55,7 @@ TEST(OpenAi, WritesTheGoldenStreamWithUsage) {
 }
 
 TEST(OpenAi, WritesTheGoldenAnswer) {
-    EXPECT_EQ(encode_answer(kIdentity, std::array{Choice{"Hi\t", {}, kFinished}}, false),
+    EXPECT_EQ(encode_answer(kIdentity, std::array{Choice{{"Hi\t"}, {}, kFinished}}, false),
               R"({"id":"chatcmpl-1","object":"chat.completion","created":1737901852,"model":"m","choices":[{"index":0,)"
               R"("message":{"role":"assistant","content":"Hi\t","refusal":null},"logprobs":null,)"
               R"("finish_reason":"length"}],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
@@ -102,7 +102,7 @@ TEST(OpenAi, WritesTheGoldenChoicesWithLogprobs) {
     Finished other = kFinished;
     other.reason = FinishReason::kStop;
     other.usage = {.prompt_tokens = 10, .completion_tokens = 3, .cached_tokens = 9};
-    EXPECT_EQ(encode_answer(kIdentity, std::array{Choice{"é", {score}, kFinished}, Choice{"", {}, other}}, true),
+    EXPECT_EQ(encode_answer(kIdentity, std::array{Choice{{"é"}, {score}, kFinished}, Choice{{""}, {}, other}}, true),
               R"({"id":"chatcmpl-1","object":"chat.completion","created":1737901852,"model":"m","choices":[{"index":0,)"
               R"("message":{"role":"assistant","content":"é","refusal":null},"logprobs":{"content":[{"token":"é",)"
               R"("logprob":-0.5,"bytes":[195,169],"top_logprobs":[{"token":"é","logprob":-0.5,"bytes":[195,169]},)"
@@ -113,10 +113,45 @@ TEST(OpenAi, WritesTheGoldenChoicesWithLogprobs) {
               R"("prompt_tokens_details":{"cached_tokens":4}}})");
 }
 
+TEST(OpenAi, StreamsReasoningAndToolCalls) {
+    const ChunkEncoder encoder(kIdentity, false, false);
+    const auto delta = [&](const Delta& what) {
+        std::string out;
+        encoder.content(out, 0, what, {});
+        const std::size_t begin = out.find(R"("delta":)") + 8;
+        return out.substr(begin, out.find(R"(,"logprobs")") - begin);
+    };
+    EXPECT_EQ(delta({.reasoning = "Hm"}), R"({"reasoning_content":"Hm"})");
+    EXPECT_EQ(delta({.content = "So", .reasoning = "m."}), R"({"content":"So","reasoning_content":"m."})");
+    EXPECT_EQ(delta({.tool_calls = {{0, "call_1", "weather", ""}}}),
+              R"({"tool_calls":[{"index":0,"id":"call_1","type":"function",)"
+              R"("function":{"name":"weather","arguments":""}}]})");
+    EXPECT_EQ(delta({.tool_calls = {{0, "", "", "{\"a\":"}, {1, "", "", "1"}}}),
+              R"({"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}},)"
+              R"({"index":1,"function":{"arguments":"1"}}]})");
+    std::string out;
+    encoder.finish(out, 0, FinishReason::kToolCalls);
+    EXPECT_NE(out.find(R"("finish_reason":"tool_calls")"), std::string::npos);
+}
+
+TEST(OpenAi, AnswersWithReasoningAndToolCalls) {
+    Finished finished = kFinished;
+    finished.reason = FinishReason::kToolCalls;
+    const Delta called{.reasoning = "Hm", .tool_calls = {{0, "call_1", "weather", "{}"}, {1, "call_2", "time", "[]"}}};
+    const std::string answer = encode_answer(kIdentity, std::array{Choice{called, {}, finished}}, false);
+    EXPECT_NE(answer.find(R"("message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"Hm",)"
+                          R"("tool_calls":[{"id":"call_1","type":"function",)"
+                          R"("function":{"name":"weather","arguments":"{}"}},{"id":"call_2","type":"function",)"
+                          R"("function":{"name":"time","arguments":"[]"}}]},"logprobs":null,)"
+                          R"("finish_reason":"tool_calls")"),
+              std::string::npos)
+        << answer;
+}
+
 TEST(OpenAi, StreamsChoicesByIndexAndLogprobsWithTheirText) {
     const ChunkEncoder encoder(kIdentity, false, true);
     std::string out;
-    encoder.content(out, 1, "a", std::array{TokenScore{{"a", -0.0F}, {}, true}});
+    encoder.content(out, 1, {"a"}, std::array{TokenScore{{"a", -0.0F}, {}, true}});
     EXPECT_TRUE(out.ends_with(
         R"("choices":[{"index":1,"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0.0,)"
         R"("bytes":[97],"top_logprobs":[]}],"refusal":null},"finish_reason":null}]})"

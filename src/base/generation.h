@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -124,13 +125,19 @@ struct GenerationRequest {
 inline constexpr int kMaxTopLogprobs = 20;
 inline constexpr int kMaxChoices = 128;
 
-enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled };
+enum class FinishReason : std::uint8_t {
+    kStop,
+    kLength,
+    kCancelled,
+    kToolCalls,  ///< the assistant waits for what its calls give
+};
 
 [[nodiscard]] constexpr const char* to_string(FinishReason reason) {
     switch (reason) {
         case FinishReason::kStop: return "stop";
         case FinishReason::kLength: return "length";
         case FinishReason::kCancelled: return "cancelled";
+        case FinishReason::kToolCalls: return "tool_calls";
     }
     return "stop";
 }
@@ -176,10 +183,34 @@ struct TokenScore {
     bool operator==(const TokenScore&) const = default;
 };
 
+/// More of one tool call.
+struct ToolCallDelta {
+    std::uint32_t index = 0;     ///< of the call within its message
+    std::string id = {};         ///< comes once, with the first delta of a call, as the name does
+    std::string name = {};       ///< of the function
+    std::string arguments = {};  ///< more of their JSON; whole UTF-8 characters
+
+    bool operator==(const ToolCallDelta&) const = default;
+};
+
+/// What was added to the assistant's message. All texts are whole UTF-8 characters.
+struct Delta {
+    std::string content = {};    ///< of a completion, its text
+    std::string reasoning = {};  ///< what it thought before that
+    std::vector<ToolCallDelta> tool_calls = {};
+
+    bool operator==(const Delta&) const = default;
+    [[nodiscard]] bool empty() const { return content.empty() && reasoning.empty() && tool_calls.empty(); }
+    /// Bytes of its texts.
+    [[nodiscard]] std::size_t text_bytes() const;
+    /// What came after it, of the same message.
+    void append(Delta more);
+};
+
 /// What one or more decode steps added to one request. At most one of `finished` and `error` is set; then it is the
 /// last.
 struct GenerationUpdate {
-    std::string text;                ///< whole UTF-8 characters; may be empty
+    Delta delta;                     ///< may be empty
     std::uint32_t n_tokens = 0;      ///< tokens generated since the last update
     std::vector<TokenScore> scores;  ///< of the tokens whose text is out now; only for requests that ask
     std::vector<float> embedding;    ///< Task::kEmbed: the vector, of length 1

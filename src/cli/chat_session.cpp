@@ -91,8 +91,8 @@ asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
             break;
         }
         const GenerationUpdate& update = std::get<0>(next);
-        write(update.text);
-        answer += update.text;
+        write(update.delta.content);
+        answer += update.delta.content;
         if (update.finished) ending = Ending::kFinished;
         if (update.error) {
             if (!answer.empty()) write("\n");

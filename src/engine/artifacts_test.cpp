@@ -52,7 +52,7 @@ class Artifacts : public testing::Test {
         Harness harness(config());
         (void)harness.engine().artifacts(ArtifactAction::kPrune);  // waits until the store is open
         const auto end = harness.wait(harness.submit(greedy(prompt(), 20)));
-        expect_same(reference(prompt(), 20), end.text);
+        expect_same(reference(prompt(), 20), end.delta.content);
         restored_from_disk_ = harness.stats().artifact_restored_tokens;
         return end.finished->usage;
     }
@@ -80,7 +80,7 @@ TEST_F(Artifacts, AnotherQuestionUsesThePartThatItShares) {
     const auto end = harness.wait(harness.submit(greedy(other, 16)));
     EXPECT_GT(end.finished->usage.cached_tokens, 256U) << "a block that is shared in part is used in part";
     EXPECT_LT(end.finished->usage.cached_tokens, end.finished->usage.prompt_tokens - 5);
-    expect_same(reference(other, 16), end.text);
+    expect_same(reference(other, 16), end.delta.content);
 }
 
 TEST_F(Artifacts, WhatIsUsedAgainIsWrittenWithoutBeingAsked) {
@@ -230,7 +230,7 @@ TEST_F(Artifacts, APartOfAForgedBlockIsNoticedToo) {
     const auto end = harness.ask(greedy(other, 16));
     EXPECT_EQ(end.finished->usage.cached_tokens, 0U);
     EXPECT_EQ(harness.stats().artifact_restored_tokens > 256U, true) << "it was not loaded: the test shows nothing";
-    expect_same(reference(other, 16), end.text);
+    expect_same(reference(other, 16), end.delta.content);
 }
 
 }  // namespace

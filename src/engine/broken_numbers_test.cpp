@@ -35,7 +35,7 @@ TEST(BrokenNumbers, TheRequestGetsAnErrorThatNamesItsInput) {
             request.sampling.temperature = temperature;
             const auto end = harness.ask(request);
             expect_no_numbers(end, "prompt");
-            EXPECT_EQ(end.text, "");
+            EXPECT_EQ(end.delta.content, "");
             request.prompt = Chat{{text_message(Role::kUser, "Once ~ upon")}};
             expect_no_numbers(harness.ask(request), "messages");
         }
@@ -52,10 +52,10 @@ TEST(BrokenNumbers, OthersInTheSameBatchAndAfterwardsGetTheirText) {
         bad.push_back(harness.submit(greedy(story(i) + " ~ ", 24)));
     }
     for (int i = 0; i < 6; ++i) {
-        expect_same(reference(story(i), 24), harness.wait(good[static_cast<std::size_t>(i)]).text);
+        expect_same(reference(story(i), 24), harness.wait(good[static_cast<std::size_t>(i)]).delta.content);
         expect_no_numbers(harness.wait(bad[static_cast<std::size_t>(i)]), "prompt");
     }
-    expect_same(reference(story(9), 24), harness.ask(greedy(story(9), 24)).text);
+    expect_same(reference(story(9), 24), harness.ask(greedy(story(9), 24)).delta.content);
 }
 
 TEST(BrokenNumbers, AStreamEndsWithTheErrorWhereTheyBegin) {
@@ -64,7 +64,7 @@ TEST(BrokenNumbers, AStreamEndsWithTheErrorWhereTheyBegin) {
     request.grammar = R"(root ::= "abc~def")";
     const auto end = harness.ask(request);
     expect_no_numbers(end, "prompt");
-    EXPECT_EQ(end.text, "abc~");
+    EXPECT_EQ(end.delta.content, "abc~");
 }
 
 TEST(BrokenNumbers, AModelThatHasNoneAtAllAnswersNobody) {

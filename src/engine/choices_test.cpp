@@ -30,7 +30,7 @@ TEST(Choices, EachIsTheAnswerOfItsOwnSeedAndThePromptIsComputedOnce) {
         ASSERT_TRUE(answers[i].finished.has_value());
         EXPECT_EQ(answers[i].n_tokens, 12U);
         computed += answers[i].finished->usage.cached_tokens == 0 ? 1 : 0;
-        EXPECT_EQ(answers[i].text, harness.ask(drawn(story(1), 12, 40 + i)).text) << "choice " << i;
+        EXPECT_EQ(answers[i].delta.content, harness.ask(drawn(story(1), 12, 40 + i)).delta.content) << "choice " << i;
     }
     EXPECT_EQ(computed, 1);
 }
@@ -40,7 +40,7 @@ TEST(Choices, WithoutASeedTheyDiffer) {
     GenerationRequest request = drawn("Hello", 12, 0, 2);
     request.sampling.seed.reset();
     const RequestId first = harness.submit(request);
-    EXPECT_NE(harness.wait(first).text, harness.wait(first + 1).text);
+    EXPECT_NE(harness.wait(first).delta.content, harness.wait(first + 1).delta.content);
 }
 
 TEST(Choices, AGrammarIsCompiledOnceAndEachFollowsItsOwnWay) {
@@ -51,8 +51,10 @@ TEST(Choices, AGrammarIsCompiledOnceAndEachFollowsItsOwnWay) {
     for (RequestId id = first; id < first + 5; ++id) {
         const auto answer = harness.wait(id);
         ASSERT_TRUE(answer.finished.has_value());
-        EXPECT_TRUE(answer.text.starts_with("yes ") || answer.text.starts_with("no ")) << answer.text;
-        EXPECT_EQ(answer.text.size(), answer.text.starts_with("yes ") ? 7U : 6U) << answer.text;
+        EXPECT_TRUE(answer.delta.content.starts_with("yes ") || answer.delta.content.starts_with("no "))
+            << answer.delta.content;
+        EXPECT_EQ(answer.delta.content.size(), answer.delta.content.starts_with("yes ") ? 7U : 6U)
+            << answer.delta.content;
     }
 }
 
@@ -91,12 +93,12 @@ TEST(Choices, EchoAndScoresAreEachAnswers) {
     RequestId first = harness.submit(request);
     for (RequestId id = first; id < first + 3; ++id) {
         const auto answer = harness.wait(id);
-        EXPECT_TRUE(answer.text.starts_with("Once upon"));
+        EXPECT_TRUE(answer.delta.content.starts_with("Once upon"));
         EXPECT_EQ(answer.scores.size(), answer.finished->usage.prompt_tokens + 3);
     }
     request.max_tokens = 0;
     first = harness.submit(request);
-    for (RequestId id = first; id < first + 3; ++id) EXPECT_EQ(harness.wait(id).text, "Once upon");
+    for (RequestId id = first; id < first + 3; ++id) EXPECT_EQ(harness.wait(id).delta.content, "Once upon");
 }
 
 TEST(Choices, TheQueueCountsEachAnswer) {
@@ -153,13 +155,13 @@ TEST(Stops, TheNameOfAControlTokenStopsWhereThatTokenIsDrawn) {
         if (!score.token.piece.starts_with("<|")) before += score.token.piece;
     }
     ASSERT_FALSE(name.empty()) << "no control token was drawn: the test shows nothing";
-    ASSERT_EQ(whole.text.find(name), std::string::npos);
+    ASSERT_EQ(whole.delta.content.find(name), std::string::npos);
 
     request.stop = {name};
     const auto stopped = harness.ask(request);
     EXPECT_EQ(stopped.finished->reason, FinishReason::kStop);
     EXPECT_LT(stopped.n_tokens, whole.n_tokens);
-    EXPECT_TRUE(whole.text.starts_with(stopped.text));
+    EXPECT_TRUE(whole.delta.content.starts_with(stopped.delta.content));
 }
 
 TEST(Fetching, CountsAsWaitingAndExpires) {

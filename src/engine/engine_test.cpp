@@ -19,7 +19,7 @@ TEST(Engine, GivesWhatWasAskedFor) {
     EXPECT_EQ(end.finished->usage.completion_tokens, 20U);
     EXPECT_EQ(end.n_tokens, 20U);
     EXPECT_GT(end.finished->usage.prompt_tokens, 0U);
-    EXPECT_FALSE(end.text.empty());
+    EXPECT_FALSE(end.delta.content.empty());
 }
 
 TEST(Engine, ForkedPrefixesGiveTheTextOfComputedOnes) {
@@ -29,7 +29,7 @@ TEST(Engine, ForkedPrefixesGiveTheTextOfComputedOnes) {
     std::uint32_t cached = 0;
     for (const auto& [i, id] : ids) {
         const auto end = harness.wait(id);
-        expect_same(reference(story(i), 24), end.text);
+        expect_same(reference(story(i), 24), end.delta.content);
         cached += end.finished->usage.cached_tokens;
     }
     EXPECT_GT(cached, 0U) << "nobody shared anything: the test shows nothing";
@@ -40,7 +40,7 @@ TEST(Engine, PreemptedRequestsGiveTheSameText) {
     Harness tight({.batch_size = 4, .batch_size_max = 4}, 256);
     std::map<int, RequestId> ids;
     for (int i = 0; i < 4; ++i) ids[i] = tight.submit(greedy(prompt(i), 150));
-    for (const auto& [i, id] : ids) expect_same(reference(prompt(i), 150), tight.wait(id).text);
+    for (const auto& [i, id] : ids) expect_same(reference(prompt(i), 150), tight.wait(id).delta.content);
     EXPECT_GT(tight.stats().preemptions, 0U) << "nobody was preempted: the test shows nothing";
 }
 
@@ -49,7 +49,7 @@ TEST(Engine, SwappedOutRequestsGiveTheSameText) {
     Harness tight({.batch_size = 4, .batch_size_max = 4, .prefix_cache_bytes = 64 << 20}, 256);
     std::map<int, RequestId> ids;
     for (int i = 0; i < 4; ++i) ids[i] = tight.submit(greedy(prompt(i), 150));
-    for (const auto& [i, id] : ids) expect_same(reference(prompt(i), 150), tight.wait(id).text);
+    for (const auto& [i, id] : ids) expect_same(reference(prompt(i), 150), tight.wait(id).delta.content);
     EXPECT_GT(tight.stats().preemptions, 0U) << "nobody was preempted: the test shows nothing";
     EXPECT_GT(tight.stats().host_restored_tokens, 0U) << "nobody came back from host memory: the test shows nothing";
 }
@@ -64,8 +64,8 @@ TEST(Engine, PrefixesThatWerePushedOutComeBackAndGiveTheSameText) {
     EXPECT_EQ(again.finished->usage.cached_tokens, again.finished->usage.prompt_tokens - 1);
     EXPECT_GT(harness.stats().host_restored_tokens, 100U);
     EXPECT_GT(harness.stats().host_bytes, 0U);
-    expect_same(reference(prompt, 20), first.text);
-    expect_same(reference(prompt, 20), again.text);
+    expect_same(reference(prompt, 20), first.delta.content);
+    expect_same(reference(prompt, 20), again.delta.content);
 }
 
 TEST(Engine, WithoutSharingEveryPromptIsComputed) {
@@ -81,12 +81,12 @@ TEST(Engine, ACrowdDoesNotChangeAnAnswer) {
     const auto prompt = [](int i) { return std::to_string(i * i) + " green bottles"; };
     std::vector<RequestId> ids;
     for (int i = 0; i < 24; ++i) ids.push_back(harness.submit(greedy(prompt(i), 10 + 3 * i)));
-    for (int i = 0; i < 24; i += 5) expect_same(reference(prompt(i), 10 + 3 * i), harness.wait(ids[i]).text);
+    for (int i = 0; i < 24; i += 5) expect_same(reference(prompt(i), 10 + 3 * i), harness.wait(ids[i]).delta.content);
 }
 
 TEST(Engine, StopStringsNeverLeak) {
     Harness harness;
-    const std::string whole = harness.wait(harness.submit(greedy("Once upon a time", 60))).text;
+    const std::string whole = harness.wait(harness.submit(greedy("Once upon a time", 60))).delta.content;
     ASSERT_GT(whole.size(), 20U);
     GenerationRequest request = greedy("Once upon a time", 60);
     std::size_t at = whole.size() / 2;
@@ -96,7 +96,7 @@ TEST(Engine, StopStringsNeverLeak) {
     request.stop = {whole.substr(at, until - at)};
     const auto end = harness.wait(harness.submit(std::move(request)));
     EXPECT_EQ(end.finished->reason, FinishReason::kStop);
-    EXPECT_EQ(end.text, whole.substr(0, whole.find(whole.substr(at, until - at))));
+    EXPECT_EQ(end.delta.content, whole.substr(0, whole.find(whole.substr(at, until - at))));
 }
 
 TEST(Engine, APromptThatIsTooLongIsRefusedWithTheNumbers) {
@@ -165,7 +165,7 @@ TEST(Engine, ChatsGoThroughTheTemplate) {
     const auto as_chat = harness.wait(harness.submit(chat));
     const auto as_text = harness.wait(harness.submit(greedy(
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n", 8)));
-    EXPECT_EQ(as_chat.text, as_text.text);
+    EXPECT_EQ(as_chat.delta.content, as_text.delta.content);
     EXPECT_EQ(as_chat.finished->usage.prompt_tokens, as_text.finished->usage.prompt_tokens);
 }
 

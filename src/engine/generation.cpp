@@ -46,16 +46,16 @@ Result<void> Generation::accept(Token token) {
 bool Generation::write(Token token, GenerationUpdate& update) {
     std::string piece;
     model_.append_piece(token, piece);
-    if (piece.empty() && stops_.push_hidden(model_.piece(token), update.text)) return true;
+    if (piece.empty() && stops_.push_hidden(model_.piece(token), update.delta.content)) return true;
     if (!ignore_eos_ && model_.ends_generation(token)) return true;
     std::string text;
     characters_.append(piece, text);
     source_.made_text(text.size());
-    return stops_.push(text, update.text);
+    return stops_.push(text, update.delta.content);
 }
 
 void Generation::release(GenerationUpdate& update) {
-    n_bytes_out_ += update.text.size();
+    n_bytes_out_ += update.delta.content.size();
     source_.release(n_bytes_out_, false, false, update.scores);
 }
 
@@ -63,9 +63,9 @@ void Generation::release_rest(GenerationUpdate& update) {
     if (!stops_.matched()) {
         std::string tail;
         characters_.finish(tail);
-        if (!stops_.push(tail, update.text)) stops_.finish(update.text);
+        if (!stops_.push(tail, update.delta.content)) stops_.finish(update.delta.content);
     }
-    n_bytes_out_ += update.text.size();
+    n_bytes_out_ += update.delta.content.size();
     source_.release(n_bytes_out_, true, stops_.matched(), update.scores);
 }
 

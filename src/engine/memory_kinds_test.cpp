@@ -28,7 +28,7 @@ class MemoryKinds : public testing::TestWithParam<const char*> {
             const auto end = harness.wait(ids[i]);
             EXPECT_TRUE(end.finished.has_value()) << (end.error ? end.error->message : "");
             if (!end.finished) continue;
-            expect_same(alone(prompts[i], n_tokens), end.text);
+            expect_same(alone(prompts[i], n_tokens), end.delta.content);
             EXPECT_LT(end.finished->usage.cached_tokens, end.finished->usage.prompt_tokens);
             cached += end.finished->usage.cached_tokens;
         }
@@ -66,9 +66,9 @@ TEST_P(MemoryKinds, TheNextTurnContinuesTheLast) {
     for (int turn = 0; turn < 4; ++turn) {
         const auto end = harness.ask(request);
         Reference alone = reference(request, 30, preset());
-        expect_same(alone, end.text);
+        expect_same(alone, end.delta.content);
         EXPECT_EQ(end.finished->usage.cached_tokens, computed);
-        if (end.text != alone.text) return;  // a close choice
+        if (end.delta.content != alone.text) return;  // a close choice
         // The last token was drawn and never computed.
         computed = end.finished->usage.prompt_tokens + 29;
         alone.tokens.insert(alone.tokens.end(), {40, 50, 60, 70 + turn});
@@ -88,7 +88,7 @@ TEST_P(MemoryKinds, ALongPromptThatIsCancelledLeavesTheStreamsAlone) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
         harness.engine().cancel(cancelled);
     }
-    for (const auto& [prompt, id] : streams) expect_same(alone(prompt, 120), harness.wait(id).text);
+    for (const auto& [prompt, id] : streams) expect_same(alone(prompt, 120), harness.wait(id).delta.content);
     // And alone, where nothing hinders that the computation is cut short.
     const RequestId cancelled = harness.submit(greedy(text, 4));
     std::this_thread::sleep_for(std::chrono::milliseconds(30));

@@ -86,13 +86,14 @@ TEST(Scores, AreThoseOfTheTextThatComesOut) {
         characters.append(score.token.piece, pieces);
     }
     characters.finish(pieces);
-    EXPECT_EQ(pieces, whole.text);
+    EXPECT_EQ(pieces, whole.delta.content);
     GenerationRequest request = greedy("Once upon a time", 60, 0);
-    request.stop = {whole.text.substr(begins[20], 4)};
+    request.stop = {whole.delta.content.substr(begins[20], 4)};
     const auto cut = harness.ask(request);
     ASSERT_EQ(cut.finished->reason, FinishReason::kStop);
-    const auto expected = std::ranges::count_if(begins, [&](std::size_t begin) { return begin < cut.text.size(); });
-    EXPECT_EQ(cut.scores.size(), static_cast<std::size_t>(expected)) << cut.text;
+    const auto expected =
+        std::ranges::count_if(begins, [&](std::size_t begin) { return begin < cut.delta.content.size(); });
+    EXPECT_EQ(cut.scores.size(), static_cast<std::size_t>(expected)) << cut.delta.content;
 }
 
 TEST(Scores, OfAPromptAreThoseOfTheRawDistribution) {
@@ -131,7 +132,7 @@ TEST(Scores, OfManyPromptsInOneBatchAreThoseOfEachAlone) {
     for (int i = 0; i < 80; i += 9) {
         const auto together = crowd.wait(ids[i]);
         const auto single = alone.ask(request(i));
-        EXPECT_EQ(together.text, prompt(i));
+        EXPECT_EQ(together.delta.content, prompt(i));
         ASSERT_EQ(together.scores.size(), single.scores.size());
         for (std::size_t k = 1; k < single.scores.size(); ++k) {
             EXPECT_NEAR(together.scores[k].token.logprob, single.scores[k].token.logprob, kTolerance);
@@ -145,12 +146,12 @@ TEST(Scores, AnEchoGoesBeforeTheAnswer) {
     const auto plain = harness.ask(request);
     request.echo = true;
     const auto echoed = harness.ask(request);
-    EXPECT_EQ(echoed.text, "Once upon a time" + plain.text);
+    EXPECT_EQ(echoed.delta.content, "Once upon a time" + plain.delta.content);
     EXPECT_TRUE(echoed.scores.empty());
     EXPECT_EQ(echoed.n_tokens, 6U);
     request.top_logprobs = 0;
     const auto scored = harness.ask(request);
-    EXPECT_EQ(scored.text, echoed.text);
+    EXPECT_EQ(scored.delta.content, echoed.delta.content);
     EXPECT_EQ(scored.scores.size(), scored.finished->usage.prompt_tokens + 6);
 }
 

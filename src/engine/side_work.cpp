@@ -59,7 +59,7 @@ bool SideWork::begin(Prepared& prepared, StepReport& report) {
 void SideWork::give_back(Prepared prepared, std::vector<TokenScore> scores, StepReport& report) {
     for (const RequestId id : prepared.wanted()) {
         GenerationUpdate update;
-        update.text = prepared.echo;
+        update.delta.content = prepared.echo;
         update.scores = scores;
         if (prepared.request.max_tokens == 0) {
             update.finished = prompt_read(prepared.prompt.size(), prepared.submitted);

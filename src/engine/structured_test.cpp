@@ -25,7 +25,7 @@ TEST(Structured, ATextThatEndsByItselfMatches) {
         const auto answer = harness.ask(request);
         ASSERT_TRUE(answer.finished.has_value()) << answer.error->message;
         EXPECT_EQ(answer.finished->reason, FinishReason::kStop);
-        EXPECT_TRUE(std::regex_match(answer.text, expected)) << answer.text;
+        EXPECT_TRUE(std::regex_match(answer.delta.content, expected)) << answer.delta.content;
     }
 }
 
@@ -66,14 +66,14 @@ TEST(Structured, WhatTakesLongIsDrawnBesideTheOthers) {
     for (unsigned seed = 1; seed < 4; ++seed) {
         const auto [answer, draws] = watch(harness, constrained(seed));
         ASSERT_TRUE(answer.finished.has_value()) << answer.error->message;
-        EXPECT_TRUE(std::regex_match(answer.text, expected)) << answer.text;
+        EXPECT_TRUE(std::regex_match(answer.delta.content, expected)) << answer.delta.content;
         EXPECT_GT(draws.size(), 1U) << "hardly anything took long: the test shows nothing";
-        if (seed == 1) first = answer.text;
+        if (seed == 1) first = answer.delta.content;
     }
-    EXPECT_EQ(harness.ask(constrained(1)).text, first);
+    EXPECT_EQ(harness.ask(constrained(1)).delta.content, first);
     const auto answer = harness.wait(plain);
     ASSERT_TRUE(answer.finished.has_value());
-    expect_same(reference("Tell me", 60, "toy-qwen2"), answer.text);
+    expect_same(reference("Tell me", 60, "toy-qwen2"), answer.delta.content);
     harness.engine().wait_until_idle();
     EXPECT_TRUE(harness.engine().works().empty());
 }
@@ -83,7 +83,7 @@ TEST(Structured, AGrammarPastItsBudgetEndsItsRequestAlone) {
     GenerationRequest request = greedy("Well?", 20);
     request.grammar = "root ::= \"\" | ([a-z ]{0,40} [a-z]?){1,4000}";
     const auto answer = harness.ask(request);
-    ASSERT_TRUE(answer.error.has_value()) << answer.text;
+    ASSERT_TRUE(answer.error.has_value()) << answer.delta.content;
     EXPECT_EQ(answer.error->code, ErrorCode::kInvalidArgument);
     EXPECT_EQ(answer.error->field, "grammar");
     EXPECT_EQ(answer.error->message, "grammar is too ambiguous: it takes too long to tell what may come next");

@@ -31,7 +31,7 @@ asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& e
 
     constexpr std::size_t kResultBytes = 250;  // of JSON, beside its text
     std::size_t bytes = 0;
-    for (const auto& result : answer->results) bytes += kResultBytes + (result ? result->text.size() : 0);
+    for (const auto& result : answer->results) bytes += kResultBytes + (result ? result->answer.text_bytes() : 0);
     auto encode = [all = std::move(*answer)] {
         return api::batch::encode(all.id, all.model, all.batch_size, all.results);
     };

@@ -15,9 +15,9 @@ namespace sutazai::ipc {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-void TokenStream::Channel::add(std::string_view text, std::uint32_t n_tokens) {
+void TokenStream::Channel::add(std::string_view content, std::uint32_t n_tokens) {
     if (ended_) return;
-    pending_.text += text;
+    pending_.delta.content += content;
     pending_.n_tokens += n_tokens;
     has_pending_ = true;
     wake({});
@@ -28,7 +28,8 @@ void TokenStream::Channel::add(GenerationUpdate update) {
     pending_.scores.insert(pending_.scores.end(), std::make_move_iterator(update.scores.begin()),
                            std::make_move_iterator(update.scores.end()));
     if (!update.embedding.empty()) pending_.embedding = std::move(update.embedding);
-    add(update.text, update.n_tokens);
+    pending_.delta.append(std::move(update.delta));
+    add(std::string_view(), update.n_tokens);
 }
 
 void TokenStream::Channel::finish(const Finished& finished) {

@@ -20,7 +20,7 @@ struct TokenStream::Channel {
 
     // The client's side. Nothing is taken after the last update. The reader is resumed through its executor's queue,
     // never from within these.
-    void add(std::string_view text, std::uint32_t n_tokens);
+    void add(std::string_view content, std::uint32_t n_tokens);
     void add(GenerationUpdate update);  ///< all that it holds beside its end
     void finish(const Finished& finished);
     void fail(Error error);

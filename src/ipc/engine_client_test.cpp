@@ -88,11 +88,11 @@ TEST_F(EngineClientTest, StreamsOfSeveralRequestsDoNotMix) {
         const GenerationUpdate got_b = co_await read_all(b);
         const GenerationUpdate got_a = co_await read_all(a);
         const GenerationUpdate got_c = co_await read_all(c);
-        EXPECT_EQ(got_a.text, " t0 t1 t2");
+        EXPECT_EQ(got_a.delta.content, " t0 t1 t2");
         EXPECT_EQ(got_a.n_tokens, 3U);
         EXPECT_EQ(got_a.finished, (Finished{FinishReason::kLength, {3, 3, 1}, {}}));
         EXPECT_EQ(got_b.n_tokens, 500U);
-        EXPECT_TRUE(got_b.text.ends_with(" t498 t499"));
+        EXPECT_TRUE(got_b.delta.content.ends_with(" t498 t499"));
         EXPECT_TRUE(got_c.finished);
         EXPECT_EQ(client->open_requests(), 0U);
         EXPECT_GE(client->stats().steps, 500U);
@@ -116,7 +116,7 @@ TEST_F(EngineClientTest, ARefusalByTheEngineArrivesWhole) {
         auto client = co_await started(options());
         TokenStream stream = client->submit(request("fail 2"));
         const GenerationUpdate got = co_await read_all(stream);
-        EXPECT_EQ(got.text, " t0 t1");
+        EXPECT_EQ(got.delta.content, " t0 t1");
         EXPECT_EQ(got.error->code, ErrorCode::kContextOverflow);
         EXPECT_EQ(got.error->field, "messages");
         EXPECT_EQ(got.error->retry_after_s, 2);
@@ -145,7 +145,7 @@ TEST_F(EngineClientTest, TokensOfUnknownRequestsAreIgnored) {
         auto client = co_await started(options());
         TokenStream stream = client->submit(request("strangers 50"));
         const GenerationUpdate got = co_await read_all(stream);
-        EXPECT_EQ(got.text, "");
+        EXPECT_EQ(got.delta.content, "");
         EXPECT_TRUE(got.finished);
     }());
 }

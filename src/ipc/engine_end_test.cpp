@@ -45,7 +45,7 @@ TEST_F(EngineEndTest, EveryDeathInMidStreamIsToldAtOnce) {
             const GenerationUpdate got = co_await read_all(killer);
             const GenerationUpdate other = co_await read_all(victim);
             EXPECT_LT(Clock::now() - begin, 1s);
-            EXPECT_EQ(got.text, " t0 t1 t2 t3 t4") << "what was sent before the end is not lost";
+            EXPECT_EQ(got.delta.content, " t0 t1 t2 t3 t4") << "what was sent before the end is not lost";
             EXPECT_EQ(got.error->code, ErrorCode::kEngineDied);
             EXPECT_EQ(got.error->message, death.why);
             EXPECT_EQ(other.error->message, death.why);
@@ -94,7 +94,7 @@ TEST_F(EngineEndTest, AnEngineThatHangsIsEndedAndItsRequestsAreTold) {
             const GenerationUpdate got = co_await read_all(stream);
             EXPECT_GE(Clock::now() - begin, 200ms);
             EXPECT_LT(Clock::now() - begin, 5s);
-            EXPECT_EQ(got.text, " t0 t1 t2");
+            EXPECT_EQ(got.delta.content, " t0 t1 t2");
             EXPECT_EQ(got.error->code, ErrorCode::kEngineDied);
             EXPECT_EQ(got.error->message, hang.why);
         }(hang));

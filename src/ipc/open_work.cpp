@@ -39,10 +39,11 @@ void OpenWork::deliver(const wire::StepOutput& step) {
     for (const wire::Delta& delta : step.deltas()) {
         const auto found = channels_.find(delta.request_id());
         if (found == channels_.end()) continue;
-        if (delta.scores_size() + delta.embedding_size() > 0) {
+        // Nearly every delta of a stream is nothing but text.
+        if (delta.scores_size() + delta.embedding_size() + delta.tool_calls_size() > 0 || !delta.reasoning().empty()) {
             found->second->add(from_wire(delta));
         } else {
-            found->second->add(delta.text(), delta.n_tokens());
+            found->second->add(delta.content(), delta.n_tokens());
         }
     }
     for (const wire::Finished& finished : step.finished()) {

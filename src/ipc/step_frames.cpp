@@ -1,5 +1,6 @@
 #include "ipc/step_frames.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "ipc/frame.h"
@@ -8,6 +9,7 @@
 namespace sutazai::ipc {
 namespace {
 
+constexpr std::size_t kMostCharacterBytes = 4;
 constexpr std::size_t kFieldBytes = 16;  // a number or the head of a string, with room to spare
 
 std::size_t bytes_of(const TokenScore& score) {
@@ -17,7 +19,8 @@ std::size_t bytes_of(const TokenScore& score) {
 }
 
 std::size_t bytes_of(const GenerationUpdate& update) {
-    std::size_t bytes = 4 * kFieldBytes + update.text.size() + update.embedding.size() * sizeof(float);
+    std::size_t bytes = 5 * kFieldBytes + update.delta.text_bytes() + update.embedding.size() * sizeof(float);
+    bytes += update.delta.tool_calls.size() * 5 * kFieldBytes;
     for (const TokenScore& score : update.scores) bytes += bytes_of(score);
     return bytes;
 }
@@ -34,15 +37,30 @@ std::vector<GenerationUpdate> parts_of(GenerationUpdate& update, std::size_t usu
     std::vector<GenerationUpdate> parts(1);
     parts[0].n_tokens = update.n_tokens;
     parts[0].embedding = std::move(update.embedding);
-    std::string_view text = update.text;
-    const std::size_t most_text = usual > 8 * kFieldBytes ? usual - 4 * kFieldBytes : usual;
-    while (text.size() > most_text) {
-        const std::size_t at = cut_before(text, most_text);
-        parts.back().text = text.substr(0, at);
-        text.remove_prefix(at);
-        parts.emplace_back();
+    const std::size_t most_text = usual > 16 * kFieldBytes ? usual - 10 * kFieldBytes : usual;
+    // Each of `text` to where `place` says that it belongs in a part: as many parts as it takes, the last with room.
+    const auto spread = [&](std::string_view text, auto place) {
+        while (!text.empty()) {
+            const std::size_t used = parts.back().delta.text_bytes();
+            const std::size_t room = most_text - std::min(used, most_text);
+            if (used > 0 && text.size() > room && room < kMostCharacterBytes) {
+                parts.emplace_back();
+                continue;
+            }
+            const std::size_t at = text.size() <= room ? text.size() : cut_before(text, room);
+            place(parts.back().delta) += text.substr(0, at);
+            text.remove_prefix(at);
+        }
+    };
+    spread(update.delta.reasoning, [](Delta& delta) -> std::string& { return delta.reasoning; });
+    spread(update.delta.content, [](Delta& delta) -> std::string& { return delta.content; });
+    for (ToolCallDelta& call : update.delta.tool_calls) {
+        parts.emplace_back().delta.tool_calls.push_back({call.index, std::move(call.id), std::move(call.name)});
+        spread(call.arguments, [&call](Delta& delta) -> std::string& {
+            if (delta.tool_calls.empty()) delta.tool_calls.push_back({.index = call.index});
+            return delta.tool_calls.back().arguments;
+        });
     }
-    parts.back().text = text;
     std::size_t bytes = bytes_of(parts.back());
     for (TokenScore& score : update.scores) {
         const std::size_t of_score = bytes_of(score);
@@ -56,8 +74,10 @@ std::vector<GenerationUpdate> parts_of(GenerationUpdate& update, std::size_t usu
     return parts;
 }
 
+/// Nothing but content.
 bool is_plain(const GenerationUpdate& update) {
-    return update.scores.empty() && update.embedding.empty();
+    return update.scores.empty() && update.embedding.empty() && update.delta.reasoning.empty() &&
+           update.delta.tool_calls.empty();
 }
 
 class Writer {
@@ -65,11 +85,11 @@ class Writer {
     explicit Writer(const StepFrames::Limits& limits) : limits_(limits) { begin(); }
 
     void add(RequestId id, GenerationUpdate update) {
-        if (is_plain(update) && update.text.size() <= limits_.usual_bytes) {
-            if (!update.text.empty() || update.n_tokens > 0) {
-                wire::Delta& delta = *room_for(4 * kFieldBytes + update.text.size()).add_deltas();
+        if (std::string& content = update.delta.content; is_plain(update) && content.size() <= limits_.usual_bytes) {
+            if (!content.empty() || update.n_tokens > 0) {
+                wire::Delta& delta = *room_for(4 * kFieldBytes + content.size()).add_deltas();
                 delta.set_request_id(id);
-                delta.set_text(std::move(update.text));
+                delta.set_content(std::move(content));
                 delta.set_n_tokens(update.n_tokens);
             }
         } else {

@@ -163,7 +163,15 @@ GenerationRequest from_wire(wire::Submit submit) {
 wire::Delta to_wire(RequestId id, const GenerationUpdate& update) {
     wire::Delta out;
     out.set_request_id(id);
-    out.set_text(update.text);
+    out.set_content(update.delta.content);
+    out.set_reasoning(update.delta.reasoning);
+    for (const ToolCallDelta& call : update.delta.tool_calls) {
+        wire::ToolCallDelta& to = *out.add_tool_calls();
+        to.set_index(call.index);
+        to.set_id(call.id);
+        to.set_name(call.name);
+        to.set_arguments(call.arguments);
+    }
     out.set_n_tokens(update.n_tokens);
     for (const TokenScore& score : update.scores) {
         wire::TokenScore& to = *out.add_scores();
@@ -177,7 +185,10 @@ wire::Delta to_wire(RequestId id, const GenerationUpdate& update) {
 
 GenerationUpdate from_wire(const wire::Delta& delta) {
     GenerationUpdate out;
-    out.text = delta.text();
+    out.delta = {delta.content(), delta.reasoning(), {}};
+    for (const wire::ToolCallDelta& call : delta.tool_calls()) {
+        out.delta.tool_calls.push_back({call.index(), call.id(), call.name(), call.arguments()});
+    }
     out.n_tokens = delta.n_tokens();
     out.scores.reserve(static_cast<std::size_t>(delta.scores_size()));
     for (const wire::TokenScore& score : delta.scores()) {
@@ -205,7 +216,7 @@ wire::Finished to_wire(RequestId id, const Finished& finished) {
 
 Finished from_wire(const wire::Finished& finished) {
     Finished out;
-    if (finished.reason() <= static_cast<std::uint32_t>(FinishReason::kCancelled)) {
+    if (finished.reason() <= static_cast<std::uint32_t>(FinishReason::kToolCalls)) {
         out.reason = static_cast<FinishReason>(finished.reason());
     }
     out.usage = {finished.prompt_tokens(), finished.completion_tokens(), finished.cached_tokens()};

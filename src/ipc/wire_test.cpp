@@ -79,14 +79,14 @@ TEST(Wire, ATrustingPeerGetsNoMoreAlternativesThanThereMayBe) {
 
 TEST(Wire, DeltaKeepsEveryField) {
     GenerationUpdate update;
-    update.text = "ab";
+    update.delta = {"ab", "hm", {{0, "call_1", "f", "{"}, {1, "", "", "}"}}};
     update.n_tokens = 2;
     update.scores = {{{"a", 0}, {}, false}, {{"\xc3", -0.5F}, {{"b", -0.25F}, {"\xff", -3}}, true}};
     update.embedding = {0.5F, -0.25F};
     const wire::Delta message = sent(to_wire(9, update));
     const GenerationUpdate got = from_wire(message);
     EXPECT_EQ(message.request_id(), 9U);
-    EXPECT_EQ(got.text, update.text);
+    EXPECT_EQ(got.delta, update.delta);
     EXPECT_EQ(got.n_tokens, update.n_tokens);
     EXPECT_EQ(got.scores, update.scores);
     EXPECT_EQ(got.embedding, update.embedding);
@@ -111,7 +111,8 @@ TEST(Wire, BytesThatAreNoUtf8Arrive) {
 
 TEST(Wire, FinishedKeepsEveryField) {
     using std::chrono::microseconds;
-    for (const auto reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled}) {
+    for (const auto reason :
+         {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled, FinishReason::kToolCalls}) {
         const Finished finished{reason, {1, 2, 3}, {microseconds(4), microseconds(5), microseconds(6)}};
         const wire::Finished message = sent(to_wire(9, finished));
         EXPECT_EQ(message.request_id(), 9U);

@@ -63,7 +63,7 @@ class ChoiceKeeper final : public Listener {
         for (auto& [index, update] : events) {
             if (update.error) co_return std::unexpected(std::move(*update.error));
             api::Choice& choice = choices_.at(index);
-            choice.text += update.text;
+            choice.answer.append(std::move(update.delta));
             std::ranges::move(update.scores, std::back_inserter(choice.scores));
             if (update.finished) choice.finished = *update.finished;
         }
@@ -117,7 +117,7 @@ asio::awaitable<Result<std::string>> whole_answer(Context& context, Caller calle
     }
     std::vector<api::Choice> choices = std::move(keeper).choices();
     std::size_t bytes = 0;
-    for (const api::Choice& choice : choices) bytes += choice.text.size() + json_bytes(choice.scores);
+    for (const api::Choice& choice : choices) bytes += choice.answer.text_bytes() + json_bytes(choice.scores);
     auto encode = [format = (*running)->format, all = std::move(choices)] { return format->answer(all); };
     Result<std::string> text = co_await run_by_size(context.pool, bytes, encode);
     if (text) context.latencies.record((*running)->lease.model(), Clock::now() - arrived);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "serve/formats.h"
 #include "serve/testing/plain_format.h"
 #include "serve/testing/serve_test.h"
 
@@ -52,6 +53,32 @@ TEST_F(AnswerTest, AStreamTellsOfEachUpdateAndOfTheEnd) {
     const std::string text = sink.text();
     EXPECT_TRUE(text.starts_with("start m; 0: t0")) << text;
     EXPECT_TRUE(text.ends_with(" t2; 0 ends; all end, 3 tokens; ")) << text;
+}
+
+AnswerRequest openai_chat_of(const char* command) {
+    api::openai::OpenAiChatRequest request;
+    request.generation = chat(command);
+    return openai_chat(std::move(request));
+}
+
+TEST_F(AnswerTest, ReasoningAndToolCallsArriveAsWhatTheyAre) {
+    TestSink sink;
+    Result<void> done;
+    run([&](Context& context) { return stream(context, openai_chat_of("call 4"), sink, done); });
+    ASSERT_TRUE(done) << done.error().message;
+    const std::string events = sink.text();
+    for (const char* part :
+         {R"({"reasoning_content":"hm")", R"("id":"call_1","type":"function","function":{"name":"f")",
+          R"("finish_reason":"tool_calls")"}) {
+        EXPECT_NE(events.find(part), std::string::npos) << part << " in " << events;
+    }
+    Result<std::string> text;
+    run([&](Context& context) { return whole(context, openai_chat_of("call 4"), text); });
+    ASSERT_TRUE(text) << text.error().message;
+    EXPECT_NE(text->find(R"("content":null,"refusal":null,"reasoning_content":"hm","tool_calls":[{"id":"call_1",)"
+                         R"("type":"function","function":{"name":"f","arguments":"[23"}}])"),
+              std::string::npos)
+        << *text;
 }
 
 TEST_F(AnswerTest, SeveralGenerationsAreOneStream) {

@@ -39,7 +39,7 @@ class BatchKeeper final : public Listener {
                 result = std::unexpected(std::move(*update.error));
                 continue;
             }
-            result->text += update.text;
+            result->answer.append(std::move(update.delta));
             if (update.finished) {
                 const Timings& took = update.finished->timings;
                 latencies_.record(model_, took.queued + took.prefill + took.decode);

@@ -43,12 +43,12 @@ TEST_F(BatchTest, AnItemThatFailsFailsAlone) {
     EXPECT_EQ(answer->model, "m");
     EXPECT_TRUE(answer->id.starts_with("batch_"));
     ASSERT_EQ(answer->results.size(), 5U);
-    EXPECT_EQ(answer->results[0]->text, " t0 t1");
+    EXPECT_EQ(answer->results[0]->answer.content, " t0 t1");
     EXPECT_EQ(answer->results[0]->finished.usage.completion_tokens, 2U);
     EXPECT_EQ(answer->results[1].error().field, "requests[1].prompt");
     EXPECT_EQ(answer->results[2].error().field, "requests[2].priority") << "this caller may not go before others";
     EXPECT_EQ(answer->results[3].error().field, "requests[3].messages");
-    EXPECT_EQ(answer->results[4]->text, " t0 t1 t2");
+    EXPECT_EQ(answer->results[4]->answer.content, " t0 t1 t2");
 }
 
 TEST_F(BatchTest, APromptThatBecameAChatIsStillAPrompt) {

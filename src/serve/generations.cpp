@@ -49,7 +49,7 @@ struct Generations::State : std::enable_shared_from_this<State> {
             events.push_back({index, std::move(update)});
         } else {
             GenerationUpdate& all = events[place->second].update;
-            all.text += update.text;
+            all.delta.append(std::move(update.delta));
             all.n_tokens += update.n_tokens;
             all.scores.insert(all.scores.end(), std::make_move_iterator(update.scores.begin()),
                               std::make_move_iterator(update.scores.end()));

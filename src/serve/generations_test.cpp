@@ -32,7 +32,7 @@ asio::awaitable<void> one_is_read_as_it_is(HandEngine& engine) {
     engine.channels.at(0)->add("b", 1);
     auto events = co_await generations.next();
     EXPECT_EQ(events.size(), 1U);
-    EXPECT_EQ(events[0].update.text, "ab");
+    EXPECT_EQ(events[0].update.delta.content, "ab");
     EXPECT_FALSE(generations.ended());
     engine.channels.at(0)->finish({});
     events = co_await generations.next();
@@ -82,7 +82,7 @@ asio::awaitable<void> no_more_than_width(HandEngine& engine) {
         engine.channels.at(next)->add("x", 1);
         engine.channels.at(next++)->finish({});
         for (const auto& event : co_await generations.next()) {
-            EXPECT_EQ(event.update.text, "x");
+            EXPECT_EQ(event.update.delta.content, "x");
             if (event.update.last()) ended.insert(event.index);
         }
     }
@@ -109,7 +109,7 @@ asio::awaitable<void> answers_of_one_prompt(HandEngine& engine) {
     for (std::size_t next = 0; next < 6; ++next) {
         engine.channels.at(next)->add("of " + std::to_string(next), 1);
         engine.channels.at(next)->finish({});
-        for (const auto& event : co_await generations.next()) texts[event.index] += event.update.text;
+        for (const auto& event : co_await generations.next()) texts[event.index] += event.update.delta.content;
         co_await turn();
     }
     EXPECT_TRUE(generations.ended());
@@ -131,7 +131,7 @@ asio::awaitable<void> events_are_merged(HandEngine& engine) {
     engine.channels.at(1)->add("a", 1);
     co_await turn();
     GenerationUpdate scored;
-    scored.text = "b";
+    scored.delta.content = "b";
     scored.n_tokens = 1;
     scored.scores = {{{"b", -1}, {}, true}};
     engine.channels.at(1)->add(std::move(scored));
@@ -145,7 +145,7 @@ asio::awaitable<void> events_are_merged(HandEngine& engine) {
         if (event.index == 0) {
             EXPECT_EQ(event.update.error->code, ErrorCode::kQueueFull);
         } else {
-            EXPECT_EQ(event.update.text, "ab");
+            EXPECT_EQ(event.update.delta.content, "ab");
             EXPECT_EQ(event.update.n_tokens, 2U);
             EXPECT_EQ(event.update.scores.size(), 1U);
             EXPECT_TRUE(event.update.finished.has_value());

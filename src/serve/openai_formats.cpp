@@ -27,7 +27,7 @@ class ChatFormat final : public AnswerFormat {
     }
 
     void update(std::string& out, std::size_t index, const GenerationUpdate& update) override {
-        if (!update.text.empty() || !update.scores.empty()) encoder_.content(out, index, update.text, update.scores);
+        if (!update.delta.empty() || !update.scores.empty()) encoder_.content(out, index, update.delta, update.scores);
         if (update.error) api::openai::append_error_event(out, *update.error);
         if (update.finished) encoder_.finish(out, index, update.finished->reason);
     }
@@ -59,7 +59,8 @@ class CompletionFormat final : public AnswerFormat {
     void start(std::string& /*out*/) override {}
 
     void update(std::string& out, std::size_t index, const GenerationUpdate& update) override {
-        if (!update.text.empty() || !update.scores.empty()) encoder_.content(out, index, update.text, update.scores);
+        const std::string& text = update.delta.content;
+        if (!text.empty() || !update.scores.empty()) encoder_.content(out, index, text, update.scores);
         if (update.error) api::openai::append_error_event(out, *update.error);
         if (update.finished) encoder_.finish(out, index, update.finished->reason);
     }

@@ -24,7 +24,7 @@ class Diary final : public Listener {
     }
     asio::awaitable<Result<void>> take(std::span<Generations::Event> events, bool last) override {
         for (const auto& [index, update] : events) {
-            told += std::to_string(index) + update.text;
+            told += std::to_string(index) + update.delta.content;
             if (update.error) told += "!" + update.error->field;
             told += " ";
         }

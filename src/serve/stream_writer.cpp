@@ -58,7 +58,7 @@ void StreamWriter::start() {
 /// when they could not be encoded.
 asio::awaitable<void> StreamWriter::append_heavy(std::size_t index, GenerationUpdate& update, std::size_t bytes) {
     GenerationUpdate content;
-    content.text = std::exchange(update.text, {});
+    content.delta = std::exchange(update.delta, {});
     content.scores = std::exchange(update.scores, {});
     auto encode = [format = format_, index, content = std::move(content)] {
         std::string out;

@@ -31,7 +31,7 @@ class StreamWriterTest : public testing::Test {
 
     static Generations::Event event(std::size_t index, std::string text) {
         Generations::Event event{index, {}};
-        event.update.text = std::move(text);
+        event.update.delta.content = std::move(text);
         return event;
     }
 

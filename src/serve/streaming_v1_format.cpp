@@ -17,20 +17,21 @@ class StreamingV1Format final : public AnswerFormat {
     void start(std::string& out) override { encoder_.start(out, Clock::now()); }
 
     void update(std::string& out, std::size_t /*index*/, const GenerationUpdate& update) override {
+        const std::string& text = update.delta.content;
         if (update.error) {
-            if (!update.text.empty()) encoder_.chunk(out, update.text, false);
+            if (!text.empty()) encoder_.chunk(out, text, false);
             encoder_.error(out, *update.error);
         } else if (update.finished) {
-            encoder_.chunk(out, update.text, true);
+            encoder_.chunk(out, text, true);
             encoder_.complete(out, Clock::now(), *update.finished);
-        } else if (!update.text.empty()) {
-            encoder_.chunk(out, update.text, false);
+        } else if (!text.empty()) {
+            encoder_.chunk(out, text, false);
         }
     }
 
     std::string answer(std::span<const api::Choice> choices) override {
         const api::Choice& choice = choices.front();
-        return api::streaming_v1::encode_answer(model_, choice.text, choice.finished, Clock::now());
+        return api::streaming_v1::encode_answer(model_, choice.answer.content, choice.finished, Clock::now());
     }
 
   private:

@@ -18,7 +18,7 @@ void Collector::take(StepReport report) {
     for (auto& [id, update] : report.updates) {
         GenerationUpdate& all = results_[id];
         EXPECT_FALSE(all.last()) << "an update after the last";
-        all.text += update.text;
+        all.delta.content += update.delta.content;
         all.n_tokens += update.n_tokens;
         std::ranges::move(update.scores, std::back_inserter(all.scores));
         all.embedding = std::move(update.embedding);

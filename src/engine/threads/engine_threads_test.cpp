@@ -97,7 +97,7 @@ TEST_F(EngineThreads, EveryAnswerIsItsPromptsWhateverGoesOnBeside) {
                     engine.submit(base + 2, std::move(embed));
                     engine.cancel(base + 1);
                     const GenerationUpdate got = collector.wait(base);
-                    EXPECT_EQ(got.text, FakeModel::answer(text, n));
+                    EXPECT_EQ(got.delta.content, FakeModel::answer(text, n));
                     EXPECT_EQ(collector.wait(base + 2).embedding.size(), 2U);
                 }
             });
@@ -175,7 +175,7 @@ TEST_F(EngineThreads, AStepThatHangsShowsNoProgressAndOneThatToilsDoes) {
             while (begun(engine) == before) std::this_thread::yield();
         }
         faults.let_go = true;
-        EXPECT_EQ(collector.wait(1).text, FakeModel::answer("a!b", 5));
+        EXPECT_EQ(collector.wait(1).delta.content, FakeModel::answer("a!b", 5));
     }
 }
 
@@ -203,7 +203,7 @@ TEST_F(EngineThreads, WhatCannotBePreparedFailsAlone) {
     engine.submit(1, request("a?", 5));
     engine.submit(2, request("b", 5));
     EXPECT_EQ(collector.wait(1).error->message, "the request could not be prepared: it cannot be read");
-    EXPECT_EQ(collector.wait(2).text, FakeModel::answer("b", 5));
+    EXPECT_EQ(collector.wait(2).delta.content, FakeModel::answer("b", 5));
 }
 
 }  // namespace

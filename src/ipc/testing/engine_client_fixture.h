@@ -60,7 +60,7 @@ inline asio::awaitable<GenerationUpdate> read_all(TokenStream& stream) {
     GenerationUpdate all;
     while (!all.last()) {
         GenerationUpdate update = co_await stream.next();
-        all.text += update.text;
+        all.delta.content += update.delta.content;
         all.n_tokens += update.n_tokens;
         all.finished = update.finished;
         all.error = std::move(update.error);

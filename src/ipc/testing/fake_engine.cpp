@@ -11,7 +11,7 @@
 //   oversized N · close N · hang N (after N tokens) · strangers N (tokens for a request that nobody sent) ·
 //   burst N (N tokens in one write) · fail N (Failed after N tokens) · spin N (after N tokens it computes for ever, and
 //   answers pings) · toil N (computes for N ms without a token, and gets on) · break N (after N tokens a thread of it
-//   dies) · rot N (after N tokens it computes what is no number)
+//   dies) · rot N (after N tokens it computes what is no number) · call N (thinks for a token and calls a function)
 // What asks for an embedding gets the vector (0.6, 0.8) with each token.
 // --log appends a line "load PATH PID" for each process that gets its Load.
 #include <poll.h>
@@ -197,7 +197,11 @@ class FakeEngine {
                 for (std::uint32_t i = 0; i < n; ++i) {
                     wire::Delta& delta = *step.add_deltas();
                     delta.set_request_id(request.command == "strangers" ? id + 1000000 : id);
-                    delta.set_text(" t" + std::to_string(request.done++));
+                    if (request.command == "call") {
+                        think_or_call(request.done++, delta);
+                    } else {
+                        delta.set_content(" t" + std::to_string(request.done++));
+                    }
                     delta.set_n_tokens(1);
                     if (request.embeds) delta.add_embedding(0.6F), delta.add_embedding(0.8F);
                 }
@@ -218,9 +222,23 @@ class FakeEngine {
         if (paced) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
 
+    /// Thinks first, then calls a function with an argument for each token after that.
+    static void think_or_call(std::uint32_t token, wire::Delta& delta) {
+        if (token == 0) {
+            delta.set_reasoning("hm");
+            return;
+        }
+        wire::ToolCallDelta& call = *delta.add_tool_calls();
+        if (token == 1) {
+            call.set_id("call_1");
+            call.set_name("f");
+        }
+        call.set_arguments(token == 1 ? "[" : std::to_string(token));
+    }
+
     static bool ends_well(const Running& request) {
-        static const std::set<std::string> kCommands{"count", "pace", "burst", "strangers",
-                                                     "fail",  "toil", "spin",  "rot"};
+        static const std::set<std::string> kCommands{"count", "pace", "burst", "strangers", "fail",
+                                                     "toil",  "spin", "rot",   "call"};
         return kCommands.contains(request.command);
     }
 
@@ -232,7 +250,9 @@ class FakeEngine {
         } else if (request.command == "fail") {
             *step.add_failed() = ipc::to_wire(id, Error{ErrorCode::kContextOverflow, "too long", "messages", 2});
         } else if (ends_well(request)) {
-            const Finished finished{FinishReason::kLength, {3, request.done, 1}, {}};
+            const bool called = request.command == "call";
+            const Finished finished{
+                called ? FinishReason::kToolCalls : FinishReason::kLength, {3, request.done, 1}, {}};
             *step.add_finished() = ipc::to_wire(id, finished);
         } else {
             return false;

@@ -16,7 +16,7 @@ class PlainFormat final : public AnswerFormat {
     explicit PlainFormat(std::string model) : model_(std::move(model)) {}
     void start(std::string& out) override { out += "start " + model_ + "; "; }
     void update(std::string& out, std::size_t index, const GenerationUpdate& update) override {
-        if (!update.text.empty()) out += std::to_string(index) + ":" + update.text + "; ";
+        if (!update.delta.content.empty()) out += std::to_string(index) + ":" + update.delta.content + "; ";
         if (update.finished) out += std::to_string(index) + " ends; ";
         if (update.error) out += "error in " + update.error->field + "; ";
     }
@@ -27,7 +27,7 @@ class PlainFormat final : public AnswerFormat {
     }
     std::string answer(std::span<const api::Choice> choices) override {
         std::string out = model_;
-        for (const api::Choice& choice : choices) out += "|" + choice.text;
+        for (const api::Choice& choice : choices) out += "|" + choice.answer.content;
         return out;
     }
     Error explain(Error error, std::size_t index) override {
