@@ -89,17 +89,25 @@ std::optional<struct stat> file_status(const fs::path& path) {
 }
 
 Result<void> make_folder(const fs::path& path) {
-    if (mkdir(path.c_str(), 0700) == 0) {
-        sync_folder(path.parent_path());
-        return {};
+    // Another process may remove an empty folder between any two of these.
+    constexpr int kMostAttempts = 100;
+    int error = 0;
+    for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
+        if (mkdir(path.c_str(), 0700) == 0) {
+            sync_folder(path.parent_path());
+            return {};
+        }
+        error = errno;
+        if (error == ENOENT && path.has_parent_path() && path.parent_path() != path) {
+            if (auto made = make_folder(path.parent_path()); !made) return made;
+            continue;
+        }
+        struct stat status {};
+        if (error != EEXIST) break;
+        if (stat(path.c_str(), &status) != 0) continue;
+        if (S_ISDIR(status.st_mode)) return {};
+        break;
     }
-    if (errno == ENOENT && path.has_parent_path() && path.parent_path() != path) {
-        if (auto made = make_folder(path.parent_path()); !made) return made;
-        if (mkdir(path.c_str(), 0700) == 0) return {};
-    }
-    const int error = errno;
-    struct stat status {};
-    if (error == EEXIST && stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return {};
     Error why = disk_error(path.string() + " cannot be made", error);
     why.code = ErrorCode::kUnavailable;
     return std::unexpected(std::move(why));

@@ -69,7 +69,7 @@ Result<void> ArtifactStore::Impl::write(const EncodedBlock& encoded, const Chain
         return place_block(options.folder, block_path(folder, hash), encoded.head, encoded.stored, {now, 1});
     };
     auto placed = place();
-    for (int again = 0; again < 4 && !placed && placed.error().code == ErrorCode::kNotFound; ++again) {
+    for (int again = 0; again < 20 && !placed && placed.error().code == ErrorCode::kNotFound; ++again) {
         // A folder that stood empty was removed by a pruning process.
         if (placed = make_fingerprint_folder(options.folder, fingerprint); placed) placed = place();
     }

@@ -239,7 +239,8 @@ TEST(StoreCrash, PruningNeverTakesWhatIsInUse) {
     }
     for (int seed = 20; seed < 60; ++seed) {
         const BlockInfo info = info_of(seed);
-        ASSERT_TRUE((*store)->put(info, payload_of(seed), at(kNow)));
+        const auto put = (*store)->put(info, payload_of(seed), at(kNow));
+        ASSERT_TRUE(put) << put.error().message;
         EXPECT_TRUE((*store)->get(info.hash, at(kNow))) << seed;
     }
     kill(pruner, SIGKILL);
