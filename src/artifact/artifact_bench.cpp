@@ -9,6 +9,7 @@
 #include "artifact/store.h"
 #include "artifact/testing/test_blocks.h"
 #include "artifact/weights_digest.h"
+#include "base/digest.h"
 
 /// How quick artifacts are: artifact_bench FOLDER [BLOCKS [BYTES]]. One line a figure; works in a folder of its own
 /// below FOLDER and removes it.
@@ -54,7 +55,7 @@ int main(int argc, char** argv) {
     const auto size = static_cast<double>(bytes);
 
     measure("XXH3 of a payload", n, size, [&](std::size_t) { (void)xxh3(payload); });
-    measure("SHA-256 of a payload", n, size, [&](std::size_t) { (void)sha256(payload); });
+    measure("SHA-256 of a payload", n, size, [&](std::size_t) { (void)sutazai::sha256(payload); });
     measure("name of a block (of its tokens)", n, kBlockTokens * sizeof(Token),
             [&](std::size_t i) { (void)chain_hash(infos[i].parent, infos[i].tokens); });
     measure("encode, compression tried", n, size, [&](std::size_t i) {

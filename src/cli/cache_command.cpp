@@ -72,10 +72,9 @@ std::string command_json(std::string_view action, const CacheFlags& flags) {
 Result<std::string> post_with_progress(const ServerClient& client, const std::string& body, const CacheFlags& flags) {
     auto answer = std::async(std::launch::async, [&] { return client.post(kPath, body); });
     ProgressLine line(stderr);
-    const ServerClient watcher = client;
     while (answer.wait_for(kPoll) != std::future_status::ready) {
         if (!line.is_terminal()) continue;
-        const auto status = parse(watcher.post(kPath, R"({"action": "status"})"));
+        const auto status = parse(client.post(kPath, R"({"action": "status"})"));
         if (!status) continue;
         const WarmUpProgress progress = warm_up_progress(*status, flags.models);
         line.show(progress.what, progress.share);
