@@ -108,7 +108,8 @@ std::vector<std::string> take_names(Flags& setting_flags) {
     return names;
 }
 
-int export_file(const std::string& file, Flags setting_flags) {
+int export_file(const std::string& file, const Flags& given) {
+    Flags setting_flags = given;
     const std::vector<std::string> names = take_names(setting_flags);
     const auto loaded = load_settings(setting_flags);
     if (!loaded) return report(loaded.error());
@@ -145,7 +146,7 @@ int export_file(const std::string& file, Flags setting_flags) {
     return 0;
 }
 
-int import_file(const std::string& file, Flags setting_flags) {
+int import_file(const std::string& file, const Flags& setting_flags) {
     const auto loaded = load_settings(setting_flags);
     if (!loaded) return report(loaded.error());
     const config::Settings& settings = loaded->settings;
@@ -236,7 +237,8 @@ void add_cache_file_commands(CLI::App& parent, Flags& setting_flags, std::functi
     CLI::App* cache = there.empty() ? parent.add_subcommand("cache", "See and manage what is kept") : there.front();
     cache->require_subcommand(1);
 
-    const auto add = [&](const char* name, const char* help, const char* what, int (*run)(const std::string&, Flags)) {
+    const auto add = [&](const char* name, const char* help, const char* what,
+                         int (*run)(const std::string&, const Flags&)) {
         CLI::App* app = cache->add_subcommand(name, help);
         const auto file = std::make_shared<std::string>();
         app->add_option("FILE", *file, what)->required()->type_name("");

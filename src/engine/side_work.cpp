@@ -56,7 +56,7 @@ bool SideWork::begin(Prepared& prepared, StepReport& report) {
     return true;
 }
 
-void SideWork::give_back(Prepared prepared, std::vector<TokenScore> scores, StepReport& report) {
+void SideWork::give_back(Prepared prepared, const std::vector<TokenScore>& scores, StepReport& report) {
     for (const RequestId id : prepared.wanted()) {
         GenerationUpdate update;
         update.delta.content = prepared.echo;
@@ -89,7 +89,7 @@ void SideWork::take(SideContext::Job job, StepReport& report) {
     if (job.error) {
         fail(job.id, *job.error, report);
     } else if (auto prepared = scored_.take(job.id)) {
-        give_back(std::move(*prepared), std::move(job.scores), report);
+        give_back(std::move(*prepared), job.scores, report);
     } else {
         GenerationUpdate update;
         update.embedding = std::move(job.embedding);

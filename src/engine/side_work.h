@@ -25,7 +25,7 @@ class SideWork {
 
   private:
     void take(llama::SideContext::Job job, StepReport& report);
-    void give_back(Prepared prepared, std::vector<TokenScore> scores, StepReport& report);
+    void give_back(Prepared prepared, const std::vector<TokenScore>& scores, StepReport& report);
     void fail(RequestId id, const Error& error, StepReport& report);
 
     EngineState& state_;
