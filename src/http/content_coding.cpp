@@ -1,10 +1,10 @@
 #include "http/content_coding.h"
 
 #include <fmt/format.h>
-#include <strings.h>
 #include <zlib.h>
 
 #include <algorithm>
+#include <boost/beast/core/string.hpp>
 #include <memory>
 
 namespace sutazai::http {
@@ -14,10 +14,6 @@ namespace {
 constexpr std::size_t kFirstBytes = 64 << 10;
 constexpr int kGzipOnly = 16 + MAX_WBITS;
 
-bool same_ignoring_case(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
 std::unexpected<Error> damaged(std::string_view what) {
     return fail(ErrorCode::kInvalidArgument, fmt::format("The body is no valid gzip: {}.", what), "Content-Encoding");
 }
@@ -25,11 +21,11 @@ std::unexpected<Error> damaged(std::string_view what) {
 }  // namespace
 
 bool is_gzip(std::string_view content_encoding) {
-    return same_ignoring_case(content_encoding, "gzip") || same_ignoring_case(content_encoding, "x-gzip");
+    return boost::beast::iequals(content_encoding, "gzip") || boost::beast::iequals(content_encoding, "x-gzip");
 }
 
 Result<void> check_content_encoding(std::string_view content_encoding) {
-    if (content_encoding.empty() || same_ignoring_case(content_encoding, "identity") || is_gzip(content_encoding)) {
+    if (content_encoding.empty() || boost::beast::iequals(content_encoding, "identity") || is_gzip(content_encoding)) {
         return {};
     }
     return fail(ErrorCode::kUnsupportedMedia,

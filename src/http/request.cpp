@@ -1,8 +1,7 @@
 #include "http/request.h"
 
-#include <strings.h>
-
 #include <array>
+#include <boost/beast/core/string.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <utility>
@@ -18,10 +17,6 @@ constexpr std::array<std::pair<std::string_view, Method>, 7> kMethods{{{"GET", M
                                                                        {"PATCH", Method::kPatch},
                                                                        {"DELETE", Method::kDelete},
                                                                        {"OPTIONS", Method::kOptions}}};
-
-bool same_ignoring_case(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
 
 }  // namespace
 
@@ -62,7 +57,7 @@ bool split_target(std::string_view target, Request& out) {
 bool is_json_type(std::string_view content_type) {
     std::string_view type = content_type.substr(0, content_type.find(';'));
     while (type.ends_with(' ') || type.ends_with('\t')) type.remove_suffix(1);
-    return same_ignoring_case(type, "application/json");
+    return boost::beast::iequals(type, "application/json");
 }
 
 }  // namespace sutazai::http
