@@ -291,7 +291,7 @@ TEST_F(ModelManagerTest, WhenAllAreBusyANewModelWaitsForALease) {
 
 TEST_F(ModelManagerTest, WaitingForAPlaceEnds) {
     settings_.model_cache_size = 1;
-    tuning_.load_timeout = 200ms;
+    tuning_.load_timeout = 1000ms;  // of a load as well, on a busy machine
     run([](AdvancedModelManager& manager) -> asio::awaitable<void> {
         const Lease a = co_await lease(manager, "a");
         const Error error = (co_await manager.acquire("b")).error();

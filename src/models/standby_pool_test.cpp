@@ -53,8 +53,8 @@ TEST_F(StandbyTest, AColdModelTakesItAndItIsReplaced) {
 TEST_F(StandbyTest, ABusyServerGetsOneInTheEnd) {
     run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
         co_await begin(manager);
-        const Lease held = co_await lease(manager, "a");
         const auto since = Clock::now();
+        const Lease held = co_await lease(manager, "a");
         co_await until([&] { return manager.standby().size() == 1; });
         EXPECT_GE(Clock::now() - since, 900ms);
     });
