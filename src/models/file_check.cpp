@@ -60,6 +60,8 @@ asio::awaitable<FileCheck::Verdict> FileCheck::check(WarmModel& model) {
     for (int n = 1;; ++n) {
         if (model.load.running || stopped_) co_return Verdict{};
         const bool is_warm = model.slot != nullptr;
+        std::vector<FileStamps> known{model.slot ? model.slot->stamps : model.file.stamps};
+        if (is_warm) known.push_back(model.file.bad_stamps);
         std::string path = model.file.path;
         if (auto file = catalog_.find(model.name)) {
             path = std::move(file->path);
@@ -69,8 +71,6 @@ asio::awaitable<FileCheck::Verdict> FileCheck::check(WarmModel& model) {
             if (!file) co_return Verdict{.error = file.error()};
             path = std::move(file->path);
         }
-        std::vector<FileStamps> known{is_warm ? model.slot->stamps : model.file.stamps};
-        if (is_warm) known.push_back(model.file.bad_stamps);
         Result<FileLook> look = co_await look_at_file(looks_, path, std::move(known));
         if (!look) {
             // Better what is there than nothing.

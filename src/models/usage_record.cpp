@@ -62,6 +62,7 @@ std::vector<std::string> UsageRecord::was_warm(const catalog::Catalog& catalog) 
         return rank(a.second) > rank(b.second);
     });
     std::vector<std::string> names;
+    names.reserve(warm.size());
     for (auto& [name, usage] : warm) names.push_back(std::move(name));
     return names;
 }
