@@ -117,13 +117,13 @@ TEST_F(StandbyTest, SeveralServeSeveral) {
 
 TEST_F(StandbyTest, ALoadDoesNotWaitForAnEndThatItDoesNotNeed) {
     settings_.model_cache_size = 1;
-    tuning_.eviction_deadline = 2s;
+    tuning_.eviction_deadline = 4s;
     run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
         { const Lease held = co_await lease(manager, "deaf.ignore_drain"); }
         co_await begin(manager);
         const auto since = Clock::now();
         const Lease held = co_await lease(manager, "a");
-        EXPECT_LT(Clock::now() - since, 1s) << "the other takes 2 s to end";
+        EXPECT_LT(Clock::now() - since, 3s) << "the other takes 4 s to end";
         EXPECT_LE(n_children(), 2U) << "one model and one more";
     });
 }

@@ -20,12 +20,12 @@ using testing_support::TestSink;
 
 class StreamWriterTest : public testing::Test {
   protected:
-    static Result<void> run(asio::awaitable<Result<void>> task) {
-        asio::io_context io;
+    Result<void> run(asio::awaitable<Result<void>> task) {
         Result<void> result = fail(ErrorCode::kInternal, "never ended");
-        asio::co_spawn(io, std::move(task),
+        asio::co_spawn(io_, std::move(task),
                        [&](const std::exception_ptr&, Result<void> value) { result = std::move(value); });
-        io.run();
+        io_.restart();
+        io_.run();
         return result;
     }
 
@@ -43,6 +43,7 @@ class StreamWriterTest : public testing::Test {
         return made;
     }
 
+    asio::io_context io_;  // outlives the pools, whose threads post to it
     TestSink sink_;
     std::shared_ptr<AnswerFormat> format_ = std::make_shared<PlainFormat>("m");
 };
