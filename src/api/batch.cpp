@@ -48,6 +48,7 @@ Result<GenerationRequest> read_item(const json::value& entry, std::size_t index,
     if (!item.model.empty() && item.model != defaults.model) {
         fields.refuse("model", "must be the batch's, or be left out");
     }
+    if (item.keep_alive != defaults.keep_alive) fields.refuse("keep_alive", "must be the batch's, or be left out");
     if (item.stream) fields.refuse("stream", "does not go with a batch");
     refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));

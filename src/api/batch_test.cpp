@@ -63,6 +63,8 @@ TEST(Batch, WhatIsWrongWithAnEntryFailsItAlone) {
     EXPECT_EQ(item_error(more, 1), "requests[1].prompt: requests[1].prompt must not be empty");
     EXPECT_EQ(item_error(more, 2), "requests[2].model: requests[2].model must be the batch's, or be left out");
     EXPECT_EQ(item_error(more, 3), "requests[3].stream: requests[3].stream does not go with a batch");
+    EXPECT_EQ(item_error(with(R"([{"prompt": "a", "keep_alive": 0}])"), 0),
+              "requests[0].keep_alive: requests[0].keep_alive must be the batch's, or be left out");
     EXPECT_EQ(item_error(with(R"([{"messages": [{"role": "user"}]}])"), 0),
               "requests[0].messages[0].content: requests[0].messages[0].content is missing");
 }

@@ -140,7 +140,7 @@ constexpr ActionRow kActions[] = {
     {"save", "Write the kept prefixes of warm models to disk", false},
     {"load", "Read kept prefixes back from disk, loading the models first", false},
     {"evict", "End the engines of models, so that their memory comes back", true},
-    {"pin", "Keep models warm whatever else is asked for, until they are unpinned or the server ends", true},
+    {"pin", "Keep models warm whatever else is asked for, until they are unpinned; kept over restarts", true},
     {"unpin", "Let pinned models make room again", true},
     {"prune", "Remove what is too old from disk", false},
 };

@@ -15,6 +15,13 @@
 /// Bodies of requests and answers: large ones are read and written beside the I/O thread.
 namespace sutazai::http {
 
+/// Whether reading it may take more than a millisecond, however short it is: a schema becomes an automaton. Names may
+/// be written with escapes.
+[[nodiscard]] inline bool may_hold_schema(std::string_view body) {
+    constexpr auto kAbsent = std::string_view::npos;
+    return body.find("schema") != kAbsent || body.find("grammar") != kAbsent || body.find("\\u00") != kAbsent;
+}
+
 /// The request's body, decoded and given to `parse`; the exchange has none afterwards. `parse` takes a string_view and
 /// returns a Result. What it holds must be trivial: g++ 12 destroys it twice.
 template <typename Parse>
@@ -24,7 +31,8 @@ template <typename Parse>
     static_assert(std::is_trivially_destructible_v<Parse>);
     Request& request = exchange.request();
     const bool gzip = is_gzip(request.content_encoding);
-    const std::size_t bytes = gzip ? services.settings.max_body_bytes : request.body.size();
+    const bool is_heavy = gzip || request.body.size() > serve::kLightBytes || may_hold_schema(request.body);
+    const std::size_t bytes = is_heavy ? serve::kLightBytes + 1 : 0;
     auto work = [body = std::exchange(request.body, {}), gzip, limit = services.settings.max_body_bytes,
                  parse]() mutable -> std::invoke_result_t<Parse&, std::string_view> {
         // The body goes with this, here and not on the I/O thread.
