@@ -233,7 +233,7 @@ std::vector<SettingRow> make_rows() {
              "disk space for the cache artifacts of all models; 0: none are written or read"),
         boolean("PERFORMANCE_MONITORING", &Settings::performance_monitoring, "measure requests and offer the metrics"),
 
-        row("HOST", "address to listen on; wider than loopback only with API_KEYS", set_host,
+        row("HOST", "address to listen on; set API_KEYS before it is wider than loopback", set_host,
             [](const Settings& settings) { return settings.host; }),
         number("PORT", &Settings::port, 0, 65535, "TCP port; 0 takes a free one and prints it"),
         row("LOG_LEVEL", "trace, debug, info, warn or error", set_log_level,

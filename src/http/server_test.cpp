@@ -5,23 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <future>
-#include <thread>
 
 #include "http/testing/test_server.h"
 
 namespace sutazai::http {
 namespace {
 
-namespace asio = boost::asio;
-namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
@@ -234,194 +225,6 @@ TEST_F(ServerTest, AClientThatLeavesFreesItsWork) {
     EXPECT_EQ(ask("GET", "/health").status, 200);
     EXPECT_TRUE(becomes_true([this] { return state_of("slow.slow_load") == models::ModelState::kWarm; }));
     EXPECT_TRUE(all_requests_end()) << "left while the model was loading";
-}
-
-TEST_F(ServerTest, LimitsBodiesAndHeads) {
-    settings_.max_body_bytes = 1024;
-    settings_.max_header_bytes = 1024;
-    start();
-    EXPECT_EQ(ask("POST", kStream, std::string(1025, ' ')).status, 413);
-    EXPECT_EQ(ask("POST", kStream, std::string(1024, ' ')).status, 422) << "just fits, and is no JSON";
-    TestClient chunked(port_);
-    chunked.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
-    for (int i = 0; i < 64; ++i) chunked.send("40\r\n" + std::string(64, ' ') + "\r\n");
-    const Response response = chunked.receive();
-    EXPECT_EQ(response.status, 413);
-    EXPECT_NE(response.body.find(R"("param":null)"), std::string::npos) << "OpenAI's shape";
-    TestClient head(port_);
-    head.send("GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(2000, 'x') + "\r\n\r\n");
-    EXPECT_EQ(head.receive().status, 431);
-    TestClient announced(port_);
-    announced.send(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
-        "Content-Length: 99999999999\r\n\r\n");
-    EXPECT_EQ(announced.receive().status, 413) << "before a byte of it was sent";
-}
-
-TEST_F(ServerTest, ReadsChunkedBodiesAndAsksForExpectedOnes) {
-    start();
-    const std::string body = chat("count 1");
-    TestClient client(port_);
-    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
-    client.send(fmt::format("{:x};note=1\r\n{}\r\n", 10, body.substr(0, 10)));
-    client.send(fmt::format("{:x}\r\n{}\r\n0\r\n\r\n", body.size() - 10, body.substr(10)));
-    EXPECT_EQ(client.receive().status, 200);
-    client.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
-                            kCompletions, body.size()));
-    EXPECT_EQ(client.receive().status, 100);
-    client.send(body);
-    EXPECT_EQ(client.receive().status, 200);
-}
-
-/// A body of POST `path` with more headers.
-std::string raw_post(std::string_view path, std::string_view body, std::string_view headers) {
-    return fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: {}\r\n\r\n{}", path, headers,
-                       body.size(), body);
-}
-
-TEST_F(ServerTest, ReadsGzipBodiesWithinTheLimit) {
-    settings_.max_body_bytes = 100'000;
-    start();
-    TestClient client(port_);
-    client.send(raw_post(kCompletions, gzip_text(chat("count 2")), "Content-Encoding: gzip\r\n"));
-    const Response good = client.receive();
-    EXPECT_EQ(good.status, 200);
-    EXPECT_NE(good.body.find(" t0 t1"), std::string::npos) << good.body;
-    // 100 kB of spaces are 120 bytes.
-    client.send(
-        raw_post(kCompletions, gzip_text(chat("count 2") + std::string(100'000, ' ')), "Content-Encoding: x-gzip\r\n"));
-    const Response bomb = client.receive();
-    EXPECT_EQ(bomb.status, 413);
-    EXPECT_NE(bomb.body.find("MAX_BODY_BYTES"), std::string::npos) << bomb.body;
-    client.send(raw_post(kCompletions, "{}", "Content-Encoding: gzip\r\n"));
-    EXPECT_EQ(client.receive().status, 400) << "no gzip; the connection goes on";
-    for (const char* name : {"br", "deflate", "gzip, br"}) {
-        TestClient other(port_);
-        other.send(raw_post(kCompletions, chat("count 1"), fmt::format("Content-Encoding: {}\r\n", name)));
-        const Response refused = other.receive();
-        EXPECT_EQ(refused.status, 415) << name;
-        EXPECT_EQ(refused.headers.at("accept-encoding"), "gzip");
-        EXPECT_NE(refused.body.find(name), std::string::npos) << refused.body;
-    }
-    TestClient twice(port_);
-    twice.send(raw_post(kCompletions, chat("count 1"), "Content-Encoding: gzip\r\nContent-Encoding: br\r\n"));
-    EXPECT_EQ(twice.receive().status, 415);
-}
-
-TEST_F(ServerTest, OfTransferCodingsOnlyChunkedIsTaken) {
-    start();
-    for (const char* headers :
-         {"Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"}) {
-        TestClient client(port_);
-        client.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n0\r\n\r\n", kCompletions, headers));
-        const Response refused = client.receive();
-        EXPECT_EQ(refused.status, 501) << headers;
-        EXPECT_NE(refused.body.find("gzip, chunked"), std::string::npos) << refused.body;
-        EXPECT_NE(refused.body.find(R"("param":"Transfer-Encoding")"), std::string::npos) << refused.body;
-        EXPECT_TRUE(client.ends_within(5s));
-    }
-}
-
-TEST_F(ServerTest, AByteOrderMarkIsPassedOver) {
-    start();
-    EXPECT_EQ(ask("POST", kCompletions, "\xEF\xBB\xBF" + chat("count 1")).status, 200);
-    const Response wide = ask("POST", kCompletions, std::string_view("\xFF\xFE{\0}\0", 6));
-    EXPECT_EQ(wide.status, 400);
-    EXPECT_NE(wide.body.find("UTF-16"), std::string::npos) << wide.body;
-}
-
-TEST_F(ServerTest, LargeBodiesAndAnswersGoBesideTheIoThread) {
-    start();
-    const std::string spaces(3 << 20, ' ');
-    const Response large = ask("POST", kCompletions, chat("burst 200000") + spaces);
-    ASSERT_EQ(large.status, 200);
-    EXPECT_TRUE(large.whole);
-    EXPECT_NE(large.body.find(" t199999\""), std::string::npos);
-    EXPECT_EQ(ask("POST", kCompletions, chat("count 1", R"(, "temperature": 9)") + spaces).status, 400);
-    EXPECT_EQ(ask("POST", kStream, chat("count 1") + spaces).status, 200);
-    EXPECT_NE(ask("POST", "/v1/completions", R"({"model": "m", "prompt": "count 2"})" + spaces).body.find(" t0 t1"),
-              std::string::npos);
-    const Response batch = ask(
-        "POST", kBatch, R"({"model": "m", "requests": [{"prompt": "burst 20000"}, {"prompt": "count 1"}]})" + spaces);
-    EXPECT_NE(batch.body.find(R"("success_rate":1.0)"), std::string::npos);
-    EXPECT_NE(batch.body.find(" t19999\""), std::string::npos);
-}
-
-TEST_F(ServerTest, AClientMayLeaveWhileItsBodyIsRead) {
-    start();
-    for (int i = 0; i < 5; ++i) {
-        TestClient client(port_);
-        client.send(request_text("POST", kCompletions, chat("pace 1000000") + std::string(6 << 20, ' ')));
-        std::this_thread::sleep_for(std::chrono::milliseconds(i));
-    }
-    EXPECT_TRUE(all_requests_end());
-    EXPECT_EQ(ask("GET", "/health").status, 200);
-}
-
-TEST_F(ServerTest, MalformedHttpIsRefused) {
-    start();
-    for (const char* bytes :
-         {"GARBAGE\r\n\r\n", "GET /health HTTP/3.0\r\nHost: localhost\r\n\r\n", "GET /health HTTP/1.1\r\n\r\n",
-          "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET health HTTP/1.1\r\nHost: localhost\r\n\r\n",
-          "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-          "POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-          "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"}) {
-        TestClient client(port_);
-        client.send(bytes);
-        EXPECT_EQ(client.receive().status, 400) << bytes;
-    }
-}
-
-TEST_F(ServerTest, SlowSendersAndIdleConnectionsAreCut) {
-    settings_.read_timeout_s = 1;
-    settings_.idle_timeout_s = 1;
-    start();
-    TestClient idle(port_);
-    idle.send(request_text("GET", "/health"));
-    EXPECT_EQ(idle.receive().status, 200);
-    TestClient loris(port_);
-    TestClient silent(port_);
-    const auto begun = Clock::now();
-    const std::string request = request_text("GET", "/health", "", "X-Slow: 123456789012345678901234567890\r\n");
-    for (const char byte : request) {
-        if (Clock::now() - begun > 3s || !loris.send({&byte, 1})) break;
-        std::this_thread::sleep_for(50ms);
-    }
-    EXPECT_LT(Clock::now() - begun, 3s) << "each byte bought more time";
-    EXPECT_TRUE(idle.ends_within(1s));
-    EXPECT_TRUE(silent.ends_within(1s));
-}
-
-TEST_F(ServerTest, AReaderThatTakesNothingIsCut) {
-    settings_.write_timeout_s = 1;
-    start();
-    TestClient client(port_, 4096);
-    for (int i = 0; i < 8; ++i) client.send(request_text("POST", kStream, chat("burst 200000")));
-    std::this_thread::sleep_for(4s);
-    int whole = 0;
-    while (client.receive().whole) ++whole;
-    EXPECT_LT(whole, 8);
-}
-
-TEST_F(ServerTest, ConnectionsOverTheLimitAreToldSo) {
-    settings_.max_connections = 2;
-    start();
-    TestClient one(port_);
-    auto two = std::make_unique<TestClient>(port_);
-    one.send(request_text("GET", "/health"));
-    EXPECT_EQ(one.receive().status, 200);
-    two->send(request_text("GET", "/health"));
-    EXPECT_EQ(two->receive().status, 200);
-    const Response refused = ask("GET", "/health");
-    EXPECT_EQ(refused.status, 503);
-    EXPECT_EQ(refused.headers.at("retry-after"), "1");
-    two.reset();
-    int status = 0;
-    for (int i = 0; i < 100 && status != 200; ++i) {
-        std::this_thread::sleep_for(10ms);
-        status = ask("GET", "/health").status;
-    }
-    EXPECT_EQ(status, 200);
 }
 
 TEST_F(ServerTest, KeysAreAskedForEverywhereButOnHealth) {
