@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # fuzz.sh [TARGET...]: runs each fuzz target (default: all) for FUZZ_SECONDS (default 10), two at a time, starting from
 # its committed corpus and from what earlier runs found. An input that breaks something is left in build/fuzz/broken/.
+# FUZZ_SEED=N draws the same changes each time, so that a commit which passed is not judged by other inputs elsewhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,8 @@ if [ $# -gt 0 ]; then targets=("$@"); else mapfile -t targets < <(find tests/fuz
 run() {
     local target=$1 found=build/fuzz/found/$1 log=build/fuzz/$1.log
     mkdir -p "$found" build/fuzz/broken
-    if "$folder/fuzz_$target" -max_total_time="${FUZZ_SECONDS:-10}" -timeout=5 -rss_limit_mb=2048 -max_len=16384 \
+    if "$folder/fuzz_$target" -max_total_time="${FUZZ_SECONDS:-10}" -seed="${FUZZ_SEED:-0}" \
+        -timeout=5 -rss_limit_mb=2048 -max_len=16384 \
         -artifact_prefix="build/fuzz/broken/$target-" "$found" "tests/fuzz/corpus/$target" > "$log" 2>&1; then
         echo "$target: $(tail -n 1 "$log")"
     else

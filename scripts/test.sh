@@ -91,7 +91,7 @@ case $what in
         test_dev "$@"
         test_asan "$@"
         test_tsan
-        test_fuzz
+        FUZZ_SEED=1 test_fuzz
         ;;
     *)
         echo "usage: scripts/test.sh [dev|asan|tsan|fuzz|all] [pytest arguments]" >&2

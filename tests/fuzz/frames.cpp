@@ -36,7 +36,9 @@ void understand(const std::string& payload) {
         if (to.has_submit()) {
             const RequestId id = to.submit().request_id();
             const GenerationRequest request = ipc::from_wire(to.submit());
-            REQUIRE(ipc::from_wire(ipc::to_wire(id, request)) == request);
+            const GenerationRequest again = ipc::from_wire(ipc::to_wire(id, request));
+            const bool holds_nan = !(request == request);  // which no frame of ours does, and which equals nothing
+            REQUIRE(holds_nan || again == request);
         }
         if (to.has_load()) (void)ipc::from_wire(to.load());
     }
