@@ -1,5 +1,6 @@
 """Tests of the arithmetic behind the figures: python3 -m unittest bench_test (in bench/)."""
 
+import argparse
 import json
 import os
 import tempfile
@@ -36,6 +37,15 @@ class IoThread(unittest.TestCase):
 class Run(unittest.TestCase):
     def test_turns_are_interleaved(self):
         self.assertEqual("".join(run.turns(["A", "B"], 4)), "ABBAABBA")
+
+    def test_a_script_needs_to_say_no_more_than_what_it_starts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            options = argparse.Namespace(models=folder, sutazai="a", loadgen="b", peer=folder, side="both")
+            bench = run.Bench(options, folder)
+            self.assertEqual(bench.llama_server, os.path.join(folder, "llama-server"))
+            ours = run.Bench(options, folder, ["PREFIX_SHARING=false"], "c")
+            self.assertEqual((ours.llama_server, ours.against), (None, {"PREFIX_SHARING": "false"}))
+            self.assertEqual(os.path.basename(ours.other_binary), "c")
 
     def test_ratio_is_ours_by_theirs_and_is_held_against_the_bar(self):
         def sides(*, ours, theirs):

@@ -184,7 +184,7 @@ def fill(folder, model):
 
 def main():
     options = parse_arguments()
-    options.against, options.peer, options.side, options.loadgen = [], None, "sutazai", "none needed"
+    options.peer, options.side, options.loadgen = None, "sutazai", "none needed"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
     if not options.sutazai:
         subprocess.run([os.path.join(run.ROOT, "scripts", "build.sh"), "release", "sutazai"], check=True, stdout=sys.stderr)

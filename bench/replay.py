@@ -168,7 +168,6 @@ def print_summary(sides, infinite):
 
 def main():
     options = parse_arguments()
-    options.against = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
     read = mooncake_requests if options.kind == "mooncake" else azure_requests
     requests = read(options.trace, options.requests, options.scale)

@@ -162,7 +162,7 @@ def any_length(restarts, rounds):
 
 def main():
     options = parse_arguments()
-    options.side, options.against = "both", []
+    options.side = "both"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
     # Polling often enough to tell starts apart.
     servers.POLL_S = 0.005

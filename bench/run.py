@@ -46,14 +46,11 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def with_ourselves(options):
-    return bool(options.against or options.against_binary)
-
-
 class Bench:
-    """Binaries, models and scratch space for one go."""
+    """Binaries, models and scratch space for one go. Of ours against ours, `against` and `against_binary` say how the
+    other differs."""
 
-    def __init__(self, options, scratch):
+    def __init__(self, options, scratch, against=(), against_binary=None):
         self.scratch = scratch
         self.logs = os.path.join(ROOT, "build", "bench-logs")
         self.models = options.models or os.path.join(ROOT, "build", "bench-models")
@@ -65,10 +62,11 @@ class Bench:
         self.sutazai = os.path.abspath(options.sutazai or os.path.join(ROOT, "build/release/sutazai"))
         self.loadgen = os.path.abspath(
             options.loadgen or os.path.join(ROOT, "build/release/bench/loadgen/sutazai-loadgen"))
-        self.against = dict(setting.split("=", 1) for setting in options.against)
-        self.other_binary = os.path.abspath(options.against_binary or self.sutazai)
+        self.with_ourselves = bool(against or against_binary)
+        self.against = dict(setting.split("=", 1) for setting in against)
+        self.other_binary = os.path.abspath(against_binary or self.sutazai)
         self.llama_server = None
-        if options.side != "sutazai" and not with_ourselves(options):
+        if options.side != "sutazai" and not self.with_ourselves:
             folder = options.peer or subprocess.run([os.path.join(HERE, "peer.sh")], check=True, text=True,
                                                     stdout=subprocess.PIPE).stdout.strip()
             self.llama_server = os.path.join(os.path.abspath(folder), "llama-server")
@@ -188,12 +186,12 @@ def main():
             print(f"{workload.name:18} {workload.about}")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
-    other = OTHER_SELF if with_ourselves(options) else "llama-server"
+    other = OTHER_SELF if options.against or options.against_binary else "llama-server"
     sides = ["sutazai", other] if options.side == "both" else [options.side]
     content = {"machine": machine(), "rounds": options.rounds, "text": options.text,
                "against": options.against, "against_binary": options.against_binary, "workloads": []}
     with tempfile.TemporaryDirectory(prefix="sutazai-bench-") as scratch:
-        bench = Bench(options, scratch)
+        bench = Bench(options, scratch, options.against, options.against_binary)
         for workload in chosen:
             content["workloads"].append(run_workload(bench, workload, sides, options.rounds, TextSource(options.text)))
     print_table(content["workloads"], sides)

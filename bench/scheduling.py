@@ -121,7 +121,7 @@ def changing_load(bench, rounds, source):
 
 def main():
     options = parse_arguments()
-    options.against, options.peer, options.side = [], None, "sutazai"
+    options.peer, options.side = None, "sutazai"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
     content = {"machine": run.machine(), "rounds": options.rounds, "parts": {}}
     table = [("workload", "measure", "", "", "ratio", "bar", "")]

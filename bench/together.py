@@ -97,7 +97,7 @@ def one_turn(bench, side, preset, second, source):
 
 def main():
     options = parse_arguments()
-    options.against, options.side = [], "both"
+    options.side = "both"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
     sides = ["sutazai", "llama-server"]
     figures = {side: {name: [] for name in BARS} for side in sides}

@@ -271,7 +271,6 @@ def print_table(results, sides):
 
 def main():
     options = parse_arguments()
-    options.against = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the servers
     sides = ["sutazai", "llama-server"] if options.side == "both" else [options.side]
     chosen = options.only or ["zipf-1.5", "zipf-1.0", "resident-memory"]
