@@ -1,8 +1,10 @@
 """Tests of the arithmetic behind the figures: python3 -m unittest bench_test (in bench/)."""
 
 import argparse
+import ast
 import json
 import os
+import pathlib
 import tempfile
 import unittest
 
@@ -46,6 +48,12 @@ class Run(unittest.TestCase):
             ours = run.Bench(options, folder, ["PREFIX_SHARING=false"], "c")
             self.assertEqual((ours.llama_server, ours.against), (None, {"PREFIX_SHARING": "false"}))
             self.assertEqual(os.path.basename(ours.other_binary), "c")
+
+    def test_the_other_scripts_use_what_there_is(self):
+        for script in pathlib.Path(__file__).parent.glob("*.py"):
+            for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "run":
+                    self.assertTrue(hasattr(run, node.attr), f"{script.name}: run.{node.attr}")
 
     def test_ratio_is_ours_by_theirs_and_is_held_against_the_bar(self):
         def sides(*, ours, theirs):

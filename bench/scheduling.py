@@ -73,11 +73,11 @@ def changes(widths):
 def sharing(bench, rounds, source):
     workload = workloads.named(["shared-prefix-32"])[0]
     bench.against = {"PREFIX_SHARING": "false"}
-    result = run.run_workload(bench, workload, ["sutazai", run.OTHER_SETTINGS], rounds, source)
+    result = run.run_workload(bench, workload, ["sutazai", run.OTHER_SELF], rounds, source)
     rows = []
     for measure in result["measures"]:
         judged = measure["measure"].startswith("CPU")
-        rows.append({"measure": measure["measure"], "ours": measure["sutazai"], "other": measure[run.OTHER_SETTINGS],
+        rows.append({"measure": measure["measure"], "ours": measure["sutazai"], "other": measure[run.OTHER_SELF],
                      "ratio": measure["ratio"], "sign": "<=", "bar": SHARING_BAR if judged else None,
                      "passes": measure["ratio"] <= SHARING_BAR if judged else None, "names": ("sharing", "without")})
     return rows, result
