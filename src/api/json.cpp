@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
+#include <array>
+#include <boost/json/parser.hpp>
 #include <cmath>
 
 namespace sutazai::api {
@@ -12,20 +13,25 @@ namespace json = boost::json;
 
 Result<json::object> parse_object(std::string_view body) {
     // RFC 8259 lets a parser pass over a byte order mark, and clients on Windows send one.
-    if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
+    const std::size_t mark_bytes = body.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+    body.remove_prefix(mark_bytes);
     if (body.starts_with("\xFF\xFE") || body.starts_with("\xFE\xFF")) {
         return fail(ErrorCode::kInvalidArgument, "The body is UTF-16; JSON is sent as UTF-8.");
     }
     json::parse_options options;
     options.max_depth = kMaxJsonDepth;
+    std::array<unsigned char, BOOST_JSON_STACK_BUFFER_SIZE> stack{};
+    json::parser parser({}, options, stack.data(), stack.size());
     json::error_code failure;
-    json::value value = json::parse(body, failure, {}, options);
+    const std::size_t offset = mark_bytes + parser.write(body.data(), body.size(), failure);
     if (failure == json::error::too_deep) {
         return fail(ErrorCode::kInvalidArgument, fmt::format("The body nests deeper than {} levels.", kMaxJsonDepth));
     }
     if (failure) {
-        return fail(ErrorCode::kInvalidArgument, fmt::format("The body is not valid JSON: {}.", failure.message()));
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("The body is not valid JSON: {} at byte offset {}.", failure.message(), offset));
     }
+    json::value value = parser.release();
     if (!value.is_object()) {
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("The body must be a JSON object (got {}).", kind_of(value)));

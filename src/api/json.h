@@ -18,7 +18,7 @@ namespace sutazai::api {
 inline constexpr std::size_t kMaxJsonDepth = 32;
 
 /// The body as an object. kInvalidArgument when it is no JSON, no object, nests deeper than kMaxJsonDepth or holds
-/// invalid UTF-8.
+/// invalid UTF-8. Of what is no JSON the message gives the byte offset, from 0; a byte order mark counts.
 [[nodiscard]] Result<boost::json::object> parse_object(std::string_view body);
 
 /// The kind of a value in words: "a string", "null" and so on.

@@ -31,6 +31,20 @@ TEST(ParseObject, RefusesWhatIsNoObject) {
     }
 }
 
+TEST(ParseObject, SaysWhereJsonIsInvalid) {
+    const auto message = [](std::string_view body) { return parse_object(body).error().message; };
+    EXPECT_EQ(message(R"({"a": 1,})"), "The body is not valid JSON: syntax error at byte offset 8.");
+    EXPECT_EQ(message("\xEF\xBB\xBF{\"a\": 1,}"), "The body is not valid JSON: syntax error at byte offset 11.")
+        << "a byte order mark counts";
+    EXPECT_EQ(message(R"({"a": 1} x)"), "The body is not valid JSON: extra data at byte offset 9.");
+    EXPECT_EQ(message(R"({"a": tru})"), "The body is not valid JSON: syntax error at byte offset 6.");
+    EXPECT_EQ(message(R"({"a": 1)"), "The body is not valid JSON: incomplete JSON at byte offset 7.");
+    EXPECT_EQ(message(""), "The body is not valid JSON: incomplete JSON at byte offset 0.");
+    const std::string spaces(100'000, ' ');
+    EXPECT_EQ(message(spaces + "{'a': 1}"), "The body is not valid JSON: syntax error at byte offset 100001.");
+    EXPECT_EQ(message("{\"a\": \"b\xff\"}"), "The body is not valid JSON: syntax error at byte offset 8.");
+}
+
 TEST(ParseObject, LimitsDepth) {
     EXPECT_TRUE(parse_object(nested(kMaxJsonDepth)));
     EXPECT_EQ(parse_object(nested(kMaxJsonDepth + 1)).error().message, "The body nests deeper than 32 levels.");
