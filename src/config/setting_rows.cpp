@@ -252,6 +252,8 @@ std::vector<SettingRow> make_rows() {
 
         size("MAX_BODY_BYTES", &Settings::max_body_bytes, 1ULL << 10, 256ULL << 20, "largest request body"),
         size("MAX_HEADER_BYTES", &Settings::max_header_bytes, 1ULL << 10, 1ULL << 20, "largest request head"),
+        size("BODY_MEMORY_BYTES", &Settings::body_memory_bytes, 1ULL << 20, 1ULL << 40,
+             "memory for all request bodies together until they are parsed; never less than twice MAX_BODY_BYTES"),
         number("MAX_CONNECTIONS", &Settings::max_connections, 1, 65536, "open connections"),
         number("MAX_QUEUE", &Settings::max_queue, 1, 65536, "requests that wait per model"),
         number("MAX_BATCH_REQUESTS", &Settings::max_batch_requests, 1, 65536,

@@ -48,6 +48,7 @@ struct Settings {
     // Limits.
     std::uint64_t max_body_bytes = 8 << 20;     ///< MAX_BODY_BYTES, 1 KiB to 256 MiB
     std::uint32_t max_header_bytes = 16 << 10;  ///< MAX_HEADER_BYTES, 1 KiB to 1 MiB
+    std::uint64_t body_memory_bytes = 1 << 27;  ///< BODY_MEMORY_BYTES, of all that are not parsed, 1 MiB to 1 TiB
     std::uint32_t max_connections = 1024;       ///< MAX_CONNECTIONS, 1 to 65536
     std::uint32_t max_queue = 512;              ///< MAX_QUEUE, requests that wait per model, 1 to 65536
     std::uint32_t max_batch_requests = 1024;    ///< MAX_BATCH_REQUESTS, generations of one request, 1 to 65536

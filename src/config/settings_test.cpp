@@ -142,6 +142,8 @@ TEST(Settings, RefusalsNameSettingValueAndRange) {
         {"MAX_BODY_BYTES", "8 TiB", "1KiB to 256MiB"},
         {"MAX_BODY_BYTES", "17179869184g", "1KiB to 256MiB"},  // 2^64 bytes: would wrap to 0
         {"MAX_HEADER_BYTES", "2MiB", "1KiB to 1MiB"},
+        {"BODY_MEMORY_BYTES", "1023k", "1MiB to 1024GiB"},
+        {"BODY_MEMORY_BYTES", "all", "1MiB to 1024GiB"},
         {"MAX_CONNECTIONS", "0", "1 to 65536"},
         {"MAX_QUEUE", "65537", "1 to 65536"},
         {"READ_TIMEOUT_S", "0", "1 to 3600"},

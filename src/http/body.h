@@ -2,7 +2,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
-#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -31,18 +30,19 @@ template <typename Parse>
     static_assert(std::is_trivially_destructible_v<Parse>);
     Request& request = exchange.request();
     const bool gzip = is_gzip(request.content_encoding);
-    const bool is_heavy = gzip || request.body.size() > serve::kLightBytes || may_hold_schema(request.body);
+    const bool is_heavy =
+        gzip || request.body.text().size() > serve::kLightBytes || may_hold_schema(request.body.text());
     const std::size_t bytes = is_heavy ? serve::kLightBytes + 1 : 0;
     auto work = [body = std::exchange(request.body, {}), gzip, limit = services.settings.max_body_bytes,
                  parse]() mutable -> std::invoke_result_t<Parse&, std::string_view> {
         // The body goes with this, here and not on the I/O thread.
-        std::string text = std::move(body);
+        HeldBody whole = std::move(body);
         if (gzip) {
-            auto decoded = gunzip(text, limit);
+            auto decoded = gunzip(whole.text(), limit, whole.sibling());
             if (!decoded) return std::unexpected(std::move(decoded.error()));
-            text = std::move(*decoded);
+            whole = std::move(*decoded);
         }
-        return parse(text);
+        return parse(whole.text());
     };
     co_return co_await serve::run_by_size(services.pool, bytes, work);
 }

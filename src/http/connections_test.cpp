@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "http/testing/test_server.h"
 
@@ -197,6 +200,116 @@ TEST_F(ConnectionsTest, AReaderThatTakesNothingIsCut) {
     int whole = 0;
     while (client.receive().whole) ++whole;
     EXPECT_LT(whole, 8);
+}
+
+TEST_F(ConnectionsTest, EmptyLinesBeforeARequestArePassedOver) {
+    start();
+    const std::string health = request_text("GET", "/health");
+    TestClient client(port_);
+    client.send("\r\n\r\n" + health);
+    EXPECT_EQ(client.receive().status, 200);
+    client.send(request_text("POST", kCompletions, chat("count 1")) + "\r\n" + health);
+    EXPECT_EQ(client.receive().status, 200);
+    EXPECT_EQ(client.receive().status, 200);
+    for (const char* piece : {"\r", "\n", "\r", "\n\r\n"}) {
+        client.send(piece);
+        std::this_thread::sleep_for(20ms);
+    }
+    client.send(health);
+    EXPECT_EQ(client.receive().status, 200);
+    for (const std::string& wrong : {"\r\n\r\n\r\n\r\n\r\n" + health, "\r" + health, "\n\n" + health}) {
+        TestClient other(port_);
+        other.send(wrong);
+        EXPECT_EQ(other.receive().status, 400) << "there is an end to it";
+    }
+}
+
+TEST_F(ConnectionsTest, TrailersCountAsHeadersDo) {
+    start();
+    const std::string begun =
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const std::string whole = fmt::format("{}{:x}\r\n{}\r\n0\r\n", begun, chat("count 1").size(), chat("count 1"));
+    TestClient good(port_);
+    good.send(whole + "X-Sum: 1\r\n\r\n" + request_text("GET", "/health"));
+    EXPECT_EQ(good.receive().status, 200);
+    EXPECT_EQ(good.receive().status, 200);
+    const auto field = [](std::size_t bytes) { return "X: " + std::string(bytes, 'x') + "\r\n"; };
+    for (const std::string& trailers : {field(20'000) + "\r\n", field(70'000) + "\r\n", field(20'000)}) {
+        TestClient client(port_);
+        client.send(whole + trailers);
+        const Response refused = client.receive();
+        EXPECT_EQ(refused.status, 431) << trailers.size();
+        EXPECT_NE(refused.body.find(R"("param":null)"), std::string::npos) << refused.body;
+    }
+}
+
+TEST_F(ConnectionsTest, AFieldOf64KiBIsTooLongInEveryFamily) {
+    settings_.max_header_bytes = 1 << 20;
+    start();
+    const std::string field = "X: " + std::string(70'000, 'x') + "\r\n";
+    for (const std::string_view path : {kStream, kCompletions, std::string_view("/health")}) {
+        TestClient client(port_);
+        client.send(request_text("POST", path, "{}", field));
+        const Response refused = client.receive();
+        EXPECT_EQ(refused.status, 431) << path;
+        EXPECT_NE(refused.body.find(path == kCompletions ? R"("param":null)" : R"("field":null)"), std::string::npos)
+            << refused.body;
+    }
+}
+
+TEST_F(ConnectionsTest, ASlowBodyHasNoMoreTimeThanItsRequest) {
+    settings_.read_timeout_s = 1;
+    start();
+    TestClient drip(port_);
+    drip.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n");
+    const auto begun = Clock::now();
+    while (Clock::now() - begun < 5s && drip.send(" ")) std::this_thread::sleep_for(50ms);
+    EXPECT_LT(Clock::now() - begun, 3s);
+}
+
+TEST_F(ConnectionsTest, HalfSentBodiesShareTheirMemory) {
+    settings_.max_body_bytes = 1 << 20;
+    settings_.body_memory_bytes = 2 << 20;
+    start();
+    const std::string padding(900'000, ' ');
+    const std::string head = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+    std::vector<std::unique_ptr<TestClient>> half;
+    for (int i = 0; i < 8; ++i) {  // promises alone take nothing
+        half.push_back(std::make_unique<TestClient>(port_));
+        half.back()->send(fmt::format(fmt::runtime(head), kCompletions));
+    }
+    for (int i = 0; i < 2; ++i) {
+        half[i]->send(padding);
+        EXPECT_EQ(ask("POST", kCompletions, chat("count 1") + std::string(50'000, ' ')).status, 200) << "small";
+    }
+    int status = 0;
+    Response refused;
+    for (int i = 0; i < 100 && status != 503; ++i) {
+        std::this_thread::sleep_for(10ms);
+        refused = ask("POST", kCompletions, chat("count 1") + padding);
+        status = refused.status;
+    }
+    EXPECT_EQ(status, 503) << "by its Content-Length, before it is sent";
+    EXPECT_EQ(refused.headers.at("retry-after"), "1");
+    EXPECT_NE(refused.body.find(R"("type":"server_error")"), std::string::npos) << refused.body;
+    EXPECT_NE(refused.body.find("BODY_MEMORY_BYTES"), std::string::npos) << refused.body;
+    half[2]->send(padding);
+    EXPECT_EQ(half[2]->receive().status, 503) << "as it comes";
+    TestClient chunked(port_);
+    chunked.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+                             kStream, padding.size()) +
+                 padding);
+    EXPECT_EQ(chunked.receive().status, 503);
+    TestClient gzipped(port_);
+    gzipped.send(raw_post(kCompletions, gzip_text(chat("count 1") + padding), "Content-Encoding: gzip\r\n"));
+    EXPECT_EQ(gzipped.receive().status, 503) << "when it is decoded";
+    EXPECT_EQ(ask("GET", "/health").status, 200);
+    half.clear();
+    for (int i = 0; i < 500 && status != 200; ++i) {
+        status = ask("POST", kCompletions, chat("count 1") + padding).status;
+    }
+    EXPECT_EQ(status, 200);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(ask("POST", kCompletions, chat("count 1") + padding).status, 200) << i;
 }
 
 TEST_F(ConnectionsTest, ConnectionsOverTheLimitAreToldSo) {

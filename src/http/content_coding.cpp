@@ -3,15 +3,16 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
-#include <algorithm>
+#include <array>
 #include <boost/beast/core/string.hpp>
 #include <memory>
+#include <utility>
 
 namespace sutazai::http {
 
 namespace {
 
-constexpr std::size_t kFirstBytes = 64 << 10;
+constexpr std::size_t kPieceBytes = 16 << 10;
 constexpr int kGzipOnly = 16 + MAX_WBITS;
 
 std::unexpected<Error> damaged(std::string_view what) {
@@ -33,7 +34,7 @@ Result<void> check_content_encoding(std::string_view content_encoding) {
                 "Content-Encoding");
 }
 
-Result<std::string> gunzip(std::string_view compressed, std::size_t most_bytes) {
+Result<HeldBody> gunzip(std::string_view compressed, std::size_t most_bytes, HeldBody empty) {
     if (compressed.empty()) return damaged("it is empty");
     z_stream stream{};
     if (inflateInit2(&stream, kGzipOnly) != Z_OK) return fail(ErrorCode::kInternal, "The body could not be decoded.");
@@ -41,20 +42,19 @@ Result<std::string> gunzip(std::string_view compressed, std::size_t most_bytes) 
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(compressed.data()));
     stream.avail_in = static_cast<uInt>(compressed.size());  // MAX_BODY_BYTES is far below 4 GiB
 
-    std::string out;
-    std::size_t size = 0;
+    HeldBody out = std::move(empty);
+    std::array<char, kPieceBytes> piece;
     for (;;) {
-        // One byte more than is allowed tells that there is more.
-        if (size == out.size()) out.resize(std::min(std::max(kFirstBytes, 2 * size), most_bytes + 1));
-        stream.next_out = reinterpret_cast<Bytef*>(out.data() + size);
-        stream.avail_out = static_cast<uInt>(out.size() - size);
+        stream.next_out = reinterpret_cast<Bytef*>(piece.data());
+        stream.avail_out = static_cast<uInt>(piece.size());
         const int state = inflate(&stream, Z_NO_FLUSH);
-        size = out.size() - stream.avail_out;
-        if (size > most_bytes) {
+        const std::string_view made(piece.data(), piece.size() - stream.avail_out);
+        if (made.size() > most_bytes - out.text().size()) {
             return fail(
                 ErrorCode::kPayloadTooLarge,
                 fmt::format("The body is over the limit of {} bytes when decoded (MAX_BODY_BYTES).", most_bytes));
         }
+        if (!out.append(made, most_bytes)) return std::unexpected(no_room_for_body());
         if (state == Z_STREAM_END) {
             if (stream.avail_in == 0) break;
             if (inflateReset(&stream) != Z_OK) return damaged("it cannot be read");  // the next member
@@ -64,7 +64,6 @@ Result<std::string> gunzip(std::string_view compressed, std::size_t most_bytes) 
             return damaged("it ends too early");
         }
     }
-    out.resize(size);
     return out;
 }
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "http/held_body.h"
+
 namespace sutazai::http {
 
 enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kPatch, kDelete, kOptions, kOther };
@@ -16,7 +18,7 @@ struct Request {
     Method method = Method::kOther;
     std::string path;   ///< percent-encoded, without the query
     std::string query;  ///< without the '?'
-    std::string body;
+    HeldBody body;
     std::string host, origin, authorization, api_key, content_type, content_encoding;
     std::string requested_method, requested_headers;  ///< Access-Control-Request-*, of a CORS preflight
     bool http_1_1 = true;                             ///< false: HTTP/1.0, which knows no chunks

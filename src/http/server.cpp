@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -51,7 +52,9 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
           services{{settings, models, catalog, pool},
                    HostCheck(settings),
                    Auth(settings.api_keys, settings.admin_api_keys),
-                   Router(all_routes())},
+                   Router(all_routes()),
+                   // A compressed body and what it decodes to must fit, when there is nothing else.
+                   BodyBudget(std::max(settings.body_memory_bytes, 2 * settings.max_body_bytes))},
           acceptor(context),
           changed(context) {}
 

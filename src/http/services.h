@@ -4,6 +4,7 @@
 #include <string>
 
 #include "http/auth.h"
+#include "http/held_body.h"
 #include "http/host_check.h"
 #include "http/router.h"
 #include "serve/context.h"
@@ -21,6 +22,7 @@ struct Services : serve::Context {
     HostCheck hosts;
     Auth auth;
     Router router;
+    BodyBudget bodies;
     ModelList model_list = {};
     bool draining = false;  ///< no new requests are taken
 };

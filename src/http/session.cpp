@@ -4,10 +4,13 @@
 #include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/http.hpp>
+#include <boost/beast/http/error.hpp>
 #include <chrono>
+#include <utility>
 
 #include "http/gate.h"
 #include "http/status.h"
@@ -23,73 +26,20 @@ namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 8 << 10;
-constexpr std::size_t kWriteBytes = 256 << 10;  // at once, then the thread's other work gets its turn
+constexpr std::size_t kMostReadBytes = 64 << 10;  // of a body that is known to be so long
+constexpr std::size_t kWriteBytes = 256 << 10;    // at once, then the thread's other work gets its turn
 constexpr int kKeepAliveS = 15;
 constexpr std::chrono::seconds kLinger{2};
 constexpr std::size_t kLingerBytes = 16 << 20;
 
-using Parser = wire::request_parser<wire::string_body>;
-using Fields = wire::request<wire::string_body>;
+/// Empty lines that are passed over before a request line (RFC 9112, 2.2).
+constexpr std::size_t kMostEmptyLines = 4;
 
-std::string text_of(const Fields& fields, std::string_view name) {
-    const auto value = fields[beast::string_view(name.data(), name.size())];
-    return {value.data(), value.size()};
-}
-
-std::string_view target_of(const Fields& fields) {
-    return {fields.target().data(), fields.target().size()};
-}
-
-struct BadHead {
-    Error error;
-    unsigned status = 400;
-};
-
-std::unexpected<BadHead> bad_head(std::string message, std::string field = {}) {
-    return std::unexpected(BadHead{{ErrorCode::kInvalidArgument, std::move(message), std::move(field)}});
-}
-
-/// All values of a field that may be there several times, as the one list that they are.
-std::string list_of(const Fields& fields, std::string_view name) {
-    std::string all;
-    const auto [first, last] = fields.equal_range(beast::string_view(name.data(), name.size()));
-    for (auto field = first; field != last; ++field) {
-        if (field != first) all += ", ";
-        all.append(field->value().data(), field->value().size());
-    }
-    return all;
-}
-
-std::expected<Request, BadHead> read_head(const Parser& parser) {
-    const Fields& fields = parser.get();
-    Request request;
-    request.method = method_from(std::string_view(fields.method_string().data(), fields.method_string().size()));
-    request.http_1_1 = fields.version() >= 11;
-    request.has_body = parser.chunked() || parser.content_length().value_or(0) > 0;
-    request.host = text_of(fields, "Host");
-    request.origin = text_of(fields, "Origin");
-    request.authorization = text_of(fields, "Authorization");
-    request.api_key = text_of(fields, "X-API-Key");
-    request.content_type = text_of(fields, "Content-Type");
-    request.requested_method = text_of(fields, "Access-Control-Request-Method");
-    request.requested_headers = text_of(fields, "Access-Control-Request-Headers");
-    request.content_encoding = list_of(fields, "Content-Encoding");
-    if (!split_target(target_of(fields), request)) return bad_head("The request target is malformed.");
-    if (fields.count("Host") > 1) return bad_head("There is more than one Host header.", "Host");
-    const std::string coding = list_of(fields, "Transfer-Encoding");
-    if (!coding.empty() && !request.http_1_1) {
-        return bad_head("HTTP/1.0 knows no Transfer-Encoding.", "Transfer-Encoding");
-    }
-    if (!coding.empty() && !beast::iequals(coding, "chunked")) {
-        return std::unexpected(BadHead{
-            {ErrorCode::kInvalidArgument,
-             fmt::format("Transfer-Encoding \"{}\" is not supported; chunked alone is. A body may be compressed "
-                         "with Content-Encoding: gzip.",
-                         coding),
-             "Transfer-Encoding"},
-            501});
-    }
-    return request;
+/// Takes empty lines off the buffer, at most `n_left`, which counts down. Whether a request has begun behind them.
+bool begins_request(beast::flat_buffer& buffer, std::size_t& n_left) {
+    const auto text = [&] { return std::string_view(static_cast<const char*>(buffer.cdata().data()), buffer.size()); };
+    for (; n_left > 0 && text().starts_with("\r\n"); --n_left) buffer.consume(2);
+    return !text().empty() && (n_left == 0 || text() != "\r");
 }
 
 bool is_loopback(const asio::ip::address& address) {
@@ -190,35 +140,82 @@ asio::awaitable<Result<void>> Session::write(std::string_view bytes) {
     co_return Result<void>{};
 }
 
+asio::awaitable<error_code> Session::read_some(std::size_t most_bytes) {
+    const auto [failure, size] = co_await stream_.async_read_some(buffer_.prepare(most_bytes), kTuple);
+    buffer_.commit(size);
+    co_return failure;
+}
+
 asio::awaitable<bool> Session::wait_for_request() {
-    if (buffer_.size() > 0) co_return true;
-    if (buffer_.capacity() > 2 * kReadBytes) buffer_.shrink_to_fit();  // grown by the body before
+    std::size_t n_empty_lines_left = kMostEmptyLines;
+    if (begins_request(buffer_, n_empty_lines_left)) {
+        // Requests that were sent together must not keep the thread from other work.
+        co_await asio::post(stream_.get_executor(), asio::use_awaitable);
+        co_return true;
+    }
+    if (buffer_.capacity() > 2 * kReadBytes) buffer_.shrink_to_fit();  // grown by what was sent ahead
     if (services_.draining) co_return false;
     const config::Settings& settings = services_.settings;
     stream_.expires_after(std::chrono::seconds(first_ ? settings.read_timeout_s : settings.idle_timeout_s));
     waiting_ = true;
-    const auto [failure, size] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kTuple);
+    error_code failure;
+    do {
+        failure = co_await read_some(kReadBytes);
+    } while (!failure && !begins_request(buffer_, n_empty_lines_left));
     waiting_ = false;
-    buffer_.commit(size);
     co_return !failure;
+}
+
+asio::awaitable<error_code> Session::read_head(RequestParser& parser) {
+    parser.eager(false);  // the body is not looked at before the head has been
+    error_code failure;
+    for (;;) {
+        buffer_.consume(parser.put(buffer_.data(), failure));
+        if (failure != wire::error::need_more) co_return failure;
+        failure = co_await read_some(kReadBytes);
+        if (failure) co_return failure;
+    }
+}
+
+asio::awaitable<error_code> Session::read_body(RequestParser& parser) {
+    parser.eager(true);
+    error_code failure;
+    while (!parser.is_done()) {
+        if (buffer_.size() > 0) {
+            buffer_.consume(parser.put(buffer_.data(), failure));
+            if (failure && failure != wire::error::need_more) co_return failure;
+            if (parser.is_done()) break;
+            // What is left begins trailers, or the line before a chunk.
+            if (buffer_.size() > services_.settings.max_header_bytes) co_return wire::error::header_limit;
+        }
+        const std::uint64_t expected = parser.content_length_remaining().value_or(0);
+        failure = co_await read_some(std::clamp<std::uint64_t>(expected, kReadBytes, kMostReadBytes));
+        if (failure) co_return failure;
+    }
+    if (buffer_.capacity() > 2 * kReadBytes) buffer_.shrink_to_fit();
+    co_return error_code{};
 }
 
 asio::awaitable<Session::Next> Session::serve_one() {
     if (!co_await wait_for_request()) co_return Next::kClose;
     first_ = false;
-    Parser parser;
-    parser.header_limit(services_.settings.max_header_bytes);
-    parser.body_limit(services_.settings.max_body_bytes);
+    RequestParser parser(services_.settings, services_.bodies);
     // One deadline for head and body together: a sender of single bytes gets no more time than others.
-    stream_.expires_after(std::chrono::seconds(services_.settings.read_timeout_s));
-    if (auto [failure, size] = co_await wire::async_read_header(stream_, buffer_, parser, kTuple); failure) {
-        co_return co_await refuse_unread(failure, target_of(parser.get()));
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(services_.settings.read_timeout_s);
+    stream_.expires_at(deadline);
+    if (const error_code failure = co_await read_head(parser); failure) {
+        Exchange exchange({}, *this);
+        exchange.family = family_of_path(parser.target());
+        co_return co_await refuse_unread(failure, parser, exchange);
     }
-    auto request = read_head(parser);
+    auto request = parser.take_head();
     Exchange exchange(request ? std::move(*request) : Request{}, *this);
     exchange.from_this_machine = from_this_machine_;
-    if (!request) exchange.family = family_of_path(target_of(parser.get()));
+    if (!request) exchange.family = family_of_path(parser.target());
     Result<const Route*> route = request ? admit(services_, exchange) : std::unexpected(request.error().error);
+    if (route && !services_.bodies.has_room_for(parser.content_length().value_or(0))) {
+        route = std::unexpected(no_room_for_body());  // sending it would be in vain
+    }
     if (!route) {
         const bool body_is_left = !parser.is_done();
         exchange.keep_alive = parser.keep_alive() && !body_is_left && !services_.draining;
@@ -231,15 +228,16 @@ asio::awaitable<Session::Next> Session::serve_one() {
         co_return body_is_left ? Next::kLinger : exchange.keep_alive ? Next::kRead : Next::kClose;
     }
     if (!parser.is_done()) {
-        if (beast::iequals(parser.get()["Expect"], "100-continue") && exchange.request().http_1_1 &&
+        if (parser.expects_continue() && exchange.request().http_1_1 &&
             !co_await write("HTTP/1.1 100 Continue\r\n\r\n")) {
             co_return Next::kClose;
         }
-        if (auto [failure, size] = co_await wire::async_read(stream_, buffer_, parser, kTuple); failure) {
-            co_return co_await refuse_unread(failure, target_of(parser.get()));
+        stream_.expires_at(deadline);
+        if (const error_code failure = co_await read_body(parser); failure) {
+            co_return co_await refuse_unread(failure, parser, exchange);
         }
     }
-    exchange.request().body = std::move(parser.get().body());
+    exchange.request().body = parser.take_body();
     exchange.keep_alive = parser.keep_alive() && !services_.draining;
 
     Watching watching(*this, exchange);
@@ -251,25 +249,11 @@ asio::awaitable<Session::Next> Session::serve_one() {
     co_return exchange.keep_alive && !services_.draining ? Next::kRead : Next::kClose;
 }
 
-asio::awaitable<Session::Next> Session::refuse_unread(error_code failure, std::string_view target) {
-    Error error{ErrorCode::kInvalidArgument, "The request is not valid HTTP: " + failure.message() + "."};
-    unsigned status = 400;
-    if (failure == wire::error::body_limit) {
-        error = {ErrorCode::kPayloadTooLarge, fmt::format("The body is over the limit of {} bytes (MAX_BODY_BYTES).",
-                                                          services_.settings.max_body_bytes)};
-        status = 413;
-    } else if (failure == wire::error::header_limit || failure == wire::error::buffer_overflow) {
-        error = {ErrorCode::kPayloadTooLarge,
-                 fmt::format("The header is over the limit of {} bytes (MAX_HEADER_BYTES).",
-                             services_.settings.max_header_bytes)};
-        status = 431;
-    } else if (failure.category() != wire::make_error_code(wire::error::bad_method).category() ||
-               failure == wire::error::end_of_stream || failure == wire::error::partial_message) {
-        co_return Next::kClose;  // nobody is left to be told, or the time is up
-    }
-    Exchange exchange({}, *this);
-    exchange.family = family_of_path(target);
-    const Result<void> sent = co_await exchange.send_error(std::move(error), status);
+asio::awaitable<Session::Next> Session::refuse_unread(error_code failure, RequestParser& parser, Exchange& exchange) {
+    auto refusal = parser.refusal(failure);
+    if (!refusal) co_return Next::kClose;
+    { const HeldBody dropped = parser.take_body(); }  // others may need its room
+    const Result<void> sent = co_await exchange.send_error(std::move(refusal->error), refusal->status);
     co_return sent ? Next::kLinger : Next::kClose;
 }
 

@@ -11,6 +11,7 @@
 
 #include "http/client_watch.h"
 #include "http/exchange.h"
+#include "http/request_parser.h"
 #include "http/services.h"
 
 namespace sutazai::http {
@@ -26,7 +27,7 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
     /// what it waits for; an operation_aborted exception may come out of it then.
     [[nodiscard]] boost::asio::awaitable<void> run();
 
-    /// Says 503 without reading anything, and closes: for connections over the limit.
+    /// Says 503 without reading anything, and closes: for connections that there is no place for.
     [[nodiscard]] boost::asio::awaitable<void> refuse();
 
     [[nodiscard]] boost::asio::cancellation_slot slot() { return cancellation_.slot(); }
@@ -46,7 +47,11 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
 
     boost::asio::awaitable<bool> wait_for_request();
     boost::asio::awaitable<Next> serve_one();
-    boost::asio::awaitable<Next> refuse_unread(boost::system::error_code failure, std::string_view target);
+    boost::asio::awaitable<boost::system::error_code> read_head(RequestParser& parser);
+    boost::asio::awaitable<boost::system::error_code> read_body(RequestParser& parser);
+    boost::asio::awaitable<boost::system::error_code> read_some(std::size_t most_bytes);
+    boost::asio::awaitable<Next> refuse_unread(boost::system::error_code failure, RequestParser& parser,
+                                               Exchange& exchange);
     boost::asio::awaitable<Result<void>> handle(const Route& route, Exchange& exchange);
     boost::asio::awaitable<void> linger();
 

@@ -215,6 +215,43 @@ def test_a_head_over_the_limit(tight):
         assert status in (400, 413, 431)
 
 
+@pytest.mark.parametrize("path", [harness.STREAM_PATH, harness.COMPLETIONS_PATH])
+def test_trailers_count_as_headers_do(server, path):
+    start = head("POST", path, "Content-Type: application/json", "Transfer-Encoding: chunked")
+    start += f"{len(BODY):x}\r\n".encode() + BODY + b"\r\n0\r\n"
+    with Raw(server) as raw:
+        assert raw.send(start + b"X-Sum: 1\r\n\r\n").response()[0] == 200
+        assert raw.send(head()).response()[0] == 200
+    for trailers in (b"X: " + b"x" * 20_000 + b"\r\n\r\n", b"X: " + b"x" * 70_000 + b"\r\n\r\n", b"X: y\r\n" * 5000):
+        with Raw(server) as raw:
+            status, _, body = raw.send(start + trailers).response()
+            assert status == 431 and json.loads(body)["error"]["code"] == "payload_too_large"
+            assert raw.closed()
+
+
+@pytest.mark.parametrize("path", [harness.STREAM_PATH, harness.COMPLETIONS_PATH])
+def test_a_header_field_over_64_kib(start_server, toy, path):
+    server = start_server("--model", toy, MAX_HEADER_BYTES="1MiB", STANDBY_ENGINES="0")
+    for size, expected in ((60_000, 200), (70_000, 431)):
+        with Raw(server) as raw:
+            line = "X-Long: " + "x" * size
+            request = head("POST", path, "Content-Type: application/json", f"Content-Length: {len(BODY)}", line) + BODY
+            status, _, body = raw.send(request).response()
+            assert status == expected
+            if status != 200:
+                error = json.loads(body)["error"]
+                assert error["code"] == "payload_too_large" and ("param" if path.startswith("/v1") else "field") in error
+
+
+def test_empty_lines_before_a_request_are_passed_over(server):
+    with Raw(server) as raw:
+        assert raw.send(b"\r\n\r\n" + head()).response()[0] == 200
+        raw.send(chat_head() + BODY + b"\r\n" + head())
+        assert [raw.response()[0] for _ in range(2)] == [200, 200]
+    with Raw(server) as raw:
+        assert raw.send(b"\r\n" * 100 + head()).response()[0] == 400
+
+
 @pytest.mark.parametrize("start", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: loc", chat_head(), chat_head() + b'{"mes'])
 def test_a_slow_sender_is_cut_off(tight, start):
     """Nothing, half a head, half a body: ended by the time limit, not held for ever."""
@@ -225,11 +262,16 @@ def test_a_slow_sender_is_cut_off(tight, start):
         assert time.monotonic() - at < 5 * harness.SLOWDOWN
 
 
-def test_a_sender_of_one_byte_at_a_time_is_cut_off(tight):
-    """The limit is for the whole head, not for each byte."""
+@pytest.mark.parametrize(
+    "start",
+    [b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", chat_head(4000),
+     head("POST", harness.STREAM_PATH, "Transfer-Encoding: chunked") + b"f00\r\n"],
+)  # fmt: skip
+def test_a_sender_of_one_byte_at_a_time_is_cut_off(tight, start):
+    """The limit is for the whole head, or head and body, not for each byte."""
     with Raw(tight) as raw:
         at = time.monotonic()
-        raw.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        raw.send(start)
         try:
             while time.monotonic() - at < 10 * harness.SLOWDOWN:
                 raw.send(b"y")

@@ -96,6 +96,50 @@ def test_a_hundred_at_once(server):
         assert {answer.result().usage["completion_tokens"] for answer in answers} == {16}
 
 
+def peak_bytes(pid: int) -> int:
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) << 10
+
+
+def test_half_sent_bodies_share_their_memory(start_server, toy):
+    server = start_server("--model", toy, BODY_MEMORY_BYTES="32MiB")
+    head = f"POST {harness.COMPLETIONS_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {8 << 20}\r\n\r\n".encode()
+    before = peak_bytes(server.pid)
+    held = []
+    for _ in range(30):
+        held.append(socket.create_connection(("127.0.0.1", server.port), timeout=10 * harness.SLOWDOWN))
+        try:
+            held[-1].sendall(head + b" " * 6_000_000)
+        except OSError:
+            pass  # refused while this was still sending
+
+    def refused():
+        """Those that have been answered."""
+        answers = []
+        for connection in held:
+            connection.setblocking(False)
+            try:
+                answers.append(connection.recv(12, socket.MSG_PEEK))
+            except OSError:
+                pass
+        return answers
+
+    harness.wait_until("most are told so", lambda: len(refused()) >= 24)
+    assert set(refused()) <= {b"HTTP/1.1 503", b""}
+    assert b"HTTP/1.1 503" in refused()
+    for path in (harness.STREAM_PATH, harness.COMPLETIONS_PATH):
+        large = httpx.post(server.url + path, json={"messages": harness.user("x" * 7_000_000)})
+        assert large.status_code == 503 and int(large.headers["retry-after"]) >= 1
+        assert large.json()["error"]["code"] == "unavailable" and "BODY_MEMORY_BYTES" in large.json()["error"]["message"]
+        small = httpx.post(server.url + path, json={"messages": harness.user("Hello"), "stream": False, **SHORT}, timeout=60 * harness.SLOWDOWN)
+        assert small.status_code == 200
+    assert peak_bytes(server.pid) - before < 64 << 20
+    for connection in held:
+        connection.close()
+    too_long = {"messages": harness.user("x " * 1_000_000)}
+    harness.wait_until("there is room again", lambda: httpx.post(server.url + harness.COMPLETIONS_PATH, json=too_long).status_code == 400)
+
+
 def test_connections_over_the_limit_do_not_harm_those_within(start_server, toy):
     server = start_server("--model", toy, MAX_CONNECTIONS="8")
     server.client.get(server.url + "/health")

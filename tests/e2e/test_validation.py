@@ -75,6 +75,15 @@ def test_values_at_the_edge_are_taken(server, path, field, value):
     assert response.status_code == 200, response.text
 
 
+@pytest.mark.parametrize("path", [harness.STREAM_PATH, "/api/v1/streaming/batch/process", harness.COMPLETIONS_PATH, "/v1/completions", "/v1/embeddings"])
+def test_invalid_json_is_said_to_be_so_and_where(server, path):
+    headers = {"content-type": "application/json"}
+    for body, offset in ((b'{"model": "toy", }', 17), (b"\xef\xbb\xbf{]", 4), (b'{"model": "toy"', 15), (b" " * 100_000 + b"{} x", 100_003)):
+        response = server.client.post(server.url + path, content=body, headers=headers)
+        assert response.status_code == (400 if path.startswith("/v1") else 422), response.text
+        assert error_of(response, path)["message"].endswith(f"at byte offset {offset}.")
+
+
 @BOTH
 def test_an_unknown_model_is_named(server, path):
     response = server.post(path, VALID | {"model": "no-such-model"})
