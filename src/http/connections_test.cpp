@@ -312,26 +312,5 @@ TEST_F(ConnectionsTest, HalfSentBodiesShareTheirMemory) {
     for (int i = 0; i < 20; ++i) EXPECT_EQ(ask("POST", kCompletions, chat("count 1") + padding).status, 200) << i;
 }
 
-TEST_F(ConnectionsTest, ConnectionsOverTheLimitAreToldSo) {
-    settings_.max_connections = 2;
-    start();
-    TestClient one(port_);
-    auto two = std::make_unique<TestClient>(port_);
-    one.send(request_text("GET", "/health"));
-    EXPECT_EQ(one.receive().status, 200);
-    two->send(request_text("GET", "/health"));
-    EXPECT_EQ(two->receive().status, 200);
-    const Response refused = ask("GET", "/health");
-    EXPECT_EQ(refused.status, 503);
-    EXPECT_EQ(refused.headers.at("retry-after"), "1");
-    two.reset();
-    int status = 0;
-    for (int i = 0; i < 100 && status != 200; ++i) {
-        std::this_thread::sleep_for(10ms);
-        status = ask("GET", "/health").status;
-    }
-    EXPECT_EQ(status, 200);
-}
-
 }  // namespace
 }  // namespace sutazai::http

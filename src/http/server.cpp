@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
@@ -28,6 +29,10 @@ namespace {
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// Connections over the limit that may be told so at one time; beyond them they are just closed.
 constexpr std::size_t kMaxRefusals = 64;
+/// File descriptors for engines, files and refusals, beside those of connections.
+constexpr std::size_t kOtherFiles = 128 + kMaxRefusals;
+/// Of the connections that have waited longest, when one is to be closed.
+constexpr int kMostLooks = 64;
 constexpr std::chrono::seconds kUnwind{2};
 
 /// What a coroutine that nobody waits for ended with, unless it ended well or was cancelled.
@@ -43,6 +48,15 @@ void report(const char* what, const std::exception_ptr& thrown) {
     }
 }
 
+/// MAX_CONNECTIONS, or as many as the process may have descriptors for.
+std::size_t places(const config::Settings& settings) {
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return settings.max_connections;
+    const std::size_t most = files.rlim_cur;
+    const std::size_t for_connections = std::max({most / 2, most - std::min(most, kOtherFiles), std::size_t{1}});
+    return std::min<std::size_t>(settings.max_connections, for_connections);
+}
+
 }  // namespace
 
 struct Server::Impl : std::enable_shared_from_this<Impl> {
@@ -54,38 +68,55 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
                    Auth(settings.api_keys, settings.admin_api_keys),
                    Router(all_routes()),
                    // A compressed body and what it decodes to must fit, when there is nothing else.
-                   BodyBudget(std::max(settings.body_memory_bytes, 2 * settings.max_body_bytes))},
+                   BodyBudget(std::max(settings.body_memory_bytes, 2 * settings.max_body_bytes)),
+                   places(settings)},
           acceptor(context),
           changed(context) {}
 
     asio::io_context& io;
     Services services;
     tcp::acceptor acceptor;
-    std::unordered_set<Session*> sessions;
-    std::size_t refusals = 0;
-    asio::steady_timer changed;  // cancelled when the last session ends
+    std::unordered_set<Session*> sessions;  // that have a place
+    std::unordered_set<Session*> leaving;   // that have none: refused, or closed to make room
+    asio::steady_timer changed;             // cancelled when the last session ends
 
     void start(tcp::socket socket);
+    void make_room();
     asio::awaitable<void> wait_until_empty(std::chrono::milliseconds limit);
 };
 
 void Server::Impl::start(tcp::socket socket) {
-    const bool over = sessions.size() >= services.settings.max_connections + refusals;
-    if (over && refusals >= kMaxRefusals) return;
+    if (sessions.size() >= services.places) make_room();
+    const bool refused = sessions.size() >= services.places;
+    if (refused && leaving.size() >= kMaxRefusals) return;
     const auto session = std::make_shared<Session>(std::move(socket), services);
-    sessions.insert(session.get());
-    if (over) ++refusals;
-    const auto ended = [self = shared_from_this(), session, over](const std::exception_ptr& thrown) {
+    (refused ? leaving : sessions).insert(session.get());
+    const auto ended = [self = shared_from_this(), session](const std::exception_ptr& thrown) {
         self->sessions.erase(session.get());
-        if (over) --self->refusals;
-        if (self->sessions.empty()) self->changed.cancel();
+        self->leaving.erase(session.get());
+        if (self->sessions.empty() && self->leaving.empty()) self->changed.cancel();
         report("A session", thrown);
     };
-    asio::co_spawn(io, over ? session->refuse() : session->run(), asio::bind_cancellation_slot(session->slot(), ended));
+    asio::co_spawn(io, refused ? session->refuse() : session->run(),
+                   asio::bind_cancellation_slot(session->slot(), ended));
+}
+
+/// Closes the connection that has been without a request for longest, but for those whose request has come and waits
+/// for this thread.
+void Server::Impl::make_room() {
+    int n_looks = 0;
+    for (Session* session : services.waiting) {
+        if (++n_looks > kMostLooks) return;
+        if (session->has_unread_request() || !sessions.contains(session)) continue;
+        sessions.erase(session);
+        leaving.insert(session);
+        session->abort();
+        return;
+    }
 }
 
 asio::awaitable<void> Server::Impl::wait_until_empty(std::chrono::milliseconds limit) {
-    if (sessions.empty()) co_return;
+    if (sessions.empty() && leaving.empty()) co_return;
     changed.expires_after(limit);
     co_await changed.async_wait(kTuple);
 }
@@ -127,6 +158,10 @@ Result<std::uint16_t> Server::listen() {
                                 settings.host, settings.port, failure.message()),
                     "PORT");
     }
+    if (impl_->services.places < settings.max_connections) {
+        spdlog::warn("the limit of open files (ulimit -n) leaves {} of the {} connections of MAX_CONNECTIONS",
+                     impl_->services.places, settings.max_connections);
+    }
     asio::co_spawn(
         impl_->io,
         accept_until_closed(acceptor, [impl = impl_](tcp::socket socket) { impl->start(std::move(socket)); }),
@@ -141,7 +176,9 @@ asio::awaitable<void> Server::drain(std::chrono::milliseconds deadline) {
     impl->acceptor.close(ignored);
     for (Session* session : impl->sessions) session->close_if_idle();
     co_await impl->wait_until_empty(deadline);
-    for (Session* session : impl->sessions) session->abort();
+    for (const auto* sessions : {&impl->sessions, &impl->leaving}) {
+        for (Session* session : *sessions) session->abort();
+    }
     co_await impl->wait_until_empty(kUnwind);
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <list>
 #include <string>
 
 #include "http/auth.h"
@@ -10,6 +12,8 @@
 #include "serve/context.h"
 
 namespace sutazai::http {
+
+class Session;
 
 /// The answer of GET /v1/models, made anew when the catalogue is another one.
 struct ModelList {
@@ -23,6 +27,8 @@ struct Services : serve::Context {
     Auth auth;
     Router router;
     BodyBudget bodies;
+    std::size_t places = 0;            ///< connections that may be served at once
+    std::list<Session*> waiting = {};  ///< those without a request, which may be closed for others; longest first
     ModelList model_list = {};
     bool draining = false;  ///< no new requests are taken
 };

@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http/error.hpp>
 #include <chrono>
+#include <list>
 #include <utility>
 
 #include "http/gate.h"
@@ -55,6 +56,27 @@ Error client_gone() {
 
 }  // namespace
 
+/// While the connection may be closed to make room for another one: it has no request, or not the whole head of one.
+class Session::Waiting {
+  public:
+    explicit Waiting(Session& session)
+        : list_(session.services_.waiting), place_(list_.insert(list_.end(), &session)) {}
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting() { end(); }
+
+    /// A head begins. From here on its bytes earn no more time, or single bytes would keep the connection for ever.
+    void begin_anew() { list_.splice(list_.end(), list_, place_); }
+    void end() {
+        if (!std::exchange(ended_, true)) list_.erase(place_);
+    }
+
+  private:
+    std::list<Session*>& list_;
+    std::list<Session*>::iterator place_;
+    bool ended_ = false;
+};
+
 /// While a request runs, however that ends.
 class Session::Watching {
   public:
@@ -99,15 +121,19 @@ Session::Session(asio::ip::tcp::socket socket, Services& services)
 asio::awaitable<void> Session::run() {
     Next next = Next::kRead;
     while (next == Next::kRead) next = co_await serve_one();
-    if (next == Next::kLinger) co_await linger();
+    if (next == Next::kLinger) {
+        const Waiting waiting(*this);
+        co_await linger();
+    }
     error_code ignored;
     stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
 }
 
 asio::awaitable<void> Session::refuse() {
     Exchange exchange({}, *this);
-    Error error{ErrorCode::kUnavailable, fmt::format("There are more than {} connections (MAX_CONNECTIONS).",
-                                                     services_.settings.max_connections)};
+    Error error{
+        ErrorCode::kUnavailable,
+        fmt::format("All of the {} connections that there may be are busy (MAX_CONNECTIONS).", services_.places)};
     error.retry_after_s = 1;
     if (co_await exchange.send_error(std::move(error))) co_await linger();
 }
@@ -120,6 +146,11 @@ void Session::abort() {
     aborted_ = true;
     cancellation_.emit(asio::cancellation_type::terminal);
     stream_.cancel();
+}
+
+bool Session::has_unread_request() const {
+    error_code failure;
+    return waiting_ && stream_.socket().available(failure) > 0;
 }
 
 asio::awaitable<Result<void>> Session::write(std::string_view bytes) {
@@ -197,17 +228,21 @@ asio::awaitable<error_code> Session::read_body(RequestParser& parser) {
 }
 
 asio::awaitable<Session::Next> Session::serve_one() {
+    Waiting waiting(*this);
     if (!co_await wait_for_request()) co_return Next::kClose;
     first_ = false;
+    waiting.begin_anew();
     RequestParser parser(services_.settings, services_.bodies);
     // One deadline for head and body together: a sender of single bytes gets no more time than others.
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(services_.settings.read_timeout_s);
     stream_.expires_at(deadline);
     if (const error_code failure = co_await read_head(parser); failure) {
+        waiting.end();
         Exchange exchange({}, *this);
         exchange.family = family_of_path(parser.target());
         co_return co_await refuse_unread(failure, parser, exchange);
     }
+    waiting.end();
     auto request = parser.take_head();
     Exchange exchange(request ? std::move(*request) : Request{}, *this);
     exchange.from_this_machine = from_this_machine_;

@@ -33,6 +33,8 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
     [[nodiscard]] boost::asio::cancellation_slot slot() { return cancellation_.slot(); }
     void close_if_idle();  ///< ends the session if it waits for a request
     void abort();          ///< ends it whatever it does
+    /// Does a request's first byte wait to be read?
+    [[nodiscard]] bool has_unread_request() const;
 
     [[nodiscard]] boost::asio::awaitable<Result<void>> write(std::string_view bytes) override;
 
@@ -43,6 +45,7 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
         kLinger  // the client may still be sending: let it read the answer first
     };
 
+    class Waiting;
     class Watching;
 
     boost::asio::awaitable<bool> wait_for_request();

@@ -140,6 +140,26 @@ def test_half_sent_bodies_share_their_memory(start_server, toy):
     harness.wait_until("there is room again", lambda: httpx.post(server.url + harness.COMPLETIONS_PATH, json=too_long).status_code == 400)
 
 
+def test_idle_connections_keep_nobody_out(start_server, toy):
+    """Neither those that say nothing nor those that have begun a head; requests that run stay."""
+    server = start_server("--model", toy, MAX_CONNECTIONS="50", READ_TIMEOUT_S="600", IDLE_TIMEOUT_S="600")
+    with server.stream("Hello", temperature=0, max_tokens=4000, ignore_eos=True) as running:
+        events = harness.iterate_sse(running.iter_raw())
+        next(events)
+        for start in (b"", b"GET /health HTTP/1.1\r\nHost: loc", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+            held = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(100)]
+            for connection in held:
+                try:
+                    connection.sendall(start)
+                except OSError:
+                    pass  # has made room for one of the later ones
+            for _ in range(20):
+                assert httpx.get(server.url + "/health", timeout=5 * harness.SLOWDOWN).status_code == 200
+            for connection in held:
+                connection.close()
+        assert list(events)[-1]["type"] == "complete"
+
+
 def test_connections_over_the_limit_do_not_harm_those_within(start_server, toy):
     server = start_server("--model", toy, MAX_CONNECTIONS="8")
     server.client.get(server.url + "/health")
