@@ -76,12 +76,12 @@ ChatMessage read_message(FieldReader& message) {
     }
     read_content(message, out);
     message.string("name", out.name);
-    // DeepSeek's and llama-server's name, and that of newer vLLM and OpenRouter.
-    message.string("reasoning", out.reasoning);
-    message.string("reasoning_content", out.reasoning);
-    if (!out.reasoning.empty() && out.role != Role::kAssistant) {
-        message.refuse(message.find("reasoning_content") != nullptr ? "reasoning_content" : "reasoning",
-                       "goes with the assistant's messages only");
+    // Newer vLLM's and OpenRouter's name, Ollama's, and DeepSeek's and llama-server's.
+    for (const char* name : {"reasoning", "thinking", "reasoning_content"}) {
+        message.string(name, out.reasoning);
+        if (message.find(name) != nullptr && !out.reasoning.empty() && out.role != Role::kAssistant) {
+            message.refuse(name, "goes with the assistant's messages only");
+        }
     }
     // What an answer holds, and clients send back as it came.
     refuse_unknown(message, {"annotations", "id", "refusal", "type"});
@@ -125,29 +125,6 @@ void read_optional(FieldReader& fields, const char* name, std::optional<bool>& o
     out = value;
 }
 
-void read_stop(FieldReader& fields, std::vector<std::string>& stops) {
-    const json::value* value = fields.find("stop");
-    if (value == nullptr) return;
-    stops.clear();
-    const auto add = [&](const json::value& entry, std::string_view name) {
-        if (!entry.is_string()) return fields.refuse(name, fmt::format("must be a string (got {})", kind_of(entry)));
-        const std::size_t size = entry.get_string().size();
-        if (size == 0 || size > kMaxStopBytes) {
-            return fields.refuse(name, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
-        }
-        stops.emplace_back(std::string_view(entry.get_string()));
-    };
-    if (!value->is_array()) {
-        if (value->is_string()) return add(*value, "stop");
-        return fields.refuse("stop", fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
-    }
-    const json::array& list = value->get_array();
-    if (list.size() > kMaxStops) {
-        return fields.refuse("stop", fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
-    }
-    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
-}
-
 }  // namespace
 
 Chat read_chat(FieldReader& fields) {
@@ -170,6 +147,38 @@ Chat read_chat(FieldReader& fields) {
     return chat;
 }
 
+void read_stop(FieldReader& fields, std::vector<std::string>& out) {
+    const json::value* value = fields.find("stop");
+    if (value == nullptr) return;
+    out.clear();
+    const auto add = [&](const json::value& entry, std::string_view name) {
+        if (!entry.is_string()) return fields.refuse(name, fmt::format("must be a string (got {})", kind_of(entry)));
+        const std::size_t size = entry.get_string().size();
+        if (size == 0 || size > kMaxStopBytes) {
+            return fields.refuse(name, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
+        }
+        out.emplace_back(std::string_view(entry.get_string()));
+    };
+    if (!value->is_array()) {
+        if (value->is_string()) return add(*value, "stop");
+        return fields.refuse("stop", fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
+    }
+    const json::array& list = value->get_array();
+    if (list.size() > kMaxStops) {
+        return fields.refuse("stop", fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
+    }
+    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
+}
+
+void read_logprobs(FieldReader& fields, int& top_logprobs) {
+    bool wanted = false;
+    fields.boolean("logprobs", wanted);
+    int top = 0;
+    fields.integer("top_logprobs", 0, kMaxTopLogprobs, top);
+    if (top > 0 && !wanted) fields.refuse("top_logprobs", "needs \"logprobs\": true");
+    if (wanted) top_logprobs = top;
+}
+
 void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out) {
     const json::value* value = fields.find("keep_alive");
     if (value == nullptr) return;
@@ -183,20 +192,23 @@ void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out) {
     out = read->count() < 0 ? kKeepForEver : *read;
 }
 
-void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max_tokens) {
-    GenerationRequest& generation = out.generation;
-    SamplingParams& sampling = generation.sampling;
-    fields.string("model", out.model);
-    fields.number("temperature", {0, 2}, sampling.temperature);
-    fields.number("top_p", {0, 1, true}, sampling.top_p);
-    fields.integer("top_k", 0, 10000, sampling.top_k);
-    fields.number("min_p", {0, 1}, sampling.min_p);
-    fields.number("repeat_penalty", {0, 2, true}, sampling.repeat_penalty);
-    fields.number("presence_penalty", {-2, 2}, sampling.presence_penalty);
-    fields.number("frequency_penalty", {-2, 2}, sampling.frequency_penalty);
+void read_sampling(FieldReader& fields, SamplingParams& out) {
+    fields.number("temperature", {0, 2}, out.temperature);
+    fields.number("top_p", {0, 1, true}, out.top_p);
+    fields.integer("top_k", 0, 10000, out.top_k);
+    fields.number("min_p", {0, 1}, out.min_p);
+    fields.number("repeat_penalty", {0, 2, true}, out.repeat_penalty);
+    fields.number("presence_penalty", {-2, 2}, out.presence_penalty);
+    fields.number("frequency_penalty", {-2, 2}, out.frequency_penalty);
     std::int64_t seed = -1;
     fields.integer("seed", std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), seed);
-    if (seed != -1) sampling.seed = static_cast<std::uint64_t>(seed);
+    if (seed != -1) out.seed = static_cast<std::uint64_t>(seed);
+}
+
+void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max_tokens) {
+    GenerationRequest& generation = out.generation;
+    fields.string("model", out.model);
+    read_sampling(fields, generation.sampling);
     fields.integer("max_tokens", least_max_tokens, kMaxInt, generation.max_tokens);
     read_stop(fields, generation.stop);
     read_response_format(fields, generation);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/json.h"
 #include "base/duration.h"
@@ -32,6 +33,15 @@ void read_chat_fields(FieldReader& fields, ChatRequest& out);
 /// All but `messages`: for families that carry the prompt in another way. Fields that are absent leave what is in
 /// `out`.
 void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max_tokens = 1);
+
+/// temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty and seed; a seed as above.
+void read_sampling(FieldReader& fields, SamplingParams& out);
+
+/// `stop`: a string or a list of them, which takes the place of what is in `out`.
+void read_stop(FieldReader& fields, std::vector<std::string>& out);
+
+/// `logprobs` (yes or no) and `top_logprobs` of chats.
+void read_logprobs(FieldReader& fields, int& top_logprobs);
 
 /// `keep_alive` alone.
 void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out);

@@ -16,15 +16,6 @@ namespace json = boost::json;
 
 namespace {
 
-void read_logprobs(FieldReader& fields, int& top_logprobs) {
-    bool wanted = false;
-    fields.boolean("logprobs", wanted);
-    int top = 0;
-    fields.integer("top_logprobs", 0, kMaxTopLogprobs, top);
-    if (top > 0 && !wanted) fields.refuse("top_logprobs", "needs \"logprobs\": true");
-    if (wanted) top_logprobs = top;
-}
-
 json::object error_json(const Error& error) {
     const bool no_such_model = error.code == ErrorCode::kNotFound && error.field == "model";
     return {{"error",

@@ -27,10 +27,6 @@ struct EmbeddingsRequest {
 
 [[nodiscard]] Result<EmbeddingsRequest> parse_embeddings(std::string_view body, std::size_t max_inputs);
 
-/// The first `dimensions` numbers of a vector of length 1, brought back to length 1: what models trained for shorter
-/// vectors (Matryoshka) expect, and the best there is with others. kInvalidArgument when it has fewer.
-[[nodiscard]] Result<void> shorten(std::vector<float>& embedding, std::size_t dimensions);
-
 /// The vectors in the order of the inputs. `prompt_tokens` of all inputs.
 [[nodiscard]] std::string encode_embeddings(std::string_view model, std::span<const std::vector<float>> embeddings,
                                             bool base64, std::size_t prompt_tokens);

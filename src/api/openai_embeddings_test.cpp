@@ -1,5 +1,7 @@
 #include "api/openai_embeddings.h"
 
+#include "api/vectors.h"
+
 #include <gtest/gtest.h>
 
 #include <array>

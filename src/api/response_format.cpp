@@ -36,19 +36,6 @@ std::string excess_of(const json::value& schema, std::size_t& n_values) {
     return {};
 }
 
-void read_schema(FieldReader& fields, std::string_view name, const json::value& schema, std::string& out) {
-    if (!schema.is_object()) return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(schema)));
-    std::size_t n_values = 0;
-    if (const std::string excess = excess_of(schema, n_values); !excess.empty()) return fields.refuse(name, excess);
-    // The engine makes the rules again: here they only tell, before anything is queued, whether there are any.
-    if (const auto rules = grammar::read_json_schema(schema); !rules) return fields.refuse(name, rules.error().message);
-    std::string text = json::serialize(schema);
-    if (text.size() > kMaxSchemaBytes) {
-        return fields.refuse(name, fmt::format("has {} bytes; at most {} are allowed", text.size(), kMaxSchemaBytes));
-    }
-    out = std::move(text);
-}
-
 void read_format(FieldReader& fields, std::string& schema) {
     const json::value* format = fields.find("response_format");
     if (format == nullptr) return;
@@ -81,6 +68,19 @@ void read_format(FieldReader& fields, std::string& schema) {
 }
 
 }  // namespace
+
+void read_schema(FieldReader& fields, std::string_view name, const json::value& schema, std::string& out) {
+    if (!schema.is_object()) return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(schema)));
+    std::size_t n_values = 0;
+    if (const std::string excess = excess_of(schema, n_values); !excess.empty()) return fields.refuse(name, excess);
+    // The engine makes the rules again: here they only tell, before anything is queued, whether there are any.
+    if (const auto rules = grammar::read_json_schema(schema); !rules) return fields.refuse(name, rules.error().message);
+    std::string text = json::serialize(schema);
+    if (text.size() > kMaxSchemaBytes) {
+        return fields.refuse(name, fmt::format("has {} bytes; at most {} are allowed", text.size(), kMaxSchemaBytes));
+    }
+    out = std::move(text);
+}
 
 void read_response_format(FieldReader& fields, GenerationRequest& out) {
     read_format(fields, out.json_schema);

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <boost/json/value.hpp>
 #include <cstddef>
+#include <string>
+#include <string_view>
 
 #include "api/json.h"
 #include "base/generation.h"
@@ -19,5 +22,8 @@ inline constexpr std::size_t kMaxPatternBytes = 512;
 /// and what is too large to be compiled safely. A schema is always followed to the letter, whatever `strict` says. How
 /// deep a schema nests is bounded by the body's own limit, kMaxJsonDepth.
 void read_response_format(FieldReader& fields, GenerationRequest& out);
+
+/// A JSON Schema as the value of the field `name`, with the limits above, as text.
+void read_schema(FieldReader& fields, std::string_view name, const boost::json::value& schema, std::string& out);
 
 }  // namespace sutazai::api

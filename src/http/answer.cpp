@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "http/sse_writer.h"
+#include "http/stream_sink.h"
 
 namespace sutazai::http {
 
@@ -11,7 +11,7 @@ namespace asio = boost::asio;
 
 asio::awaitable<Result<void>> send_answer(Services& services, Exchange& exchange, serve::AnswerRequest request) {
     if (request.stream) {
-        SseWriter writer(exchange);
+        StreamSink writer(exchange, exchange.family == Family::kOllama ? kNdjson : kServerSentEvents);
         co_return co_await serve::stream_answer(services, exchange.caller, std::move(request), writer);
     }
     const Result<std::string> body = co_await serve::whole_answer(services, exchange.caller, std::move(request));

@@ -9,8 +9,8 @@
 
 namespace sutazai::http {
 
-/// Runs an answer and sends it, as Server-Sent Events or in one piece. Returns without having sent anything when it
-/// failed before its first event, so that the error gets a status that fits.
+/// Runs an answer and sends it, in one piece or as a stream: Server-Sent Events, of Ollama's family NDJSON. Returns
+/// without having sent anything when it failed before its first event, so that the error gets a status that fits.
 [[nodiscard]] boost::asio::awaitable<Result<void>> send_answer(Services& services, Exchange& exchange,
                                                                serve::AnswerRequest request);
 

@@ -18,7 +18,8 @@ namespace sutazai::http {
 /// be written with escapes.
 [[nodiscard]] inline bool may_hold_schema(std::string_view body) {
     constexpr auto kAbsent = std::string_view::npos;
-    return body.find("schema") != kAbsent || body.find("grammar") != kAbsent || body.find("\\u00") != kAbsent;
+    return body.find("schema") != kAbsent || body.find("format") != kAbsent || body.find("grammar") != kAbsent ||
+           body.find("\\u00") != kAbsent;
 }
 
 /// The request's body, decoded and given to `parse`; the exchange has none afterwards. `parse` takes a string_view and

@@ -54,7 +54,7 @@ class Exchange {
     [[nodiscard]] std::string_view probe() const;
 
   private:
-    friend class SseWriter;
+    friend class StreamSink;
     void append_head(std::string& out, unsigned status, std::string_view content_type);
 
     Request request_;

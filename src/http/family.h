@@ -12,6 +12,7 @@ namespace sutazai::http {
 enum class Family : std::uint8_t {
     kStreamingV1,  ///< /api/v1/... and everything that belongs to no family
     kOpenAi,       ///< /v1/...
+    kOllama,       ///< /api/..., but /api/v1
 };
 
 /// For paths that match no route.

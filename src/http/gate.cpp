@@ -20,6 +20,12 @@ bool is_header_list(std::string_view text) {
            });
 }
 
+/// Ollama's documents say `curl -d`, which calls everything a form; what a web page may do is a matter of its Origin.
+bool may_be_json(std::string_view content_type, Family family) {
+    return is_json_type(content_type) ||
+           (family == Family::kOllama && content_type.starts_with("application/x-www-form-urlencoded"));
+}
+
 asio::awaitable<Result<void>> answer_options(Services& /*services*/, Exchange& exchange) {
     co_return co_await exchange.send(204, "", "");
 }
@@ -78,7 +84,8 @@ Result<const Route*> admit(const Services& services, Exchange& exchange) {
     if (services.draining && !match.route->open) {
         return fail(ErrorCode::kUnavailable, "The server is shutting down.");
     }
-    if (match.route->method == Method::kPost && !request.content_type.empty() && !is_json_type(request.content_type)) {
+    if (match.route->method == Method::kPost && !request.content_type.empty() &&
+        !may_be_json(request.content_type, match.family)) {
         return fail(ErrorCode::kUnsupportedMedia, "The body must be JSON: send 'Content-Type: application/json'.",
                     "Content-Type");
     }

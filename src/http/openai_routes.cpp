@@ -4,6 +4,7 @@
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
+#include "api/vectors.h"
 #include "http/answer.h"
 #include "http/body.h"
 #include "http/routes.h"
@@ -55,7 +56,7 @@ asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exch
     auto encode = [made = std::move(*embeddings), dimensions = request->dimensions,
                    base64 = request->base64]() mutable -> Result<std::string> {
         for (std::vector<float>& vector : made.vectors) {
-            if (auto done = api::openai::shorten(vector, dimensions); !done) return std::unexpected(done.error());
+            if (auto done = api::shorten(vector, dimensions); !done) return std::unexpected(done.error());
         }
         return api::openai::encode_embeddings(made.model, made.vectors, base64, made.prompt_tokens);
     };

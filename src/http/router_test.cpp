@@ -56,7 +56,9 @@ TEST(Router, ErrorsTakeTheShapeOfThePathsFamily) {
     const Router router = table();
     EXPECT_EQ(router.match(Method::kGet, "/v1/nothing").family, Family::kOpenAi);
     EXPECT_EQ(router.match(Method::kGet, "/v12").family, Family::kStreamingV1);
-    EXPECT_EQ(router.match(Method::kGet, "/api/x").family, Family::kStreamingV1);
+    EXPECT_EQ(router.match(Method::kGet, "/api/x").family, Family::kOllama);
+    EXPECT_EQ(router.match(Method::kGet, "/api/v1/x").family, Family::kStreamingV1);
+    EXPECT_EQ(router.match(Method::kGet, "/apis").family, Family::kStreamingV1);
 }
 
 TEST(Router, DecodesPercents) {

@@ -16,6 +16,12 @@ std::vector<Route> all_routes() {
         {kPost, "/v1/embeddings", kOpenAi, post_embeddings},
         {kGet, "/v1/models", kOpenAi, get_models},
         {kGet, "/v1/models/*", kOpenAi, get_model},
+        {kPost, "/api/chat", kOllama, post_ollama_chat},
+        {kPost, "/api/generate", kOllama, post_ollama_generate},
+        {kPost, "/api/embed", kOllama, post_ollama_embed},
+        {kPost, "/api/embeddings", kOllama, post_ollama_embeddings},
+        {kGet, "/api/version", kOllama, get_ollama_version, true},
+        {kGet, "/", kStreamingV1, get_root, true},
         {kGet, "/health", kStreamingV1, get_health, true},
         {kGet, "/ready", kStreamingV1, get_ready, true},
     };

@@ -28,6 +28,14 @@ boost::asio::awaitable<Result<void>> post_embeddings(Services& services, Exchang
 boost::asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_model(Services& services, Exchange& exchange);
 
+// ollama_routes.cpp
+boost::asio::awaitable<Result<void>> post_ollama_chat(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_ollama_generate(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_ollama_embed(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_ollama_embeddings(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_ollama_version(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_root(Services& services, Exchange& exchange);
+
 // health_routes.cpp
 boost::asio::awaitable<Result<void>> get_health(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange);

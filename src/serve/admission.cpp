@@ -22,6 +22,19 @@ Result<void> check_priority(const Caller& caller, int priority, std::string_view
                 fmt::format("{}priority", path));
 }
 
+}  // namespace
+
+Result<void> complete_request(const Context& context, const Caller& caller, GenerationRequest& request,
+                              std::string_view path) {
+    if (auto allowed = check_priority(caller, request.priority, path); !allowed) return allowed;
+    request.cache_salt = caller.tenant;
+    const auto limit = static_cast<std::int64_t>(context.settings.max_tokens_limit);
+    if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
+        request.max_tokens = static_cast<int>(limit);
+    }
+    return {};
+}
+
 Result<void> check_keep_alive(const config::Settings& settings, const Caller& caller,
                               std::optional<KeepAlive> keep_alive) {
     if (caller.admin || !keep_alive || *keep_alive == settings.model_keep_alive) return {};
@@ -35,19 +48,6 @@ Result<void> check_keep_alive(const config::Settings& settings, const Caller& ca
                     show_keep_alive(least), show_keep_alive(most), show_keep_alive(settings.model_keep_alive),
                     show_keep_alive(*keep_alive)),
         "keep_alive");
-}
-
-}  // namespace
-
-Result<void> complete_request(const Context& context, const Caller& caller, GenerationRequest& request,
-                              std::string_view path) {
-    if (auto allowed = check_priority(caller, request.priority, path); !allowed) return allowed;
-    request.cache_salt = caller.tenant;
-    const auto limit = static_cast<std::int64_t>(context.settings.max_tokens_limit);
-    if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
-        request.max_tokens = static_cast<int>(limit);
-    }
-    return {};
 }
 
 asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller, std::string model,

@@ -22,9 +22,12 @@ namespace sutazai::serve {
 [[nodiscard]] Result<void> complete_request(const Context& context, const Caller& caller, GenerationRequest& request,
                                             std::string_view path = {});
 
-/// A hold on the model of that name, or on the default one. Errors name the field "model", or "keep_alive": a plain
-/// caller's neither unloads a model that others use nor overrides MODEL_KEEP_ALIVE for ever, so that it is from a
-/// minute to a day, or as the server has it; kInvalidArgument beyond that.
+/// May the caller say so? A plain one's neither unloads a model that others use nor overrides MODEL_KEEP_ALIVE for
+/// ever, so that it is from a minute to a day, or as the server has it; kInvalidArgument for "keep_alive" beyond that.
+[[nodiscard]] Result<void> check_keep_alive(const config::Settings& settings, const Caller& caller,
+                                            std::optional<KeepAlive> keep_alive);
+
+/// A hold on the model of that name, or on the default one. Errors name the field "model", or "keep_alive" as above.
 [[nodiscard]] boost::asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller,
                                                                         std::string model,
                                                                         std::optional<KeepAlive> keep_alive);

@@ -1,5 +1,7 @@
 #include "serve/answer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -9,6 +11,7 @@
 #include <iterator>
 #include <memory>
 #include <utility>
+#include <variant>
 
 #include "serve/admission.h"
 #include "serve/heavy.h"
@@ -40,6 +43,17 @@ struct Running {
     Generations generations;
 };
 
+void make_plain(GenerationRequest& request) {
+    const auto* chat = std::get_if<Chat>(&request.prompt);
+    if (chat == nullptr) return;
+    std::string text;
+    for (const ChatMessage& message : chat->messages) {
+        if (!text.empty()) text += "\n\n";
+        for (const ContentPart& part : message.content) text += part.text;
+    }
+    request.prompt = std::move(text);
+}
+
 asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Caller caller, AnswerRequest request) {
     for (GenerationRequest& one : request.generations) {
         if (auto complete = complete_request(context, caller, one); !complete) {
@@ -48,6 +62,18 @@ asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Calle
     }
     auto lease = co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
+    const ipc::ModelInfo& info = lease->engine().info();
+    if (request.context_tokens > info.context_per_sequence) {
+        co_return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("options.num_ctx is {}, and {} is served with a context of {} tokens; CONTEXT_TOKENS "
+                        "says how many.",
+                        request.context_tokens, lease->model(), info.context_per_sequence),
+            "options.num_ctx");
+    }
+    if (request.plain_without_template && !info.has_chat_template) {
+        for (GenerationRequest& one : request.generations) make_plain(one);
+    }
     const std::size_t width = generations_at_once(context.settings);
     co_return std::make_unique<Running>(std::move(*lease), std::move(request), width);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,10 @@ struct AnswerRequest {
     std::vector<GenerationRequest> generations;  ///< not empty
     std::optional<KeepAlive> keep_alive;
     FormatMaker make_format;
+    /// A request needs a context of so many tokens; 0: whatever the model is served with.
+    std::uint32_t context_tokens = 0;
+    /// Chats go to a model without a template as plain text: what their messages say, one behind the other.
+    bool plain_without_template = false;
 };
 
 /// Runs an answer from lease to last token and tells `sink` of it as it comes. What fails before the first event is

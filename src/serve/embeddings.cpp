@@ -52,6 +52,7 @@ asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, Embed
     if (!lease) co_return std::unexpected(lease.error());
     Embeddings embeddings;
     embeddings.model = lease->model();
+    embeddings.warm_at = std::chrono::steady_clock::now();
     embeddings.vectors.resize(request.inputs.size());
     Generations generations(lease->engine(), std::move(request.inputs), generations_at_once(context.settings));
     VectorKeeper keeper(embeddings);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -22,8 +23,9 @@ struct EmbedRequest {
 
 struct Embeddings {
     std::string model;
-    std::vector<std::vector<float>> vectors;  ///< in the order of the inputs, each of length 1
-    std::size_t prompt_tokens = 0;            ///< of all inputs
+    std::vector<std::vector<float>> vectors;          ///< in the order of the inputs, each of length 1
+    std::size_t prompt_tokens = 0;                    ///< of all inputs
+    std::chrono::steady_clock::time_point warm_at{};  ///< the model was there
 };
 
 /// All inputs, or the first error; one that is an input's names it: "input", of several "input[2]".

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "api/chat_fields.h"
+#include "api/ollama.h"
+#include "api/ollama_lines.h"
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "serve/answer.h"
@@ -11,5 +13,7 @@ namespace sutazai::serve {
 [[nodiscard]] AnswerRequest streaming_v1_chat(api::ChatRequest request);
 [[nodiscard]] AnswerRequest openai_chat(api::openai::OpenAiChatRequest request);
 [[nodiscard]] AnswerRequest openai_completion(api::openai::CompletionRequest request);
+/// Of a body that asks for an answer. Its durations count from now.
+[[nodiscard]] AnswerRequest ollama_answer(api::ollama::Route route, api::ollama::AnswerBody body);
 
 }  // namespace sutazai::serve

@@ -1,4 +1,4 @@
-#include "http/sse_writer.h"
+#include "http/stream_sink.h"
 
 #include <gtest/gtest.h>
 
@@ -36,11 +36,11 @@ std::string body_of(std::string_view response) {
     return std::string(response.substr(response.find("\r\n\r\n") + 4));
 }
 
-TEST(SseWriter, EachUpdateIsOneChunkInOneWrite) {
+TEST(StreamSink, EachUpdateIsOneChunkInOneWrite) {
     Writes writes;
     Exchange exchange({}, writes);
     exchange.keep_alive = true;
-    SseWriter writer(exchange);
+    StreamSink writer(exchange, kServerSentEvents);
     writer.buffer() += "data: 1\n\n";
     ASSERT_TRUE(run(writer.flush()));
     writer.buffer() += "data: 2\n\n";
@@ -60,31 +60,43 @@ TEST(SseWriter, EachUpdateIsOneChunkInOneWrite) {
     EXPECT_EQ(writes.all[2], "00000009\r\ndata: 3\n\n\r\n0\r\n\r\n");
 }
 
-TEST(SseWriter, NothingIsBegunBeforeTheFirstUse) {
+TEST(StreamSink, LinesHaveATypeAndAProbeOfTheirOwn) {
     Writes writes;
     Exchange exchange({}, writes);
-    SseWriter writer(exchange);
+    exchange.keep_alive = true;
+    StreamSink writer(exchange, kNdjson);
+    writer.buffer() += "{}\n";
+    ASSERT_TRUE(run(writer.flush()));
+    EXPECT_NE(writes.all[0].find("Content-Type: application/x-ndjson\r\n"), std::string::npos);
+    EXPECT_EQ(body_of(writes.all[0]), "00000003\r\n{}\n\r\n");
+    EXPECT_EQ(exchange.probe(), "1\r\n \r\n") << "a blank before an object; an empty line would be none";
+}
+
+TEST(StreamSink, NothingIsBegunBeforeTheFirstUse) {
+    Writes writes;
+    Exchange exchange({}, writes);
+    StreamSink writer(exchange, kServerSentEvents);
     EXPECT_FALSE(exchange.answered()) << "a refusal may still have a status of its own";
     writer.buffer() += "data: 1\n\n";
     EXPECT_TRUE(exchange.answered());
     EXPECT_TRUE(writes.all.empty());
 }
 
-TEST(SseWriter, AnEmptyFlushDoesNotEndTheStream) {
+TEST(StreamSink, AnEmptyFlushDoesNotEndTheStream) {
     Writes writes;
     Exchange exchange({}, writes);
-    SseWriter writer(exchange);
+    StreamSink writer(exchange, kServerSentEvents);
     ASSERT_TRUE(run(writer.flush()));
     EXPECT_EQ(body_of(writes.all[0]), "");
     ASSERT_TRUE(run(writer.finish()));
     EXPECT_EQ(writes.all[1], "0\r\n\r\n");
 }
 
-TEST(SseWriter, Http10GetsNoChunksAndAClosedConnection) {
+TEST(StreamSink, Http10GetsNoChunksAndAClosedConnection) {
     Writes writes;
     Exchange exchange({.http_1_1 = false}, writes);
     exchange.keep_alive = true;
-    SseWriter writer(exchange);
+    StreamSink writer(exchange, kServerSentEvents);
     writer.buffer() += "data: 1\n\n";
     ASSERT_TRUE(run(writer.finish()));
     EXPECT_FALSE(exchange.keep_alive);
@@ -93,11 +105,11 @@ TEST(SseWriter, Http10GetsNoChunksAndAClosedConnection) {
     EXPECT_NE(writes.all[0].find("Connection: close\r\n"), std::string::npos);
 }
 
-TEST(SseWriter, TellsThatTheClientIsGone) {
+TEST(StreamSink, TellsThatTheClientIsGone) {
     Writes writes;
     writes.broken = true;
     Exchange exchange({}, writes);
-    SseWriter writer(exchange);
+    StreamSink writer(exchange, kServerSentEvents);
     writer.buffer() += "data: 1\n\n";
     EXPECT_EQ(run(writer.flush()).error().code, ErrorCode::kCancelled);
 }

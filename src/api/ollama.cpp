@@ -1,0 +1,206 @@
+#include "api/ollama.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "api/response_format.h"
+#include "api/unsupported.h"
+
+namespace sutazai::api::ollama {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr int kMaxInt = std::numeric_limits<int>::max();
+
+/// Options that change no answer here: how to load, how to compute, what to do where this server never gets (num_keep
+/// is about contexts that overflow), and settings of methods that are refused themselves.
+constexpr auto kIdleOptions = std::to_array<const char*>(
+    {"draft_num_predict", "f16_kv", "low_vram", "main_gpu", "mirostat_eta", "mirostat_tau", "num_batch", "num_gpu",
+     "num_keep", "num_thread", "numa", "penalize_newline", "use_mlock", "use_mmap"});
+
+void read_idle_options(FieldReader& options) {
+    for (const char* name : kIdleOptions) (void)options.find(name);
+}
+
+/// A method of sampling that is off with one value, and not supported with others.
+void refuse_method(FieldReader& options, const char* name, double off) {
+    const json::value* value = options.find(name);
+    if (value == nullptr || (value->is_number() && value->to_number<double>() == off)) return;
+    options.refuse(name, fmt::format("is not supported; it is off with {}", off));
+}
+
+void read_repeat_window(FieldReader& options, const SamplingParams& sampling) {
+    int window = kPenaltyWindowTokens;
+    options.integer("repeat_last_n", -1, kMaxInt, window);
+    const bool penalises =
+        sampling.repeat_penalty != 1 || sampling.presence_penalty != 0 || sampling.frequency_penalty != 0;
+    if (penalises && window != kPenaltyWindowTokens) {
+        options.refuse("repeat_last_n", fmt::format("must be {} (got {})", kPenaltyWindowTokens, window));
+    }
+}
+
+/// Ollama's own defaults where they are others than llama.cpp's.
+void take_defaults(SamplingParams& sampling) {
+    sampling.top_p = 0.9F;
+    sampling.min_p = 0;
+}
+
+/// `options` as an object to be read; nothing when there are none.
+const json::object* options_of(FieldReader& fields) {
+    const json::value* value = fields.find("options");
+    if (value == nullptr) return nullptr;
+    if (value->is_object()) return &value->get_object();
+    fields.refuse("options", fmt::format("must be an object (got {})", kind_of(*value)));
+    return nullptr;
+}
+
+void read_options(FieldReader& fields, AnswerBody& out) {
+    SamplingParams& sampling = out.generation.sampling;
+    take_defaults(sampling);
+    const json::object* object = options_of(fields);
+    if (object == nullptr) return;
+    FieldReader options(*object, fields.error(), fields.path_of("options."));
+    read_sampling(options, sampling);
+    read_stop(options, out.generation.stop);
+    int most = -1;
+    options.integer("num_predict", -2, kMaxInt, most);
+    if (most == 0) options.refuse("num_predict", "must be 1 or more, or -1 for as many as the context holds");
+    out.generation.max_tokens = most < 0 ? -1 : most;
+    options.integer("num_ctx", 1, kMaxInt, out.context_tokens);
+    read_repeat_window(options, sampling);
+    refuse_method(options, "typical_p", 1);
+    refuse_method(options, "tfs_z", 1);
+    refuse_method(options, "mirostat", 0);
+    read_idle_options(options);
+    refuse_unknown(options);
+}
+
+/// "json" or a JSON Schema.
+void read_format(FieldReader& fields, std::string& schema) {
+    const json::value* format = fields.find("format");
+    if (format == nullptr) return;
+    if (format->is_object()) return read_schema(fields, "format", *format, schema);
+    const json::string* name = format->if_string();
+    if (name == nullptr || (!name->empty() && *name != "json")) {
+        return fields.refuse("format", "must be \"json\" or a JSON Schema");
+    }
+    if (!name->empty()) schema = R"({"type":"object"})";
+}
+
+/// Thinking apart from the answer is not there yet, and `false` asks for none.
+void read_think(FieldReader& fields) {
+    const json::value* think = fields.find("think");
+    if (think == nullptr || (think->is_bool() && !think->get_bool())) return;
+    fields.refuse("think", "asks for thinking apart from the answer, which is not supported yet");
+}
+
+/// What would make a prompt fit by cutting it is off here, always.
+void refuse_cutting(FieldReader& fields) {
+    for (const char* name : {"truncate", "shift"}) {
+        bool wanted = false;
+        fields.boolean(name, wanted);
+        if (wanted) fields.refuse(name, "is not supported: a prompt that does not fit is refused, never cut");
+    }
+}
+
+/// What both routes share. `has_prompt`: there is something to be answered.
+void read_shared(FieldReader& fields, AnswerBody& out, bool has_prompt) {
+    out.stream = true;
+    fields.string("model", out.model);
+    fields.boolean("stream", out.stream);
+    read_keep_alive(fields, out.keep_alive);
+    read_options(fields, out);
+    read_format(fields, out.generation.json_schema);
+    read_think(fields);
+    read_logprobs(fields, out.generation.top_logprobs);
+    refuse_cutting(fields);
+    if (has_prompt) return;
+    const bool unloads = out.keep_alive && out.keep_alive->count() == 0;
+    out.order = unloads ? Order::kUnload : Order::kLoad;
+}
+
+/// Empty in every way that clients leave a field empty.
+bool is_absent(const json::value* value) {
+    return value == nullptr || (value->is_array() && value->get_array().empty()) ||
+           (value->is_string() && value->get_string().empty());
+}
+
+void refuse_unless_absent(FieldReader& fields, const char* name, const char* what) {
+    if (!is_absent(fields.find(name))) fields.refuse(name, what);
+}
+
+/// Clients that know OpenAI's API put them beside the messages, where Ollama ignores them.
+void point_to_options(FieldReader& fields) {
+    for (const char* name : {"temperature", "top_p", "top_k", "min_p", "seed", "stop", "num_ctx", "num_predict"}) {
+        if (fields.find(name) != nullptr) return fields.refuse(name, "belongs into \"options\"");
+    }
+}
+
+}  // namespace
+
+Result<AnswerBody> parse_chat(std::string_view body) {
+    const auto object = parse_object(body);
+    if (!object) return std::unexpected(object.error());
+    std::optional<Error> error;
+    FieldReader fields(*object, error);
+    AnswerBody request;
+    const bool has_prompt = !is_absent(fields.find("messages"));
+    read_shared(fields, request, has_prompt);
+    if (has_prompt) request.generation.prompt = read_chat(fields);
+    point_to_options(fields);
+    refuse_unsupported(fields);
+    if (error) return std::unexpected(std::move(*error));
+    return request;
+}
+
+Result<AnswerBody> parse_generate(std::string_view body) {
+    const auto object = parse_object(body);
+    if (!object) return std::unexpected(object.error());
+    std::optional<Error> error;
+    FieldReader fields(*object, error);
+    AnswerBody request;
+    std::string prompt;
+    std::string system;
+    bool raw = false;
+    fields.string("prompt", prompt);
+    fields.string("system", system);
+    fields.boolean("raw", raw);
+    read_shared(fields, request, !prompt.empty());
+    refuse_unless_absent(fields, "images", "are not supported yet");
+    refuse_unless_absent(fields, "suffix", "is not supported yet");
+    refuse_unless_absent(fields, "context", "is not supported; send the conversation to /api/chat");
+    refuse_unless_absent(fields, "template", "is not supported: the model's own is used");
+    if (raw && !system.empty()) fields.refuse("system", "does not go with raw, which takes the prompt as it is");
+    if (raw) {
+        request.generation.prompt = std::move(prompt);
+    } else {
+        Chat chat;
+        if (!system.empty()) chat.messages.push_back(text_message(Role::kSystem, std::move(system)));
+        chat.messages.push_back(text_message(Role::kUser, std::move(prompt)));
+        request.generation.prompt = std::move(chat);
+        request.plain_without_template = true;
+    }
+    point_to_options(fields);
+    refuse_unsupported(fields);
+    if (error) return std::unexpected(std::move(*error));
+    return request;
+}
+
+void read_load_options(FieldReader& fields) {
+    const json::object* object = options_of(fields);
+    if (object == nullptr) return;
+    FieldReader options(*object, fields.error(), fields.path_of("options."));
+    read_idle_options(options);
+    refuse_unknown(options, {"num_ctx"});
+}
+
+}  // namespace sutazai::api::ollama

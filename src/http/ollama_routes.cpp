@@ -1,0 +1,138 @@
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/ollama.h"
+#include "api/ollama_embeddings.h"
+#include "api/ollama_lines.h"
+#include "api/vectors.h"
+#include "base/json_text.h"
+#include "http/answer.h"
+#include "http/body.h"
+#include "http/routes.h"
+#include "serve/embeddings.h"
+#include "serve/formats.h"
+#include "serve/warm_orders.h"
+
+namespace sutazai::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+namespace ollama = api::ollama;
+using Clock = std::chrono::steady_clock;
+
+/// Of the API that is spoken here: clients ask for it to know what they may use.
+constexpr std::string_view kOllamaVersion = "0.33.0";
+
+asio::awaitable<Result<void>> carry_out(Services& services, Exchange& exchange, ollama::Route route,
+                                        ollama::AnswerBody body) {
+    const bool unloads = body.order == ollama::Order::kUnload;
+    Result<std::string> model;
+    if (unloads) {
+        model = co_await serve::unload_model(services, exchange.caller, std::move(body.model));
+    } else {
+        model = co_await serve::load_model(services, exchange.caller, std::move(body.model), body.keep_alive);
+    }
+    if (!model) co_return std::unexpected(model.error());
+    const std::string json =
+        ollama::encode_order(route, *model, std::chrono::system_clock::now(), unloads ? "unload" : "load");
+    co_return co_await exchange.send_json(200, json);
+}
+
+asio::awaitable<Result<void>> answer(Services& services, Exchange& exchange, ollama::Route route) {
+    const auto parse = route == ollama::Route::kChat ? ollama::parse_chat : ollama::parse_generate;
+    auto body = co_await parse_body(services, exchange, parse);
+    if (!body) co_return std::unexpected(body.error());
+    if (body->order != ollama::Order::kAnswer) {
+        co_return co_await carry_out(services, exchange, route, std::move(*body));
+    }
+    serve::AnswerRequest request = serve::ollama_answer(route, std::move(*body));
+    co_return co_await send_answer(services, exchange, std::move(request));
+}
+
+struct Embedded {
+    serve::Embeddings made;
+    ollama::Durations durations;
+};
+
+/// No inputs: the model is loaded, and there are no vectors.
+asio::awaitable<Result<Embedded>> embed(Services& services, Exchange& exchange, api::openai::EmbeddingsRequest body) {
+    const auto arrived = Clock::now();
+    Embedded out;
+    if (body.inputs.empty()) {
+        auto model = co_await serve::load_model(services, exchange.caller, std::move(body.model), body.keep_alive);
+        if (!model) co_return std::unexpected(std::move(model.error()));
+        out.made.model = std::move(*model);
+        out.made.warm_at = Clock::now();
+    } else {
+        serve::EmbedRequest asked{std::move(body.model), body.keep_alive, body.generations()};
+        auto made = co_await serve::embed(services, exchange.caller, std::move(asked));
+        if (!made) co_return std::unexpected(std::move(made.error()));
+        out.made = std::move(*made);
+    }
+    out.durations = {out.made.warm_at - arrived, Clock::now() - arrived};
+    co_return out;
+}
+
+std::size_t json_bytes(const serve::Embeddings& embeddings) {
+    constexpr std::size_t kNumberBytes = 12;
+    return embeddings.vectors.empty() ? 0
+                                      : embeddings.vectors.size() * embeddings.vectors.front().size() * kNumberBytes;
+}
+
+}  // namespace
+
+asio::awaitable<Result<void>> post_ollama_chat(Services& services, Exchange& exchange) {
+    co_return co_await answer(services, exchange, ollama::Route::kChat);
+}
+
+asio::awaitable<Result<void>> post_ollama_generate(Services& services, Exchange& exchange) {
+    co_return co_await answer(services, exchange, ollama::Route::kGenerate);
+}
+
+asio::awaitable<Result<void>> post_ollama_embed(Services& services, Exchange& exchange) {
+    const auto parse = [most = services.settings.max_batch_requests](std::string_view body) {
+        return ollama::parse_embed(body, most);
+    };
+    auto body = co_await parse_body(services, exchange, parse);
+    if (!body) co_return std::unexpected(body.error());
+    const std::size_t dimensions = body->dimensions;
+    auto embedded = co_await embed(services, exchange, std::move(*body));
+    if (!embedded) co_return std::unexpected(embedded.error());
+    const std::size_t bytes = json_bytes(embedded->made);
+    auto encode = [all = std::move(*embedded), dimensions]() mutable -> Result<std::string> {
+        for (std::vector<float>& vector : all.made.vectors) {
+            if (auto done = api::shorten(vector, dimensions); !done) return std::unexpected(done.error());
+        }
+        return ollama::encode_embed(all.made.model, all.made.vectors, all.made.prompt_tokens, all.durations);
+    };
+    co_return co_await send_made(services, exchange, 200, bytes, encode);
+}
+
+asio::awaitable<Result<void>> post_ollama_embeddings(Services& services, Exchange& exchange) {
+    auto body = co_await parse_body(services, exchange, ollama::parse_embeddings);
+    if (!body) co_return std::unexpected(body.error());
+    auto embedded = co_await embed(services, exchange, std::move(*body));
+    if (!embedded) co_return std::unexpected(embedded.error());
+    const std::vector<float> none;
+    const auto& vectors = embedded->made.vectors;
+    const std::string json = ollama::encode_embedding(vectors.empty() ? none : vectors.front());
+    co_return co_await exchange.send_json(200, json);
+}
+
+asio::awaitable<Result<void>> get_ollama_version(Services& /*services*/, Exchange& exchange) {
+    std::string json = R"({"version":)";
+    append_quoted(json, kOllamaVersion);
+    json += '}';
+    co_return co_await exchange.send_json(200, json);
+}
+
+asio::awaitable<Result<void>> get_root(Services& /*services*/, Exchange& exchange) {
+    // What Ollama's clients look for.
+    co_return co_await exchange.send(200, "text/plain; charset=utf-8", "Ollama is running");
+}
+
+}  // namespace sutazai::http

@@ -1,0 +1,165 @@
+"""Ollama's routes, spoken to by its official client for Python, and with what its documents say for curl."""
+
+import json
+import subprocess
+
+import httpx
+import ollama
+import pytest
+
+import harness
+
+GREEDY = {"temperature": 0, "num_predict": 16}
+ASK = harness.user("Hello")
+
+
+def client_of(server) -> ollama.Client:
+    return ollama.Client(host=server.url, timeout=60 * harness.SLOWDOWN)
+
+
+@pytest.fixture
+def client(server):
+    return client_of(server)
+
+
+def curl(server, path: str, body: str) -> str:
+    """As Ollama's documents have it: no Content-Type, so curl calls the body a form."""
+    done = subprocess.run(
+        ["curl", "-sS", "-N", server.url + path, "-d", body], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_chat(client):
+    answer = client.chat("toy", ASK, options=GREEDY)
+    assert answer.model == "toy"
+    assert answer.message.role == "assistant"
+    assert answer.message.content
+    assert answer.done and answer.done_reason == "length"
+    assert (answer.eval_count, answer.prompt_eval_count > 0) == (16, True)
+    assert 0 < answer.prompt_eval_duration + answer.eval_duration <= answer.total_duration
+    assert 0 <= answer.load_duration <= answer.total_duration
+
+
+def test_a_stream_adds_up_to_the_answer(client):
+    whole = client.chat("toy", ASK, options=GREEDY)
+    *parts, last = client.chat("toy", ASK, options=GREEDY, stream=True)
+    assert "".join(part.message.content for part in parts) == whole.message.content
+    assert not any(part.done for part in parts)
+    assert (last.done, last.message.content, last.eval_count) == (True, "", 16)
+
+
+def test_streams_are_lines_of_json_unless_told_otherwise(server):
+    text = curl(server, "/api/chat", json.dumps({"model": "toy", "messages": ASK, "options": GREEDY}))
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert len(lines) > 2
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    with httpx.stream("POST", server.url + "/api/chat", json={"model": "toy", "messages": ASK}, timeout=60) as answer:
+        assert answer.headers["content-type"] == "application/x-ndjson"
+
+
+def test_generate_is_a_chat_of_one_message(client):
+    chat = client.chat("toy", [{"role": "system", "content": "Be brief."}, *ASK], options=GREEDY)
+    text = client.generate("toy", "Hello", system="Be brief.", options=GREEDY)
+    assert text.response == chat.message.content
+    parts = client.generate("toy", "Hello", system="Be brief.", options=GREEDY, stream=True)
+    assert "".join(part.response for part in parts) == text.response
+
+
+def test_a_raw_prompt_goes_as_it_is(client, server):
+    raw = client.generate("toy", "Once", raw=True, options=GREEDY)
+    body = {"model": "toy", "prompt": "Once", "temperature": 0, "max_tokens": 16}
+    assert raw.response == server.post("/v1/completions", body).json()["choices"][0]["text"]
+    assert raw.response != client.generate("toy", "Once", options=GREEDY).response
+
+
+def test_a_model_without_a_template_gets_the_plain_prompt(gemma3, tmp_path):
+    with harness.running(tmp_path, "--model", gemma3) as server:
+        client = client_of(server)
+        plain = client.generate("gemma3", "The capital of France is", options=GREEDY)
+        assert "Paris" in plain.response
+        with pytest.raises(ollama.ResponseError, match="template") as refused:
+            client.chat("gemma3", ASK)
+        assert refused.value.status_code == 400
+
+
+def test_a_format_is_kept_to(client):
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"],
+              "additionalProperties": False}  # fmt: skip
+    answer = client.chat("toy", ASK, format=schema, options={"temperature": 0, "num_predict": 200})
+    assert set(json.loads(answer.message.content)) == {"n"}
+    answer = client.generate("toy", "Hello", format="json", options={"num_predict": 2000, "seed": 1})
+    if answer.done_reason == "stop":
+        assert isinstance(json.loads(answer.response), dict)
+    else:
+        assert answer.response.startswith("{")
+
+
+def test_scores_of_tokens(client):
+    answer = client.chat("toy", ASK, logprobs=True, top_logprobs=2, options=GREEDY)
+    assert len(answer.logprobs) == 16
+    assert all(len(one.top_logprobs) == 2 and one.logprob <= 0 for one in answer.logprobs)
+    parts = client.chat("toy", ASK, logprobs=True, options=GREEDY, stream=True)
+    assert sum(len(part.logprobs or []) for part in parts) == 16
+
+
+def test_embeddings(client):
+    one = client.embed("toy", "Hello")
+    two = client.embed("toy", ["Hello", "world"])
+    assert len(one.embeddings) == 1 and len(two.embeddings) == 2
+    assert two.embeddings[0] == pytest.approx(one.embeddings[0], abs=1e-5)
+    assert sum(x * x for x in one.embeddings[0]) == pytest.approx(1, abs=1e-4)
+    assert 0 < one.prompt_eval_count < two.prompt_eval_count
+    assert len(client.embed("toy", "Hello", dimensions=8).embeddings[0]) == 8
+    assert client.embeddings("toy", "Hello").embedding == pytest.approx(one.embeddings[0], abs=1e-5)
+
+
+def test_models_are_loaded_and_unloaded_by_empty_requests(model_file, tmp_path):
+    with harness.running(tmp_path, "--model", f"a={model_file(1)}", "--model", f"b={model_file(2)}",
+                         MODEL_CACHE_SIZE="2", STANDBY_ENGINES="0") as server:  # fmt: skip
+        client = client_of(server)
+        loaded = client.generate("b")
+        assert (loaded.done_reason, loaded.response) == ("load", "")
+        assert len(server.engines()) == 2
+        unloaded = client.chat("b", [], keep_alive=0)
+        assert (unloaded.done_reason, unloaded.message.content) == ("unload", "")
+        assert len(server.engines()) == 1
+        assert client.generate("b", keep_alive=0).done_reason == "unload", "a cold one stays cold"
+        assert len(server.engines()) == 1
+        assert client.embed("b", []).embeddings == []
+        assert len(server.engines()) == 2
+
+
+def test_errors_have_ollamas_shape(server, client):
+    with pytest.raises(ollama.ResponseError, match="nobody") as missing:
+        client.chat("nobody", ASK)
+    assert missing.value.status_code == 404
+    answer = server.post("/api/chat", {"model": "toy", "messages": ASK, "options": {"temperature": 9}})
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"] and "options.temperature" in answer.json()["error"]
+    assert httpx.get(server.url + "/api/chat").json()["error"]
+    assert httpx.get(server.url + "/api/nothing").status_code == 404
+    with pytest.raises(ollama.ResponseError, match="think"):
+        client.chat("toy", ASK, think=True)
+    with pytest.raises(ollama.ResponseError, match=r"options\.num_ctx.*CONTEXT_TOKENS"):
+        client.chat("toy", ASK, options={"num_ctx": 1 << 20})
+    client.chat("toy", ASK, options={"num_ctx": 256, **GREEDY})
+
+
+def test_an_error_in_a_stream_is_its_last_line(toy, tmp_path):
+    with harness.running(tmp_path, "--model", toy) as server:
+        body = {"model": "toy", "messages": ASK, "options": {"num_predict": 100_000, "temperature": 0}}
+        with httpx.stream("POST", server.url + "/api/chat", json=body, timeout=60) as answer:
+            lines = answer.iter_lines()
+            assert not json.loads(next(lines))["done"]
+            subprocess.run(["kill", "-9", str(server.only_engine())], check=True)
+            *_, last = lines
+        assert list(json.loads(last)) == ["error"]
+
+
+def test_what_clients_look_for_first(server):
+    assert httpx.get(server.url).text == "Ollama is running"
+    assert httpx.head(server.url).status_code == 200
+    major, minor, _ = httpx.get(server.url + "/api/version").json()["version"].split(".")
+    assert (int(major), int(minor)) >= (0, 6), "what editors ask for"
