@@ -53,7 +53,7 @@ def test_a_stream_adds_up_to_the_answer(client):
 def test_streams_are_lines_of_json_unless_told_otherwise(server):
     text = curl(server, "/api/chat", json.dumps({"model": "toy", "messages": ASK, "options": GREEDY}))
     lines = [json.loads(line) for line in text.splitlines()]
-    assert len(lines) > 2
+    assert len(lines) >= 2
     assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
     with httpx.stream("POST", server.url + "/api/chat", json={"model": "toy", "messages": ASK}, timeout=60) as answer:
         assert answer.headers["content-type"] == "application/x-ndjson"
