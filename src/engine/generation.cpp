@@ -59,10 +59,10 @@ void Generation::release(GenerationUpdate& update) {
     source_.release(n_bytes_out_, false, false, update.scores);
 }
 
-void Generation::release_rest(GenerationUpdate& update) {
+void Generation::release_rest(FinishReason reason, GenerationUpdate& update) {
     if (!stops_.matched()) {
         std::string tail;
-        characters_.finish(tail);
+        if (reason != FinishReason::kLength) characters_.finish(tail);
         if (!stops_.push(tail, update.delta.content)) stops_.finish(update.delta.content);
     }
     n_bytes_out_ += update.delta.content.size();

@@ -34,8 +34,9 @@ class Generation {
     [[nodiscard]] bool write(Token token, GenerationUpdate& update);
     /// What is in the update goes out, and more will come: adds the scores of the tokens whose text is out.
     void release(GenerationUpdate& update);
-    /// The end: adds the text and the scores that were held back.
-    void release_rest(GenerationUpdate& update);
+    /// The end: adds the text and the scores that were held back. A character of which only the first bytes have come
+    /// is left out where the rest was cut off, and is U+FFFD where the model ended in it.
+    void release_rest(FinishReason reason, GenerationUpdate& update);
 
     [[nodiscard]] std::uint32_t n_tokens() const { return n_tokens_; }  ///< accepted
     /// When the first token was accepted; there must be one. Prefill ends then.

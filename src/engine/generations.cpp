@@ -157,7 +157,7 @@ void Generations::deliver(Generation& generation, Token token, StepReport& repor
 }
 
 void Generations::end(Generation& generation, FinishReason reason, GenerationUpdate update, StepReport& report) {
-    generation.release_rest(update);
+    generation.release_rest(reason, update);
     const auto view = state_.scheduler.view(generation.id());
     const auto first = generation.first_token();
     const auto begun = state_.origin + *view.begun;

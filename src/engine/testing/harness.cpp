@@ -65,7 +65,6 @@ Reference reference(const GenerationRequest& request, int n_tokens, const std::s
         result.ends.push_back(result.text.size());
         step.chunks = {{1, 0, static_cast<int>(sequence.size()) - 1, 1, true}};
     }
-    characters.finish(result.text);
     return result;
 }
 
