@@ -4,6 +4,8 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
+#include <cmath>
+#include <optional>
 
 #include "api/unsupported.h"
 #include "grammar/json_schema.h"
@@ -14,26 +16,42 @@ namespace json = boost::json;
 
 namespace {
 
-/// What is too much in `schema`, in words; empty when nothing is. Counts values into `n_values`.
-std::string excess_of(const json::value& schema, std::size_t& n_values) {
-    if (++n_values > kMaxSchemaValues) return fmt::format("holds more than {} values", kMaxSchemaValues);
+/// On a schema: a few milliseconds.
+constexpr std::int64_t kWorkOnServer = 100'000;
+
+/// What is too much in a schema, in words, and where in it.
+struct Excess {
+    std::string what;
+    std::string path = {};  ///< a JSON pointer
+};
+
+/// Counts values into `n_values`.
+std::optional<Excess> excess_of(const json::value& schema, std::size_t& n_values) {
+    if (++n_values > kMaxSchemaValues) return Excess{fmt::format("holds more than {} values", kMaxSchemaValues)};
+    const auto inside = [&](const json::value& value, const auto& name) {
+        std::optional<Excess> excess = excess_of(value, n_values);
+        if (excess) excess->path = fmt::format("/{}{}", name, excess->path);
+        return excess;
+    };
     if (const auto* list = schema.if_array()) {
-        for (const json::value& entry : *list) {
-            if (std::string excess = excess_of(entry, n_values); !excess.empty()) return excess;
+        for (std::size_t i = 0; i < list->size(); ++i) {
+            if (auto excess = inside((*list)[i], i)) return excess;
         }
     } else if (const auto* object = schema.if_object()) {
         if (object->size() > kMaxSchemaProperties) {
-            return fmt::format("holds an object of more than {} fields", kMaxSchemaProperties);
+            return Excess{fmt::format("holds an object of more than {} fields", kMaxSchemaProperties)};
         }
         for (const auto& [name, value] : *object) {
             // Compiling a pattern takes a call for each of its parentheses.
             if (name == "pattern" && value.is_string() && value.get_string().size() > kMaxPatternBytes) {
-                return fmt::format("holds a pattern of more than {} bytes", kMaxPatternBytes);
+                return Excess{fmt::format("holds a pattern of more than {} bytes", kMaxPatternBytes), "/pattern"};
             }
-            if (std::string excess = excess_of(value, n_values); !excess.empty()) return excess;
+            if (auto excess = inside(value, std::string_view(name))) return excess;
         }
+    } else if (schema.is_double() && !std::isfinite(schema.get_double())) {
+        return Excess{"holds a number beyond 1.8e308"};
     }
-    return {};
+    return std::nullopt;
 }
 
 void read_format(FieldReader& fields, std::string& schema) {
@@ -72,9 +90,14 @@ void read_format(FieldReader& fields, std::string& schema) {
 void read_schema(FieldReader& fields, std::string_view name, const json::value& schema, std::string& out) {
     if (!schema.is_object()) return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(schema)));
     std::size_t n_values = 0;
-    if (const std::string excess = excess_of(schema, n_values); !excess.empty()) return fields.refuse(name, excess);
-    // The engine makes the rules again: here they only tell, before anything is queued, whether there are any.
-    if (const auto rules = grammar::read_json_schema(schema); !rules) return fields.refuse(name, rules.error().message);
+    if (const auto excess = excess_of(schema, n_values)) {
+        return fields.refuse(name, fmt::format("{} at #{}", excess->what, excess->path));
+    }
+    // The engine makes the rules again: here they only tell, before anything is queued, whether there are any. Where
+    // that takes long it is left to the engine, where it holds up less.
+    grammar::Work work{kWorkOnServer};
+    const auto rules = grammar::read_json_schema(schema, work);
+    if (!rules && !work.is_over()) return fields.refuse(name, rules.error().message);
     std::string text = json::serialize(schema);
     if (text.size() > kMaxSchemaBytes) {
         return fields.refuse(name, fmt::format("has {} bytes; at most {} are allowed", text.size(), kMaxSchemaBytes));

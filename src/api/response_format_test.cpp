@@ -75,12 +75,15 @@ TEST(ResponseFormat, BoundsWhatMustBeCompiled) {
     const std::string field = "response_format.schema: response_format.schema ";
     std::string values = R"({"enum": [0)";
     for (int i = 0; i < 5000; ++i) values += ",0";
-    EXPECT_EQ(schema_of(wrapped(values + "]}")), field + "holds more than 4096 values");
+    EXPECT_EQ(schema_of(wrapped(values + "]}")), field + "holds more than 4096 values at #/enum/4094");
     std::string properties = R"({"properties": {"p": 0)";
     for (int i = 0; i < 256; ++i) properties += ",\"p" + std::to_string(i) + "\": 0";
-    EXPECT_EQ(schema_of(wrapped(properties + "}}")), field + "holds an object of more than 256 fields");
-    EXPECT_EQ(schema_of(wrapped(R"({"pattern": ")" + std::string(513, '(') + "\"}")),
-              field + "holds a pattern of more than 512 bytes");
+    EXPECT_EQ(schema_of(wrapped(properties + "}}")), field + "holds an object of more than 256 fields at #/properties");
+    EXPECT_EQ(schema_of(wrapped(R"({"items": {"pattern": ")" + std::string(513, '(') + "\"}}")),
+              field + "holds a pattern of more than 512 bytes at #/items/pattern");
+    EXPECT_EQ(schema_of(wrapped(R"({"const": 1e400})")), field + "holds a number beyond 1.8e308 at #/const");
+    EXPECT_EQ(schema_of(wrapped(R"({"properties": {"a": {"enum": [1, -1e309]}}})")),
+              field + "holds a number beyond 1.8e308 at #/properties/a/enum/1");
     EXPECT_EQ(schema_of(wrapped(R"({"const": ")" + std::string(70000, 'x') + "\"}")),
               field + "has 70012 bytes; at most 65536 are allowed");
     EXPECT_EQ(read(R"({"grammar": ")" + std::string(70000, 'x') + "\"}").error().message,

@@ -28,6 +28,8 @@ struct EngineStats {
     std::uint64_t preemptions = 0;
     std::uint64_t steps = 0;
     std::uint64_t step_us = 0;         ///< inside llama_decode
+    std::uint64_t grammar_hits = 0;    ///< requests whose grammar was there, or under way for another
+    std::uint64_t grammar_misses = 0;  ///< those for which it was compiled
     std::uint64_t broken_results = 0;  ///< rows of logits and embeddings that were no numbers (NaN, infinite)
 
     bool operator==(const EngineStats&) const = default;
@@ -45,6 +47,8 @@ inline constexpr std::array kCounters{
     &EngineStats::preemptions,
     &EngineStats::steps,
     &EngineStats::step_us,
+    &EngineStats::grammar_hits,
+    &EngineStats::grammar_misses,
     &EngineStats::broken_results,
 };
 

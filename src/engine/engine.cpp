@@ -89,6 +89,7 @@ std::vector<Work> Engine::works() const {
     add("a step", state_.progress);
     add("the preparation of a request", preparation_.progress());
     add("the preparation of a short request", preparation_.short_progress());
+    add("the compilation of a grammar", preparation_.grammar_progress());
     add("the draw of a token", slow_draws_.progress());
     // Else nobody waits for it.
     if (keeper_ != nullptr && (mailbox_.standing().fetches || artifact_orders_.at_work())) {
@@ -266,6 +267,8 @@ EngineStats Engine::stats() const {
     stats.kv_cells_used = scheduler.cells().used();
     stats.kv_cells = scheduler.cells().total();
     stats.prefixes = scheduler.kept();
+    stats.grammar_hits = preparation_.grammars().hits();
+    stats.grammar_misses = preparation_.grammars().misses();
     if (keeper_ != nullptr) {
         const ArtifactKeeper::Stats artifacts = keeper_->stats();
         stats.artifacts = artifacts.artifacts;

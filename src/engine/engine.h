@@ -29,7 +29,7 @@ struct Work {
     std::uint64_t progress;
 };
 
-/// Serves one model. Wires the threads: two prepare requests (preparation.h), one plans, decodes and samples
+/// Serves one model. Wires the threads: three prepare requests (preparation.h), one plans, decodes and samples
 /// (decode_loop()), one draws what takes long (slow_draws.h), one has the disk (artifact_keeper.h). What they have for
 /// the decode thread goes through the mailbox; nothing on it ever waits for a reader.
 class Engine {

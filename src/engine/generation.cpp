@@ -33,9 +33,12 @@ Generation::Generation(const Model& model, const Prepared& prepared, RequestId a
 Result<void> Generation::accept(Token token) {
     if (token < 0 || !source_.accept(token)) {
         const char* field = source_.grammar()->field();
-        const char* why = token == llama::TokenSource::kTooDear
-                              ? "is too ambiguous: it takes too long to tell what may come next"
-                              : "lets nothing come next that this model can write";
+        const std::string why = token == llama::TokenSource::kTooDear
+                                    ? fmt::format(
+                                          "is too ambiguous: to tell what may come next takes more than {} looks at "
+                                          "a state",
+                                          llama::kWorkPerToken)
+                                    : "lets nothing come next that this model can write";
         return fail(ErrorCode::kInvalidArgument, fmt::format("{} {}", field, why), field);
     }
     ++n_tokens_;

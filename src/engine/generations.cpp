@@ -51,7 +51,7 @@ void Generations::begin(Prepared prepared, StepReport& report) {
         const auto index = static_cast<std::size_t>(id - prepared.id);
         if (seed) prepared.request.sampling.seed = *seed + index;
         std::unique_ptr<llama::Grammar> grammar;
-        if (!prepared.grammars.empty()) grammar = std::move(prepared.grammars[index]);
+        if (prepared.grammar != nullptr) grammar = std::make_unique<llama::Grammar>(*state_.model, prepared.grammar);
         auto generation = std::make_shared<Generation>(*state_.model, prepared, id, std::move(grammar));
         for (const Token token : window) generation->source().accept_prompt(token);
         generations_.emplace(id, std::move(generation));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <exception>
@@ -19,6 +20,12 @@ std::jthread guarded_thread(const char* name, OnDeath on_death, std::function<vo
             on_death(fmt::format("{} died", name));
         }
     });
+}
+
+void stand_back() {
+    // On Linux this is the thread's own.
+    constexpr int kNice = 5;
+    (void)setpriority(PRIO_PROCESS, 0, kNice);
 }
 
 void end_process(const std::string& why) {

@@ -13,6 +13,10 @@ using Clock = std::chrono::steady_clock;
 
 /// Bytes of prompt and grammar that are prepared within a few milliseconds.
 constexpr std::size_t kShortBytes = std::size_t{16} << 10;
+/// On a grammar by a thread that others wait for: a few milliseconds. Whether it is enough is known only by trying.
+constexpr std::int64_t kWorkOnTheWay = 200'000;
+/// On a grammar at all: about a second. Less than that is enough for nearly all that the limits of grammars allow.
+constexpr std::int64_t kMostWork = 40'000'000;
 
 bool is_long(const GenerationRequest& request) {
     std::size_t n_bytes = request.grammar.size() + request.json_schema.size();
@@ -26,6 +30,10 @@ bool is_long(const GenerationRequest& request) {
     return n_bytes > kShortBytes;
 }
 
+bool has_grammar(const GenerationRequest& request) {
+    return request.task == Task::kGenerate && !(request.grammar.empty() && request.json_schema.empty());
+}
+
 }  // namespace
 
 Preparation::Preparation(const Model& model, ArtifactKeeper* keeper, QueueTimeout timeout, Mailbox& mailbox,
@@ -34,6 +42,7 @@ Preparation::Preparation(const Model& model, ArtifactKeeper* keeper, QueueTimeou
     short_thread_ =
         guarded_thread("the preparation thread of short requests", on_death, [this] { loop(/*takes_long=*/false); });
     thread_ = guarded_thread("the preparation thread", on_death, [this] { loop(/*takes_long=*/true); });
+    grammar_thread_ = guarded_thread("the thread of grammars", on_death, [this] { compile_loop(); });
 }
 
 Preparation::~Preparation() {
@@ -45,6 +54,7 @@ void Preparation::stop() {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
         for (const auto& [id, entry] : entries_) entry->is_unwanted = true;
+        grammars_.stop();
     }
     ready_.notify_all();
     empty_.notify_all();
@@ -73,7 +83,11 @@ bool Preparation::cancel(RequestId answer) {
     if (found == entries_.end()) return false;
     Entry& entry = *found->second;
     entry.cancelled.insert(answer);
-    if (std::cmp_equal(entry.cancelled.size(), entry.n_answers)) entry.is_unwanted = true;
+    if (std::cmp_equal(entry.cancelled.size(), entry.n_answers)) {
+        entry.is_unwanted = true;
+        const RequestId id = found->first;
+        if (grammars_.leave(id)) forget(id);
+    }
     return true;
 }
 
@@ -83,7 +97,7 @@ void Preparation::wait_until_empty() {
 }
 
 void Preparation::loop(bool takes_long) {
-    std::unique_lock lock(mutex_);
+    Lock lock(mutex_);
     while (true) {
         ready_.wait(lock, [&] { return stopping_ || !short_.queue.empty() || (takes_long && !long_.queue.empty()); });
         if (stopping_) return;
@@ -92,20 +106,14 @@ void Preparation::loop(bool takes_long) {
         queue.pop_front();
         const std::shared_ptr<Entry> entry = entries_.at(prepared.id);
         lock.unlock();
-        const Result<void> done = prepare_one(prepared, *entry, takes_long ? long_.progress : short_.progress);
+        Progress& progress = takes_long ? long_.progress : short_.progress;
+        Result<void> done = prepare_one(prepared, *entry, progress);
         lock.lock();
-        prepared.cancelled = entry->cancelled;
-        const std::vector<RequestId> wanted = prepared.wanted();
-        if (!done && !wanted.empty()) {
-            lock.unlock();
-            StepReport report;
-            report.fail(wanted, done.error());
-            report_(std::move(report));  // before nothing is open any more
-            lock.lock();
+        if (done && has_grammar(prepared.request) && !entry->is_unwanted) {
+            take_grammar(lock, std::move(prepared), progress);
+        } else {
+            finish(lock, std::move(prepared), std::move(done));
         }
-        const RequestId id = prepared.id;
-        if (done && !wanted.empty()) mailbox_.post(std::move(prepared));
-        forget(id);
     }
 }
 
@@ -129,7 +137,88 @@ Result<void> Preparation::prepare_one(Prepared& prepared, const Entry& entry, Pr
     return done;
 }
 
-/// Under the lock.
+void Preparation::take_grammar(Lock& lock, Prepared prepared, Progress& progress) {
+    if (const MadeGrammar* known = grammars_.find(prepared.request)) {
+        finish_with(lock, std::move(prepared), MadeGrammar(*known));
+        return;
+    }
+    Entry& entry = *entries_.at(prepared.id);
+    const auto [compilation, is_first] = grammars_.join(std::move(prepared));
+    if (compilation->is_long) mark_long(entry);
+    if (!is_first || compile(lock, *compilation, kWorkOnTheWay, progress)) return;
+    for (const Prepared& waiting : compilation->waiting) mark_long(*entries_.at(waiting.id));
+    grammars_.postpone(compilation);
+    ready_.notify_all();
+}
+
+void Preparation::compile_loop() {
+    stand_back();
+    Lock lock(mutex_);
+    while (true) {
+        ready_.wait(lock, [&] { return stopping_ || grammars_.has_postponed(); });
+        if (stopping_) return;
+        for (Prepared& late : grammars_.take_late(timeout_)) {
+            finish(lock, std::move(late), std::unexpected(timeout_.error()));
+        }
+        if (!grammars_.has_postponed()) continue;
+        const std::shared_ptr<Compilation> next = grammars_.take_postponed();
+        (void)compile(lock, *next, kMostWork, grammar_progress_);
+    }
+}
+
+/// False, and nothing is done, when `most_work` is less than kMostWork and not enough.
+bool Preparation::compile(Lock& lock, Compilation& compilation, std::int64_t most_work, Progress& progress) {
+    lock.unlock();
+    const llama::GrammarSource& source = compilation.source;
+    MadeGrammar made = fail(ErrorCode::kInternal, "the grammar could not be compiled");
+    grammar::Work work{most_work, &compilation.is_unwanted};
+    {
+        const Progress::Turn turn(progress);
+        try {
+            made = llama::compile(model_, source, work);
+        } catch (const std::exception& e) {
+            made =
+                fail(ErrorCode::kInternal, fmt::format("the {} could not be compiled: {}", source.field(), e.what()));
+        }
+    }
+    lock.lock();
+    if (!made && made.error().code == ErrorCode::kCancelled && !compilation.is_unwanted) {
+        if (most_work < kMostWork) return false;
+        made = fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("{} takes more than {} units of work to compile, about a second", source.field(), kMostWork),
+            source.field());
+    }
+    for (Prepared& prepared : grammars_.end(compilation, made)) finish_with(lock, std::move(prepared), made);
+    return true;
+}
+
+void Preparation::finish_with(Lock& lock, Prepared prepared, const MadeGrammar& made) {
+    if (!made) return finish(lock, std::move(prepared), std::unexpected(made.error()));
+    prepared.grammar = *made;
+    finish(lock, std::move(prepared), Result<void>());
+}
+
+void Preparation::finish(Lock& lock, Prepared prepared, Result<void> done) {
+    const RequestId id = prepared.id;
+    prepared.cancelled = entries_.at(id)->cancelled;
+    const std::vector<RequestId> wanted = prepared.wanted();
+    if (!done && !wanted.empty()) {
+        lock.unlock();
+        StepReport report;
+        report.fail(wanted, done.error());
+        report_(std::move(report));  // before nothing is open any more
+        lock.lock();
+    }
+    if (done && !wanted.empty()) mailbox_.post(std::move(prepared));
+    forget(id);
+}
+
+void Preparation::mark_long(Entry& entry) {
+    n_short_ -= entry.is_long ? 0 : 1;
+    entry.is_long = true;
+}
+
 void Preparation::forget(RequestId id) {
     const auto found = entries_.find(id);
     n_answers_ -= found->second->n_answers;

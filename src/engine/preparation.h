@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "engine/grammars.h"
 #include "engine/guarded_thread.h"
 #include "engine/mailbox.h"
 #include "engine/prepared.h"
@@ -19,10 +20,12 @@
 namespace sutazai::engine {
 
 /// Prepares requests for the decode thread. Two lanes, each a thread: one takes only short requests, so that they do
-/// not wait for long ones. What is prepared goes to the mailbox, what cannot be is reported. Any thread.
+/// not wait for long ones. Either makes a request's grammar as well, if that takes a few milliseconds; what takes
+/// longer is made by a third thread, one after the other, and holds up nobody but the requests that want the same. What
+/// is prepared goes to the mailbox, what cannot be is reported. Any thread.
 class Preparation {
   public:
-    /// `keeper` may be null. All outlive this; `report` is called on both threads.
+    /// `keeper` may be null. All outlive this; `report` is called on all threads.
     Preparation(const Model& model, ArtifactKeeper* keeper, QueueTimeout timeout, Mailbox& mailbox,
                 std::function<void(StepReport)> report, const OnDeath& on_death);
     ~Preparation();  ///< stop(), and waits for the threads
@@ -42,6 +45,8 @@ class Preparation {
     [[nodiscard]] int n_short() const { return n_short_.load(std::memory_order_relaxed); }
     [[nodiscard]] const Progress& progress() const { return long_.progress; }
     [[nodiscard]] const Progress& short_progress() const { return short_.progress; }
+    [[nodiscard]] const Progress& grammar_progress() const { return grammar_progress_; }
+    [[nodiscard]] const Grammars& grammars() const { return grammars_; }  ///< for its counts
 
   private:
     struct Lane {
@@ -51,13 +56,23 @@ class Preparation {
     /// A request from submit() until it is in the mailbox.
     struct Entry {
         int n_answers = 1;
-        bool is_long = false;
+        bool is_long = false;  ///< it takes more than a few milliseconds
         std::set<RequestId> cancelled;
         std::atomic<bool> is_unwanted{false};  ///< all of it is cancelled, or the engine stops
     };
 
+    using Lock = std::unique_lock<std::mutex>;
+
     void loop(bool takes_long);
     [[nodiscard]] Result<void> prepare_one(Prepared& prepared, const Entry& entry, Progress& progress) const;
+    void compile_loop();
+    // Under the lock, which they let go of while they work.
+    void take_grammar(Lock& lock, Prepared prepared, Progress& progress);
+    [[nodiscard]] bool compile(Lock& lock, Compilation& compilation, std::int64_t most_work, Progress& progress);
+    void finish(Lock& lock, Prepared prepared, Result<void> done);
+    void finish_with(Lock& lock, Prepared prepared, const MadeGrammar& made);
+    // Under the lock.
+    void mark_long(Entry& entry);
     void forget(RequestId id);
 
     const Model& model_;
@@ -70,12 +85,14 @@ class Preparation {
     std::mutex mutex_;
     std::condition_variable ready_, empty_;
     Lane short_, long_;
+    Grammars grammars_;
+    Progress grammar_progress_;
     std::map<RequestId, std::shared_ptr<Entry>> entries_;
     int n_answers_ = 0;  ///< of all entries
     std::atomic<int> n_short_{0};
     bool stopping_ = false;
 
-    std::jthread short_thread_, thread_;
+    std::jthread short_thread_, thread_, grammar_thread_;
 };
 
 }  // namespace sutazai::engine

@@ -52,14 +52,6 @@ Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* kee
     }
     if (!tokens) return std::unexpected(std::move(tokens.error()));
     prepared.prompt = std::move(*tokens);
-    if (!embeds) {
-        auto grammar = model.grammar_of(request);
-        if (!grammar) return std::unexpected(std::move(grammar.error()));
-        if (*grammar != nullptr) {
-            for (int i = 1; i < request.n; ++i) prepared.grammars.push_back((*grammar)->clone());
-            prepared.grammars.push_back(std::move(*grammar));
-        }
-    }
     const bool scored = request.echo && request.top_logprobs >= 0;
     if (keeper != nullptr && answer > 0 && !scored) {
         prepared.on_disk = keeper->find(request.cache_salt, prepared.prompt);

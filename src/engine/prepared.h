@@ -28,7 +28,7 @@ struct Prepared {
     std::chrono::steady_clock::time_point submitted;
     std::vector<Token> prompt = {};
     std::vector<ArtifactKeeper::Find> on_disk = {};              ///< blocks of the prompt, as of its preparation
-    std::vector<std::unique_ptr<llama::Grammar>> grammars = {};  ///< one for each answer, or none
+    std::shared_ptr<const llama::CompiledGrammar> grammar = {};  ///< null: the text may be anything
     std::string echo = {};                                       ///< the prompt's text, if the request wants it back
     std::set<RequestId> cancelled = {};                          ///< of its answers
     const char* input_field = "prompt";                          ///< where the request holds what the model reads
@@ -37,8 +37,8 @@ struct Prepared {
     [[nodiscard]] std::uint64_t salt() const { return std::hash<std::string>{}(request.cache_salt); }
 };
 
-/// Fills in what the decode thread needs of a request: template, tokens, grammar, what the disk holds. `keeper` may be
-/// null. kCancelled once `cancelled` says so. Any thread but the decode thread.
+/// Fills in what the decode thread needs of a request, but for its grammar: template, tokens, what the disk holds.
+/// `keeper` may be null. kCancelled once `cancelled` says so. Any thread but the decode thread.
 [[nodiscard]] Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* keeper,
                                    const llama::CancelCheck& cancelled);
 

@@ -1,7 +1,5 @@
 #include "engine/slow_draws.h"
 
-#include <sys/resource.h>
-
 #include <utility>
 
 namespace sutazai::engine {
@@ -27,9 +25,7 @@ void SlowDraws::post(std::move_only_function<void()> draw) {
 }
 
 void SlowDraws::loop() {
-    // On Linux this is the thread's own. Streams that compute come first.
-    constexpr int kStandsBack = 5;
-    (void)setpriority(PRIO_PROCESS, 0, kStandsBack);
+    stand_back();  // streams that compute come first
     std::unique_lock lock(mutex_);
     while (true) {
         ready_.wait(lock, [&] { return stopping_ || !draws_.empty(); });

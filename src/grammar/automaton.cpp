@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_map>
 
 namespace sutazai::grammar {
 
@@ -14,41 +15,27 @@ namespace {
 /// States that a repetition is written out to. Longer ones are cut into rules that share their halves.
 constexpr std::uint64_t kMostWrittenOut = 8192;
 
-std::uint64_t size_of(const Expression& e) {
-    std::uint64_t size = 0;
-    switch (e.kind) {
-        case Expression::Kind::kText: return e.text.size();
-        case Expression::Kind::kClass:
-            for (const auto& run : utf8_of(e.set)) size += run.size() + 1;
-            return size;
-        case Expression::Kind::kSequence:
-        case Expression::Kind::kChoice:
-            for (const Expression& part : e.parts) size += 1 + size_of(part);
-            return size;
-        case Expression::Kind::kRepeat: {
-            const std::uint64_t times = e.most == kEndless ? std::uint64_t{e.least} + 1 : e.most;
-            return std::min((size_of(e.parts.front()) + 1) * times, 4 * kMostWrittenOut);
-        }
-        default: return 1;
-    }
-}
+/// Work for a state: it is written, and looked at by each find_...().
+constexpr std::int64_t kWorkPerState = 8;
+/// For the bytes of one range of a class.
+constexpr std::int64_t kWorkPerRange = 4;
 
 }  // namespace
 
 /// Writes expressions as states, from their end to their beginning.
 class Automaton::Builder {
   public:
-    explicit Builder(Automaton& out) : out_(out) {}
+    Builder(Automaton& out, Work& work) : out_(out), work_(work) {}
 
     void add_rules(const Rules& rules) {
         for (std::size_t i = 0; i < rules.size(); ++i) out_.rules_.push_back({rules.name(static_cast<RuleId>(i))});
-        for (std::size_t i = 0; i < rules.size() && !too_large_; ++i) {
+        for (std::size_t i = 0; i < rules.size() && !stopped(); ++i) {
             const auto id = static_cast<RuleId>(i);
             const std::int32_t start = write(rules.body(id), end_of(id));
             out_.rules_[i].start = start;
         }
     }
-    [[nodiscard]] bool too_large() const { return too_large_; }
+    [[nodiscard]] bool too_large() const { return out_.states_.size() > kMaxStates; }
     [[nodiscard]] const std::vector<ByteSet>& sets() const { return sets_; }
 
   private:
@@ -59,25 +46,24 @@ class Automaton::Builder {
         std::map<std::uint32_t, RuleId> exactly, up_to;
     };
 
+    [[nodiscard]] bool stopped() const { return too_large() || work_.is_over(); }
+
     std::int32_t add(Kind kind, std::int32_t next, std::int32_t number) {
-        if (out_.states_.size() >= kMaxStates) {
-            too_large_ = true;
-            return 0;
-        }
+        if (too_large() || !work_.take(kWorkPerState)) return 0;
         out_.states_.push_back({kind, false, next, number});
         return static_cast<std::int32_t>(out_.states_.size() - 1);
     }
     std::int32_t end_of(RuleId id) { return add(Kind::kEnd, -1, id); }
 
     std::int32_t set_number(const ByteSet& set) {
-        const auto [found, is_new] = set_numbers_.try_emplace(set.to_string(), static_cast<std::int32_t>(sets_.size()));
+        const auto [found, is_new] = set_numbers_.try_emplace(set, static_cast<std::int32_t>(sets_.size()));
         if (is_new) sets_.push_back(set);
         return found->second;
     }
 
     /// A state from which `e` leads to `next`.
     std::int32_t write(const Expression& e, std::int32_t next) {
-        if (too_large_) return 0;
+        if (stopped()) return 0;
         switch (e.kind) {
             case Expression::Kind::kNothing: return add(Kind::kBytes, next, set_number({}));
             case Expression::Kind::kText:
@@ -109,9 +95,34 @@ class Automaton::Builder {
         return next;
     }
 
+    std::vector<std::vector<ByteSet>> bytes_of(const CharClass& set) {
+        if (!work_.take(kWorkPerRange * static_cast<std::int64_t>(set.size()))) return {};
+        return utf8_of(set);
+    }
+
+    /// States that `e` is written out to, at least.
+    std::uint64_t size_of(const Expression& e) {
+        std::uint64_t size = 0;
+        switch (e.kind) {
+            case Expression::Kind::kText: return e.text.size();
+            case Expression::Kind::kClass:
+                for (const auto& run : bytes_of(e.set)) size += run.size() + 1;
+                return size;
+            case Expression::Kind::kSequence:
+            case Expression::Kind::kChoice:
+                for (const Expression& part : e.parts) size += 1 + size_of(part);
+                return size;
+            case Expression::Kind::kRepeat: {
+                const std::uint64_t times = e.most == kEndless ? std::uint64_t{e.least} + 1 : e.most;
+                return std::min((size_of(e.parts.front()) + 1) * times, 4 * kMostWrittenOut);
+            }
+            default: return 1;
+        }
+    }
+
     std::int32_t write_class(const CharClass& set, std::int32_t next) {
         std::int32_t start = -1;
-        for (const auto& run : utf8_of(set)) {
+        for (const auto& run : bytes_of(set)) {
             std::int32_t at = next;
             for (std::size_t i = run.size(); i > 0; --i) at = add(Kind::kBytes, at, set_number(run[i - 1]));
             start = start < 0 ? at : add(Kind::kSplit, at, start);
@@ -127,7 +138,7 @@ class Automaton::Builder {
         if (endless) {
             const std::int32_t loop = add(Kind::kSplit, -1, next);
             const std::int32_t body = write(part, loop);
-            if (too_large_) return 0;
+            if (stopped()) return 0;
             out_.states_[static_cast<std::size_t>(loop)].next = body;
             next = loop;
         }
@@ -188,19 +199,21 @@ class Automaton::Builder {
     }
 
     Automaton& out_;
+    Work& work_;
     std::vector<ByteSet> sets_;
-    std::map<std::string, std::int32_t> set_numbers_;
-    bool too_large_ = false;
+    std::unordered_map<ByteSet, std::int32_t> set_numbers_;
 };
 
-Result<Automaton> Automaton::of(const Rules& rules) {
+Result<Automaton> Automaton::of(const Rules& rules, Work& work) {
     Automaton out;
-    Builder builder(out);
+    Builder builder(out, work);
     builder.add_rules(rules);
     if (builder.too_large()) {
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("is too large: written out, it has more than {} states", kMaxStates));
     }
+    if (work.is_over()) return fail(ErrorCode::kCancelled, "takes too long to compile");
+    out.states_.shrink_to_fit();
     out.find_classes(builder.sets());
     out.find_empty();
     out.find_useful();

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "grammar/expression.h"
 #include "grammar/utf8_classes.h"
+#include "grammar/work.h"
 
 namespace sutazai::grammar {
 
@@ -33,8 +34,13 @@ class Automaton {
     };
 
     /// kInvalidArgument, in words that follow the name of what was read, when a rule begins with itself, when no text
-    /// can follow the rules, or when they are too large.
-    [[nodiscard]] static Result<Automaton> of(const Rules& rules);
+    /// can follow the rules, or when they are too large. kCancelled when it takes more than `work`.
+    [[nodiscard]] static Result<Automaton> of(const Rules& rules, Work& work);
+
+    /// That it takes.
+    [[nodiscard]] std::size_t bytes() const {
+        return states_.size() * sizeof(State) + by_class_.size() * sizeof(ByteSet);
+    }
 
     [[nodiscard]] const State& state(std::int32_t id) const { return states_[static_cast<std::size_t>(id)]; }
     [[nodiscard]] std::size_t size() const { return states_.size(); }

@@ -16,7 +16,8 @@ constexpr std::int64_t kPlenty = 100'000'000;
 std::string refusal(std::string_view gbnf) {
     const auto rules = read_gbnf(gbnf);
     if (!rules) return rules.error().message;
-    const auto automaton = Automaton::of(*rules);
+    Work work{kPlenty};
+    const auto automaton = Automaton::of(*rules, work);
     return automaton ? std::string() : automaton.error().message;
 }
 
@@ -24,11 +25,11 @@ bool takes(std::string_view gbnf, std::string_view text) {
     const auto rules = read_gbnf(gbnf);
     EXPECT_TRUE(rules) << gbnf << ": " << (rules ? "" : rules.error().message);
     if (!rules) return false;
-    auto automaton = Automaton::of(*rules);
+    Work work{kPlenty};
+    auto automaton = Automaton::of(*rules, work);
     EXPECT_TRUE(automaton) << gbnf;
     if (!automaton) return false;
     Matcher matcher(std::make_shared<const Automaton>(std::move(*automaton)));
-    Work work{kPlenty};
     const Matcher::Position at = matcher.walk(matcher.start(work), text, work);
     EXPECT_NE(at, Matcher::kTooDear);
     return at >= 0 && matcher.may_end(at);

@@ -24,10 +24,17 @@ namespace json = boost::json;
 
 namespace {
 
+/// What it took to make this.
+std::int64_t work_of(const Expression& e) {
+    std::int64_t work = 10 + std::ssize(e.text) / 16 + std::ssize(e.set);
+    for (const Expression& part : e.parts) work += work_of(part);
+    return work;
+}
+
 /// A set of schemas is a rule, known by the schemas' places in memory: no name is made of what the schema says.
 class Reader {
   public:
-    explicit Reader(const json::value& root) : root_(root), schemas_(root), judge_(root) {}
+    Reader(const json::value& root, Work& work) : root_(root), work_(work), schemas_(root, work), judge_(root, work) {}
 
     Result<Rules> read() {
         rules_.add("the value");
@@ -36,11 +43,17 @@ class Reader {
         while (!to_build_.empty() && !failed()) {
             const auto [id, parts] = std::move(to_build_.front());
             to_build_.pop_front();
+            const std::size_t n_before = rules_.size();
             rules_.define(id, build(parts));
+            work_.take(work_of(rules_.body(id)));
+            for (std::size_t i = n_before; i < rules_.size(); ++i) {
+                work_.take(work_of(rules_.body(static_cast<RuleId>(i))));
+            }
             if (rules_.size() > kMaxSchemaRules) {
                 schemas_.fail(fmt::format("makes more than {} rules", kMaxSchemaRules));
             }
         }
+        if (work_.is_over()) return fail(ErrorCode::kCancelled, "takes too long to read");
         if (failed()) return fail(ErrorCode::kInvalidArgument, schemas_.wrong());
         return std::move(rules_);
     }
@@ -48,6 +61,7 @@ class Reader {
   private:
     [[nodiscard]] bool failed() const { return schemas_.failed(); }
     void refuse(std::string_view what, const std::string& path) { schemas_.refuse(what, path); }
+    void refuse(const Fault& fault, const std::string& path) { schemas_.refuse(fault, path); }
 
     /// What meets all parts: a rule that is built later.
     Expression convert(const Parts& parts) {
@@ -71,8 +85,8 @@ class Reader {
             is_listed = is_listed || part.node().contains("enum") || part.node().contains("const");
             const json::value* type = part.node().if_contains("type");
             if (type == nullptr) continue;
-            const Result<Types> its = types_named(*type);
-            if (!its) refuse(its.error().message, part.path);
+            const Checked<Types> its = types_named(*type);
+            if (!its) refuse(its.error(), part.path);
             if (failed()) return nothing();
             types &= *its;
         }
@@ -111,7 +125,7 @@ class Reader {
             }
             const json::value* list = part.node().if_contains("enum");
             if (list == nullptr || !named.empty()) continue;
-            if (!list->is_array()) refuse("has enum that is no array", part.path);
+            if (!list->is_array()) schemas_.refuse_wrong("has enum that is no array", part.path);
             if (failed()) return {};
             for (const json::value& value : list->get_array()) named.push_back(&value);
         }
@@ -122,8 +136,8 @@ class Reader {
     }
 
     bool meets(const json::value& value, const Part& part) {
-        const Result<bool> met = judge_.meets(value, *part.schema);
-        if (!met) refuse(met.error().message, part.path);
+        const Checked<bool> met = judge_.meets(value, *part.schema);
+        if (!met) refuse(met.error(), part.path);
         return met.value_or(false);
     }
 
@@ -155,6 +169,7 @@ class Reader {
     /// Can it be seen that no value meets both? By their types, by values that are listed, or by a member that both
     /// require and that excludes itself.
     bool exclude_each_other(const Parts& a, const Parts& b, int depth) {
+        work_.take(kWorkPerPart);
         const std::optional<Parts> left = schemas_.flatten(a);
         const std::optional<Parts> right = schemas_.flatten(b);
         if (!left || !right) return true;
@@ -182,6 +197,7 @@ class Reader {
         if (common != kObject || depth == 0) return false;
         const std::vector<std::string> required = schemas_.required(*left);
         for (const std::string& name : schemas_.required(*right)) {
+            if (!work_.take(1 + std::ssize(required) / 4)) return false;
             if (std::ranges::find(required, name) == required.end()) continue;
             if (exclude_each_other(schemas_.of_member(*left, name), schemas_.of_member(*right, name), depth - 1))
                 return true;
@@ -192,7 +208,7 @@ class Reader {
     Expression number(const Parts& parts, bool with_fraction) {
         NumberRange range;
         for (const Part& part : parts) {
-            if (const auto read = narrow(range, part.node()); !read) refuse(read.error().message, part.path);
+            if (const auto read = narrow(range, part.node()); !read) refuse(read.error(), part.path);
         }
         if (failed()) return nothing();
         return with_fraction ? numbers(range) : whole_numbers(range);
@@ -203,14 +219,14 @@ class Reader {
         std::optional<Expression> characters;
         for (const Part& part : parts) {
             if (const auto read = narrow(lengths, part.node(), "minLength", "maxLength"); !read) {
-                refuse(read.error().message, part.path);
+                refuse(read.error(), part.path);
             }
             for (const char* keyword : {"pattern", "format"}) {
                 const json::value* value = part.node().if_contains(keyword);
                 if (value == nullptr) continue;
                 if (characters) refuse("limits a string by more than one of pattern and format", part.path);
-                Result<Expression> its = characters_by(keyword, *value);
-                if (!its) refuse(its.error().message, part.path);
+                Checked<Expression> its = characters_by(keyword, *value);
+                if (!its) refuse(its.error(), part.path);
                 if (failed()) return nothing();
                 characters = std::move(*its);
             }
@@ -228,7 +244,7 @@ class Reader {
         CountRange count;
         for (const Part& part : parts) {
             if (const auto read = narrow(count, part.node(), "minItems", "maxItems"); !read) {
-                refuse(read.error().message, part.path);
+                refuse(read.error(), part.path);
             }
         }
         if (failed()) return nothing();
@@ -263,7 +279,7 @@ class Reader {
         CountRange count;
         for (const Part& part : parts) {
             if (const auto read = narrow(count, part.node(), "minProperties", "maxProperties"); !read) {
-                refuse(read.error().message, part.path);
+                refuse(read.error(), part.path);
             }
         }
         const auto n_required =
@@ -275,7 +291,7 @@ class Reader {
         }
         if (!open && count.most >= members.size()) count.most = kEndless;
         if (counts_told_apart(count) * (members.size() + 1) > kMaxSchemaRules) {
-            refuse("counts too many members", parts.front().path);
+            refuse(fmt::format("counts members in more than {} ways", kMaxSchemaRules), parts.front().path);
         }
         return count;
     }
@@ -305,6 +321,7 @@ class Reader {
     }
 
     const json::value& root_;
+    Work& work_;
     SchemaParts schemas_;
     SchemaJudge judge_;
     Rules rules_;
@@ -315,8 +332,8 @@ class Reader {
 
 }  // namespace
 
-Result<Rules> read_json_schema(const json::value& schema) {
-    return Reader(schema).read();
+Result<Rules> read_json_schema(const json::value& schema, Work& work) {
+    return Reader(schema, work).read();
 }
 
 }  // namespace sutazai::grammar

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "grammar/expression.h"
+#include "grammar/work.h"
 
 namespace sutazai::grammar {
 
@@ -22,7 +23,7 @@ inline constexpr std::size_t kMaxSchemaParts = 32'768;
 /// they do not need; blanks are those of json_text.h. No text of an invalid value can be written, but for names that
 /// come twice among the members that the schema does not list. docs/structured-output.md says more.
 ///
-/// Cheap: a pass over the schema, and at most kMaxSchemaRules rules of kMaxSchemaParts schemas.
-[[nodiscard]] Result<Rules> read_json_schema(const boost::json::value& schema);
+/// At most kMaxSchemaRules rules of kMaxSchemaParts schemas. kCancelled when it takes more than `work`.
+[[nodiscard]] Result<Rules> read_json_schema(const boost::json::value& schema, Work& work);
 
 }  // namespace sutazai::grammar

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -9,21 +8,9 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/work.h"
 
 namespace sutazai::grammar {
-
-/// How much may still be done. A unit is one look at a state of an automaton: some 10 to 50 ns.
-struct Work {
-    std::int64_t left;
-    const std::atomic<bool>* cancelled = nullptr;  ///< true ends the work at once; may be null
-
-    /// Takes `units`. False when nothing is left.
-    bool take(std::int64_t units) {
-        left -= units;
-        if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) left = -1;
-        return left >= 0;
-    }
-};
 
 /// Runs an automaton over bytes. What it has come to, a *position*, is the set of all states that the text so far
 /// allows, each with the rules that it returns to. Callers that wait at the same place for the same rule share one list

@@ -11,7 +11,8 @@ namespace sutazai::grammar {
 namespace {
 
 std::shared_ptr<const Automaton> automaton_of(std::string_view gbnf) {
-    auto automaton = Automaton::of(read_gbnf(gbnf).value());
+    Work work{100'000'000};
+    auto automaton = Automaton::of(read_gbnf(gbnf).value(), work);
     if (!automaton) return nullptr;
     return std::make_shared<const Automaton>(std::move(*automaton));
 }

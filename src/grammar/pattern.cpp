@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "grammar/json_text.h"
 #include "grammar/utf8_classes.h"
@@ -28,7 +30,7 @@ class Reader {
   public:
     explicit Reader(std::u32string pattern) : pattern_(std::move(pattern)) {}
 
-    Result<Expression> read() {
+    Checked<Expression> read() {
         const Expression anything = repeat(plain_char({{0, kLastChar}}), 0, kEndless);
         std::vector<Expression> choices;
         do {
@@ -46,14 +48,14 @@ class Reader {
             }
             choices.push_back(sequence(std::move(parts)));
         } while (!failed() && skip('|'));
-        if (now() == ')') fail_with("closes a group that is not open");
-        if (now() == '^' || now() == '$') fail_with("has ^ or $ elsewhere than at its ends");
-        if (failed()) return fail(ErrorCode::kInvalidArgument, std::move(wrong_));
+        if (now() == ')') is_none("a parenthesis that closes no group", at_);
+        if (now() == '^' || now() == '$') cannot_have("^ or $ elsewhere than at its ends");
+        if (failed()) return std::unexpected(std::move(*fault_));
         return choice(std::move(choices));
     }
 
   private:
-    [[nodiscard]] bool failed() const { return !wrong_.empty(); }
+    [[nodiscard]] bool failed() const { return fault_.has_value(); }
     [[nodiscard]] bool at_end() const { return at_ >= pattern_.size(); }
     [[nodiscard]] char32_t now() const { return at_end() ? U'\0' : pattern_[at_]; }
     bool skip(char32_t c) {
@@ -61,8 +63,14 @@ class Reader {
         ++at_;
         return true;
     }
-    void fail_with(std::string_view why) {
-        if (wrong_.empty()) wrong_ = why;
+    /// The pattern is no regular expression: what is wrong, and at which place.
+    void is_none(std::string_view why, std::size_t at) {
+        if (failed()) return;
+        fault_ =
+            Fault{"has a pattern that is no regular expression", true, fmt::format("{}, at character {}", why, at + 1)};
+    }
+    void cannot_have(std::string_view what) {
+        if (!failed()) fault_ = Fault{fmt::format("uses a pattern with {}", what)};
     }
 
     Expression read_choice(int depth) {
@@ -76,7 +84,7 @@ class Reader {
         while (!failed() && !at_end()) {
             const char32_t c = now();
             if (c == '|' || c == ')' || c == '$' || c == '^') {
-                if (depth > 0 && (c == '$' || c == '^')) fail_with("has ^ or $ elsewhere than at its ends");
+                if (depth > 0 && (c == '$' || c == '^')) cannot_have("^ or $ elsewhere than at its ends");
                 break;
             }
             Expression atom = read_atom(depth);
@@ -95,28 +103,40 @@ class Reader {
             case '\\': return plain_char(read_escape(false));
             case '*':
             case '+':
-            case '?': fail_with("repeats nothing"); return nothing();
+            case '?': is_none("a repetition of nothing", at_ - 1); return nothing();
             default: return plain_char({{c, c}});
         }
     }
 
     Expression read_group(int depth) {
-        if (depth == kDeepest) fail_with(fmt::format("nests deeper than {} groups", kDeepest));
-        if (skip('?')) {
-            if (now() == '<' && at_ + 1 < pattern_.size() && pattern_[at_ + 1] != '=' && pattern_[at_ + 1] != '!') {
-                while (!at_end() && now() != '>') ++at_;
-                ++at_;
-            } else if (!skip(':')) {
-                fail_with("looks ahead or behind");
-            }
-        }
+        const std::size_t begin = at_ - 1;
+        if (depth == kDeepest) cannot_have(fmt::format("groups deeper than {}", kDeepest));
+        if (skip('?')) read_kind_of_group();
         Expression inner = read_choice(depth + 1);
-        if (!skip(')')) fail_with("has a group without an end");
+        if (!skip(')')) is_none("a group without an end", begin);
         return inner;
+    }
+
+    /// What follows "(?".
+    void read_kind_of_group() {
+        if (skip(':')) return;
+        if (skip('=') || skip('!')) return cannot_have("a lookahead");
+        if (now() == '-' || now() == 'i' || now() == 'm' || now() == 's') return cannot_have("modifiers");
+        if (!skip('<')) return is_none("a kind of group that there is not", at_);
+        if (skip('=') || skip('!')) return cannot_have("a lookbehind");
+        const std::size_t begin = at_;
+        const auto is_word = [](char32_t c) {
+            return c == '_' || c == '$' || c >= 0x80 || (c >= '0' && c <= '9') ||
+                   ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+        };
+        while (is_word(now())) ++at_;
+        const bool has_name = at_ > begin && !(pattern_[begin] >= '0' && pattern_[begin] <= '9');
+        if (!skip('>') || !has_name) is_none("a group whose name is none", begin);
     }
 
     Expression read_repeat(Expression atom) {
         const char32_t c = now();
+        const std::size_t begin = at_;
         std::uint32_t least = 0;
         std::uint32_t most = kEndless;
         if (c == '*' || c == '+' || c == '?') {
@@ -126,7 +146,7 @@ class Reader {
         } else if (c != '{' || !read_counts(least, most)) {
             return atom;
         }
-        if (most < least) fail_with("has a repetition that counts down");
+        if (most < least) is_none("a repetition that counts down", begin);
         skip('?');  // as few as possible: the same texts
         return repeat(std::move(atom), least, most);
     }
@@ -147,16 +167,17 @@ class Reader {
         least = most = read_count();
         if (counts && skip(',')) most = now() == '}' ? kEndless : read_count();
         if (counts && pattern_[at_ - 1] != '{' && skip('}')) {
-            if (least == kEndless) fail_with("has a repetition that no text reaches");
+            if (least == kEndless) cannot_have("a repetition that no text reaches");
             return true;
         }
         at_ = begin;
-        fail_with("has { that begins no repetition");
+        is_none("{ that begins no repetition, and is written \\{ where it is meant itself", begin);
         return false;
     }
 
     char32_t read_hex(int n) {
         char32_t value = 0;
+        const std::size_t begin = at_;
         for (int i = 0; i < n; ++i, ++at_) {
             const char32_t c = now() | 0x20;
             if (c >= '0' && c <= '9' && now() == c) {
@@ -164,7 +185,7 @@ class Reader {
             } else if (c >= 'a' && c <= 'f') {
                 value = value * 16 + (c - 'a' + 10);
             } else {
-                fail_with("has an escape without its digits");
+                is_none("an escape without its digits", begin);
                 return 0;
             }
         }
@@ -173,7 +194,7 @@ class Reader {
 
     CharClass read_escape(bool in_class) {
         if (at_end()) {
-            fail_with("ends with a backslash");
+            is_none("a backslash that escapes nothing", at_ - 1);
             return {};
         }
         const char32_t c = now();
@@ -193,11 +214,11 @@ class Reader {
             case '0': return {{0, 0}};
             case 'b':
                 if (in_class) return {{'\b', '\b'}};
-                fail_with("has a word boundary");
+                cannot_have("a word boundary");
                 return {};
             case 'c': {
                 const char32_t letter = now() & ~char32_t{0x20};
-                if (letter < 'A' || letter > 'Z') fail_with("has an unknown escape");
+                if (letter < 'A' || letter > 'Z') is_none("an escape that there is not", at_ - 1);
                 ++at_;
                 return {{letter % 32, letter % 32}};
             }
@@ -208,19 +229,20 @@ class Reader {
             case 'u': return read_unicode();
             default: break;
         }
-        if ((c >= '1' && c <= '9') || c == 'k') fail_with("refers back");
-        if (c == 'p' || c == 'P') fail_with("asks for a Unicode property");
-        if (c == 'B') fail_with("has a word boundary");
+        if ((c >= '1' && c <= '9') || c == 'k') cannot_have("a reference back");
+        if (c == 'p' || c == 'P') cannot_have("a Unicode property");
+        if (c == 'B') cannot_have("a word boundary");
         const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (letter) fail_with("has an unknown escape");
+        if (letter) is_none("an escape that there is not", at_ - 1);
         return {{c, c}};
     }
 
     CharClass read_unicode() {
         char32_t value = 0;
+        const std::size_t begin = at_;
         if (skip('{')) {
             while (!at_end() && now() != '}' && value <= kLastChar) value = value * 16 + read_hex(1);
-            if (!skip('}')) fail_with("has an escape without its digits");
+            if (!skip('}')) is_none("an escape without its digits", begin);
         } else {
             value = read_hex(4);
             const bool pair = value >= 0xD800 && value <= 0xDBFF && now() == '\\' && at_ + 1 < pattern_.size() &&
@@ -231,28 +253,29 @@ class Reader {
                 value = 0x10000 + ((value - 0xD800) << 10) + (low - 0xDC00);
             }
         }
-        if (value > kLastChar || (value >= 0xD800 && value <= 0xDFFF)) {
-            fail_with("has an escape that is no character");
-            return {};
-        }
+        if (value > kLastChar) is_none("an escape that is no character", begin);
+        if (value >= 0xD800 && value <= 0xDFFF) cannot_have("half of a surrogate pair");
+        if (failed()) return {};
         return {{value, value}};
     }
 
     Expression read_class() {
+        const std::size_t begin = at_ - 1;
         const bool negated = skip('^');
         CharClass set;
         while (!failed() && now() != ']') {
             if (at_end()) {
-                fail_with("has a class without an end");
+                is_none("a class without an end", begin);
                 break;
             }
+            const std::size_t place = at_;
             CharClass first = read_class_atom();
             const bool is_range = now() == '-' && at_ + 1 < pattern_.size() && pattern_[at_ + 1] != ']';
             if (!failed() && is_range && single(first)) {
                 ++at_;
                 const CharClass last = read_class_atom();
                 if (failed() || !single(last) || last.front().first < first.front().first) {
-                    fail_with("has a class that counts down");
+                    is_none("a range of characters that counts down", place);
                     break;
                 }
                 first.front().last = last.front().last;
@@ -273,12 +296,12 @@ class Reader {
 
     std::u32string pattern_;
     std::size_t at_ = 0;
-    std::string wrong_;
+    std::optional<Fault> fault_;
 };
 
 }  // namespace
 
-Result<Expression> read_pattern(std::string_view pattern) {
+Checked<Expression> read_pattern(std::string_view pattern) {
     return Reader(characters_of(pattern)).read();
 }
 

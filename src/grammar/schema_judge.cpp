@@ -24,16 +24,14 @@ namespace {
 
 constexpr int kDeepest = 64;
 constexpr int kMostPatterns = 64;
-
-std::unexpected<Error> refuse(std::string message) {
-    return fail(ErrorCode::kInvalidArgument, std::move(message));
-}
+constexpr std::int64_t kWorkPerValue = 10;
+constexpr std::int64_t kWorkPerPattern = 1'000'000;  ///< at most, for one string
 
 bool in(const CountRange& range, std::size_t n) {
     return n >= range.least && (range.most == kEndless || n <= range.most);
 }
 
-Result<bool> meets_number(const json::value& value, const json::object& node) {
+Checked<bool> meets_number(const json::value& value, const json::object& node) {
     NumberRange range;
     if (auto read = narrow(range, node); !read) return std::unexpected(std::move(read.error()));
     const Decimal number = Decimal::of(value);
@@ -47,29 +45,31 @@ Result<bool> meets_number(const json::value& value, const json::object& node) {
 
 }  // namespace
 
-Result<bool> SchemaJudge::meets(const json::value& value, const json::value& schema, int depth) {
+Checked<bool> SchemaJudge::meets(const json::value& value, const json::value& schema, int depth) {
+    if (!work_.take(kWorkPerValue)) return false;
     if (schema.is_bool()) return schema.get_bool();
-    if (!schema.is_object()) return refuse("has a schema that is neither an object nor a boolean");
-    if (depth > kDeepest) return refuse("refers to itself without end");
+    if (!schema.is_object()) return wrong("has a schema that is neither an object nor a boolean");
+    if (depth > kDeepest) return wrong("refers to itself without end");
     const json::object& node = schema.get_object();
     if (const json::value* type = node.if_contains("type")) {
-        const Result<Types> types = types_named(*type);
+        const Checked<Types> types = types_named(*type);
         if (!types) return std::unexpected(types.error());
         if ((*types & type_of(value)) == 0) return false;
     }
     if (const json::value* only = node.if_contains("const"); only != nullptr && !equal(*only, value)) return false;
     if (const json::value* list = node.if_contains("enum")) {
-        if (!list->is_array()) return refuse("has enum that is no array");
+        if (!list->is_array()) return wrong("has enum that is no array");
         const json::array& values = list->get_array();
         const auto same = [&](const json::value& one) { return equal(one, value); };
         // Most often it is one of the list itself.
         const bool is_its_own = std::less_equal<>()(values.begin(), &value) && std::less<>()(&value, values.end());
+        if (!is_its_own) work_.take(std::ssize(values));
         if (!is_its_own && std::ranges::none_of(values, same)) return false;
     }
     if (const auto keyword = unsupported_keyword(node, type_of(value)); !keyword.empty()) {
-        return refuse(fmt::format("uses {}", keyword));
+        return unsupported(fmt::format("uses {}", keyword));
     }
-    Result<bool> met = meets_choices(value, node, depth);
+    Checked<bool> met = meets_choices(value, node, depth);
     if (!met || !*met) return met;
     if (value.is_number()) return meets_number(value, node);
     if (value.is_string()) return meets_string(value.get_string(), node);
@@ -78,7 +78,7 @@ Result<bool> SchemaJudge::meets(const json::value& value, const json::value& sch
     return true;
 }
 
-Result<bool> SchemaJudge::meets_string(const json::string& value, const json::object& node) {
+Checked<bool> SchemaJudge::meets_string(const json::string& value, const json::object& node) {
     CountRange lengths;
     if (auto read = narrow(lengths, node, "minLength", "maxLength"); !read) {
         return std::unexpected(std::move(read.error()));
@@ -87,39 +87,40 @@ Result<bool> SchemaJudge::meets_string(const json::string& value, const json::ob
     for (const char* keyword : {"pattern", "format"}) {
         if (!node.contains(keyword)) continue;
         if (++n_patterns_ > kMostPatterns) {
-            return refuse(fmt::format("has a {} beside more than {} values", keyword, kMostPatterns));
+            return unsupported(fmt::format("has a {} beside more than {} values", keyword, kMostPatterns));
         }
-        Result<Expression> characters = characters_by(keyword, node.at(keyword));
+        Checked<Expression> characters = characters_by(keyword, node.at(keyword));
         if (!characters) return std::unexpected(std::move(characters.error()));
         Rules rules;
         rules.add("a string", sequence({text("\""), std::move(*characters), text("\"")}));
-        Result<Automaton> automaton = Automaton::of(rules);
+        Result<Automaton> automaton = Automaton::of(rules, work_);
         if (!automaton) return false;  // no string at all
         Matcher matcher(std::make_shared<const Automaton>(std::move(*automaton)));
-        Work work{1'000'000};
+        Work work{kWorkPerPattern};
         const Matcher::Position end = matcher.walk(matcher.start(work), string_text(value).text, work);
+        work_.take(kWorkPerPattern - work.left);
         if (end == Matcher::kTooDear)
-            return refuse(fmt::format("has a {} that is too dear beside enum or const", keyword));
+            return unsupported(fmt::format("has a {} that takes more than {} looks at a state beside enum or const",
+                                           keyword, kWorkPerPattern));
         if (end == Matcher::kDead || !matcher.may_end(end)) return false;
     }
     return true;
 }
 
-Result<bool> SchemaJudge::meets_choices(const json::value& value, const json::object& node, int depth) {
+Checked<bool> SchemaJudge::meets_choices(const json::value& value, const json::object& node, int depth) {
     if (const json::value* reference = node.if_contains("$ref")) {
-        const json::value* target =
-            reference->is_string() ? find_reference(root_, std::string_view(reference->get_string())) : nullptr;
-        if (target == nullptr) return refuse("has a $ref to what this schema does not hold");
-        Result<bool> met = meets(value, *target, depth + 1);
+        const auto target = find_reference(root_, *reference);
+        if (!target) return std::unexpected(target.error());
+        Checked<bool> met = meets(value, **target, depth + 1);
         if (!met || !*met) return met;
     }
     for (const char* keyword : {"allOf", "anyOf", "oneOf"}) {
         const json::value* list = node.if_contains(keyword);
         if (list == nullptr) continue;
-        if (!list->is_array()) return refuse(fmt::format("has {} that is no array", keyword));
+        if (!list->is_array()) return wrong(fmt::format("has {} that is no array", keyword));
         std::size_t n_met = 0;
         for (const json::value& one : list->get_array()) {
-            const Result<bool> met = meets(value, one, depth + 1);
+            const Checked<bool> met = meets(value, one, depth + 1);
             if (!met) return met;
             n_met += *met ? 1 : 0;
         }
@@ -132,7 +133,7 @@ Result<bool> SchemaJudge::meets_choices(const json::value& value, const json::ob
     return true;
 }
 
-Result<bool> SchemaJudge::meets_object(const json::object& value, const json::object& node, int depth) {
+Checked<bool> SchemaJudge::meets_object(const json::object& value, const json::object& node, int depth) {
     CountRange members;
     if (auto read = narrow(members, node, "minProperties", "maxProperties"); !read) {
         return std::unexpected(std::move(read.error()));
@@ -150,13 +151,13 @@ Result<bool> SchemaJudge::meets_object(const json::object& value, const json::ob
             properties != nullptr && properties->is_object() ? properties->get_object().if_contains(name) : nullptr;
         if (schema == nullptr) schema = others;
         if (schema == nullptr) continue;
-        Result<bool> met = meets(member, *schema, depth + 1);
+        Checked<bool> met = meets(member, *schema, depth + 1);
         if (!met || !*met) return met;
     }
     return true;
 }
 
-Result<bool> SchemaJudge::meets_array(const json::array& value, const json::object& node, int depth) {
+Checked<bool> SchemaJudge::meets_array(const json::array& value, const json::object& node, int depth) {
     CountRange items;
     if (auto read = narrow(items, node, "minItems", "maxItems"); !read) return std::unexpected(std::move(read.error()));
     if (!in(items, value.size())) return false;
@@ -166,7 +167,7 @@ Result<bool> SchemaJudge::meets_array(const json::array& value, const json::obje
         const bool in_first = first != nullptr && first->is_array() && i < first->get_array().size();
         const json::value* schema = in_first ? &first->get_array()[i] : others;
         if (schema == nullptr) continue;
-        Result<bool> met = meets(value[i], *schema, depth + 1);
+        Checked<bool> met = meets(value[i], *schema, depth + 1);
         if (!met || !*met) return met;
     }
     return true;

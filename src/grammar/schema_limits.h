@@ -6,11 +6,11 @@
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
+#include "grammar/fault.h"
 #include "grammar/number_range.h"
 
 /// The keywords of a schema that are numbers. An upper bound that nothing reaches is none; a lower bound that nothing
-/// reaches is refused; nothing wraps. Errors are words that the schema's place follows.
+/// reaches is refused; nothing wraps.
 namespace sutazai::grammar {
 
 /// How many characters, items or members there may be.
@@ -20,9 +20,9 @@ struct CountRange {
 };
 
 /// Narrows `range` by, say, minLength and maxLength.
-[[nodiscard]] Result<void> narrow(CountRange& range, const boost::json::object& node, std::string_view least,
-                                  std::string_view most);
+[[nodiscard]] Checked<void> narrow(CountRange& range, const boost::json::object& node, std::string_view least,
+                                   std::string_view most);
 /// Narrows `range` by minimum, maximum, exclusiveMinimum and exclusiveMaximum.
-[[nodiscard]] Result<void> narrow(NumberRange& range, const boost::json::object& node);
+[[nodiscard]] Checked<void> narrow(NumberRange& range, const boost::json::object& node);
 
 }  // namespace sutazai::grammar

@@ -74,7 +74,7 @@ Types type_of(const json::value& value) {
     return 0;
 }
 
-Result<Types> types_named(const json::value& type) {
+Checked<Types> types_named(const json::value& type) {
     constexpr std::array<std::pair<std::string_view, Types>, 7> kNames{{{"null", kNull},
                                                                         {"boolean", kBoolean},
                                                                         {"integer", kInteger},
@@ -92,18 +92,21 @@ Result<Types> types_named(const json::value& type) {
     if (type.is_array()) {
         for (const json::value& name : type.get_array()) {
             const Types its = one(name);
-            if (its == 0) return fail(ErrorCode::kInvalidArgument, "has a type that is none");
+            if (its == 0) return wrong("has a type that is none");
             types = static_cast<Types>(types | its);
         }
     } else {
         types = one(type);
     }
-    if (types == 0) return fail(ErrorCode::kInvalidArgument, "has a type that is none");
+    if (types == 0) return wrong("has a type that is none");
     return types;
 }
 
-const json::value* find_reference(const json::value& root, std::string_view reference) {
-    if (!reference.starts_with('#')) return nullptr;
+Checked<const json::value*> find_reference(const json::value& root, const json::value& value) {
+    if (!value.is_string()) return wrong("has $ref that is no string");
+    const std::string_view reference = value.get_string();
+    const bool is_pointer = reference == "#" || reference.starts_with("#/");
+    if (!is_pointer) return unsupported("has a $ref that is no place in this schema");
     std::string pointer;
     for (std::size_t i = 1; i < reference.size(); ++i) {
         if (reference[i] != '%') {
@@ -112,15 +115,19 @@ const json::value* find_reference(const json::value& root, std::string_view refe
         }
         unsigned byte = 0;
         const char* begin = reference.data() + i + 1;
-        if (i + 2 >= reference.size() || std::from_chars(begin, begin + 2, byte, 16).ptr != begin + 2) return nullptr;
+        const bool is_whole = i + 2 < reference.size() && std::from_chars(begin, begin + 2, byte, 16).ptr == begin + 2;
+        if (!is_whole) return wrong("has a $ref with an escape that is none");
         pointer += static_cast<char>(byte);
         i += 2;
     }
     json::error_code error;
-    return root.find_pointer(pointer, error);
+    const json::value* found = root.find_pointer(pointer, error);
+    if (found == nullptr) return wrong("has a $ref to what this schema does not hold");
+    return found;
 }
 
 bool equal(const json::value& a, const json::value& b) {
+    if (a.is_int64() && b.is_int64()) return a.get_int64() == b.get_int64();
     if (a.is_number() && b.is_number()) return compare(Decimal::of(a), Decimal::of(b)) == 0;
     if (a.kind() != b.kind()) return false;
     if (const auto* list = a.if_array()) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
+#include "grammar/fault.h"
 
 /// What several parts of the reading of schemas ask of one.
 namespace sutazai::grammar {
@@ -25,11 +25,12 @@ inline constexpr Types kAnyType = 127;
 
 [[nodiscard]] Types type_of(const boost::json::value& value);
 
-/// The types that `type` names; kInvalidArgument, in words that follow the schema's place, when it names no type.
-[[nodiscard]] Result<Types> types_named(const boost::json::value& type);
+/// The types that `type` names, if it names any.
+[[nodiscard]] Checked<Types> types_named(const boost::json::value& type);
 
-/// The value at a JSON pointer of a local reference ("#", "#/$defs/a"); null when there is none.
-[[nodiscard]] const boost::json::value* find_reference(const boost::json::value& root, std::string_view reference);
+/// The value that `$ref` leads to, by a JSON pointer into the schema itself ("#", "#/$defs/a").
+[[nodiscard]] Checked<const boost::json::value*> find_reference(const boost::json::value& root,
+                                                                const boost::json::value& reference);
 
 /// Equality of JSON Schema: 1 and 1.0 are the same, the order of members does not matter.
 [[nodiscard]] bool equal(const boost::json::value& a, const boost::json::value& b);

@@ -19,8 +19,17 @@ Part child(const Part& of, const json::value& schema, std::string_view keyword, 
     return {&schema, fmt::format("{}/{}{}{}", of.path, keyword, name.empty() ? "" : "/", name)};
 }
 
+void SchemaParts::refuse(const Fault& fault, const std::string& path) {
+    fail(fmt::format("{} at {}{}{}{}", fault.what, path, fault.is_error ? "" : ", which is not supported",
+                     fault.detail.empty() ? "" : ": ", fault.detail));
+}
+
 void SchemaParts::refuse(std::string_view what, const std::string& path) {
-    fail(fmt::format("{} at {}, which is not supported", what, path));
+    refuse(Fault{std::string(what)}, path);
+}
+
+void SchemaParts::refuse_wrong(std::string_view what, const std::string& path) {
+    refuse(Fault{std::string(what), true}, path);
 }
 
 void SchemaParts::fail(std::string wrong) {
@@ -33,29 +42,30 @@ std::optional<Parts> SchemaParts::flatten(const Parts& parts) {
     while (!work.empty() && !failed()) {
         Part part = std::move(work.front());
         work.pop_front();
-        if (++n_parts_ > kMaxSchemaParts) refuse("combines too many schemas", part.path);
+        work_.take(kWorkPerPart);
+        if (++n_parts_ > kMaxSchemaParts)
+            refuse(fmt::format("combines more than {} schemas", kMaxSchemaParts), part.path);
         if (part.schema->is_bool()) {
             if (!part.schema->get_bool()) return std::nullopt;
             continue;
         }
         if (!part.schema->is_object()) {
-            refuse("has a schema that is neither an object nor a boolean", part.path);
+            refuse_wrong("has a schema that is neither an object nor a boolean", part.path);
             return std::nullopt;
         }
         for (auto link = part.before; link != nullptr; link = link->before) {
-            if (link->schema == part.schema) refuse("refers to itself without end", part.path);
+            if (link->schema == part.schema) refuse_wrong("refers to itself without end", part.path);
         }
         if (std::ranges::find(out, part.schema, &Part::schema) != out.end()) continue;
         const auto here = std::make_shared<const Part::Link>(Part::Link{part.schema, part.before});
         check_dialect(part);
         if (const json::value* reference = part.node().if_contains("$ref")) {
-            const json::value* target =
-                reference->is_string() ? find_reference(root_, std::string_view(reference->get_string())) : nullptr;
-            if (target == nullptr) {
-                refuse("has a $ref to what this schema does not hold", part.path);
+            const auto target = find_reference(root_, *reference);
+            if (!target) {
+                refuse(target.error(), part.path);
                 return std::nullopt;
             }
-            work.push_back({target, std::string(std::string_view(reference->get_string())), false, false, here});
+            work.push_back({*target, std::string(std::string_view(reference->get_string())), false, false, here});
         }
         for (Part& each : children(part, "allOf")) {
             each.before = here;
@@ -72,7 +82,7 @@ Parts SchemaParts::children(const Part& part, std::string_view keyword) {
     Parts out;
     if (list == nullptr) return out;
     if (!list->is_array() || list->get_array().empty()) {
-        refuse(fmt::format("has {} that is no array of schemas", keyword), part.path);
+        refuse_wrong(fmt::format("has {} that is no array of schemas", keyword), part.path);
         return out;
     }
     for (const json::value& each : list->get_array()) {
@@ -127,7 +137,7 @@ std::vector<SchemaParts::Member> SchemaParts::members(const Parts& parts) {
     for (const Part& part : parts) {
         const json::value* properties = part.node().if_contains("properties");
         if (properties == nullptr) continue;
-        if (!properties->is_object()) refuse("has properties that is no object", part.path);
+        if (!properties->is_object()) refuse_wrong("has properties that is no object", part.path);
         if (failed()) return members;
         for (const auto& [name, schema] : properties->get_object()) add(name, false);
     }
@@ -140,10 +150,10 @@ std::vector<std::string> SchemaParts::required(const Parts& parts) {
     for (const Part& part : parts) {
         const json::value* required = part.node().if_contains("required");
         if (required == nullptr) continue;
-        if (!required->is_array()) refuse("has required that is no array", part.path);
+        if (!required->is_array()) refuse_wrong("has required that is no array", part.path);
         if (failed()) break;
         for (const json::value& name : required->get_array()) {
-            if (!name.is_string()) refuse("has required that is no array of strings", part.path);
+            if (!name.is_string()) refuse_wrong("has required that is no array of strings", part.path);
             if (failed()) break;
             names.emplace_back(std::string_view(name.get_string()));
         }
@@ -158,7 +168,7 @@ std::size_t SchemaParts::n_first_items(const Parts& parts) {
         if (items != nullptr && items->is_array()) refuse("has items that is an array (prefixItems is)", part.path);
         const json::value* first = part.node().if_contains("prefixItems");
         if (first == nullptr) continue;
-        if (!first->is_array()) refuse("has prefixItems that is no array", part.path);
+        if (!first->is_array()) refuse_wrong("has prefixItems that is no array", part.path);
         if (failed()) return n;
         n = std::max(n, first->get_array().size());
     }

@@ -3,11 +3,15 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "grammar/fault.h"
+#include "grammar/work.h"
 
 namespace sutazai::grammar {
 
@@ -33,17 +37,23 @@ using Parts = std::vector<Part>;
 [[nodiscard]] Part child(const Part& of, const boost::json::value& schema, std::string_view keyword,
                          std::string_view name = {});
 
+/// Of the work that it takes to look at one.
+inline constexpr std::int64_t kWorkPerPart = 16;
+
 /// Takes schemas apart into those that a value, its members and its items have to meet. Remembers the first thing in
-/// the schema that it cannot keep: what comes after that is worth nothing.
+/// the schema that it cannot keep: what comes after that is worth nothing, and so is all once the work is over.
 class SchemaParts {
   public:
-    /// `root` is what references lead into; it outlives this.
-    explicit SchemaParts(const boost::json::value& root) : root_(root) {}
+    /// `root` is what references lead into; both outlive this.
+    SchemaParts(const boost::json::value& root, Work& work) : root_(root), work_(work) {}
 
-    [[nodiscard]] bool failed() const { return !wrong_.empty(); }
+    [[nodiscard]] bool failed() const { return !wrong_.empty() || work_.is_over(); }
     [[nodiscard]] const std::string& wrong() const { return wrong_; }  ///< words that follow the schema's name
     /// "uses contains at #/properties/a, which is not supported"
+    void refuse(const Fault& fault, const std::string& path);
     void refuse(std::string_view what, const std::string& path);
+    /// "has enum that is no array at #/properties/a"
+    void refuse_wrong(std::string_view what, const std::string& path);
     void fail(std::string wrong);
 
     /// References and allOf taken apart. Nothing when `false` is among them.
@@ -72,6 +82,7 @@ class SchemaParts {
     void check_dialect(const Part& part);
 
     const boost::json::value& root_;
+    Work& work_;
     std::size_t n_parts_ = 0;
     std::string wrong_;
 };

@@ -30,20 +30,14 @@ std::string pattern_of(std::string_view format) {
 
 }  // namespace
 
-Result<Expression> characters_by(std::string_view keyword, const boost::json::value& value) {
-    if (!value.is_string()) return fail(ErrorCode::kInvalidArgument, fmt::format("has {} that is no string", keyword));
+Checked<Expression> characters_by(std::string_view keyword, const boost::json::value& value) {
+    if (!value.is_string()) return wrong(fmt::format("has {} that is no string", keyword));
     std::string pattern(std::string_view(value.get_string()));
     if (keyword == "format") {
         pattern = pattern_of(pattern);
-        if (pattern.empty()) {
-            return fail(ErrorCode::kInvalidArgument, "uses a format other than date, time, date-time, uuid and ipv4");
-        }
+        if (pattern.empty()) return unsupported("uses a format other than date, time, date-time, uuid and ipv4");
     }
-    Result<Expression> characters = read_pattern(pattern);
-    if (!characters) {
-        return fail(ErrorCode::kInvalidArgument, fmt::format("uses a pattern that {}", characters.error().message));
-    }
-    return characters;
+    return read_pattern(pattern);
 }
 
 }  // namespace sutazai::grammar

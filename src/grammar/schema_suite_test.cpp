@@ -78,12 +78,13 @@ std::vector<std::string> ways_to_write(const json::value& value, bool spaced) {
 class Grammar {
   public:
     explicit Grammar(const json::value& schema) {
-        Result<Rules> rules = read_json_schema(schema);
+        Work work{100'000'000};
+        Result<Rules> rules = read_json_schema(schema, work);
         if (!rules) {
             refusal_ = rules.error().message;
             return;
         }
-        Result<Automaton> automaton = Automaton::of(*rules);
+        Result<Automaton> automaton = Automaton::of(*rules, work);
         if (automaton) {
             matcher_ = std::make_unique<Matcher>(std::make_shared<const Automaton>(std::move(*automaton)));
         } else {
@@ -145,6 +146,8 @@ void judge(const std::filesystem::path& path, Count& count) {
         if (!grammar.refusal().empty()) {
             ++count.refused;
             EXPECT_NE(grammar.refusal().find(" at #"), std::string::npos) << grammar.refusal() << schema;
+            // The suite holds schemas that are right.
+            EXPECT_TRUE(grammar.refusal().ends_with(", which is not supported")) << grammar.refusal() << schema;
             count.reasons.insert(grammar.refusal().substr(0, grammar.refusal().find(" at #")));
             continue;
         }

@@ -17,7 +17,8 @@ std::shared_ptr<const Automaton> automaton_of(std::string_view gbnf) {
         if (name == "<|end|>") return 0;
         return std::nullopt;
     };
-    return std::make_shared<const Automaton>(Automaton::of(read_gbnf(gbnf, named).value()).value());
+    Work work{100'000'000};
+    return std::make_shared<const Automaton>(Automaton::of(read_gbnf(gbnf, named).value(), work).value());
 }
 
 /// Every byte but 0, words of up to six letters, some of them twice, and tokens without a text.

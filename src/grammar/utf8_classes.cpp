@@ -1,8 +1,8 @@
 #include "grammar/utf8_classes.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <unordered_map>
 
 namespace sutazai::grammar {
 
@@ -27,8 +27,20 @@ ByteSet from_to(unsigned char first, unsigned char last) {
     return set;
 }
 
+/// Characters whose bytes lie between those of two, byte by byte.
+struct Run {
+    Bytes low, high;
+
+    /// All but the first byte, as a number.
+    [[nodiscard]] std::uint64_t tail() const {
+        std::uint64_t tail = low.size;
+        for (std::size_t i = 1; i < low.size; ++i) tail = (tail << 16) | (std::uint64_t{low.at[i]} << 8) | high.at[i];
+        return tail;
+    }
+};
+
 /// Cuts a range until only whole blocks of continuation bytes differ: then it is one run of byte ranges.
-void cut(char32_t first, char32_t last, std::vector<std::vector<ByteSet>>& out) {
+void cut(char32_t first, char32_t last, std::vector<Run>& out) {
     for (const char32_t end : {0x7FU, 0x7FFU, 0xFFFFU}) {
         if (first <= end && end < last) {
             cut(first, end, out);
@@ -50,30 +62,28 @@ void cut(char32_t first, char32_t last, std::vector<std::vector<ByteSet>>& out) 
             return;
         }
     }
-    const Bytes low = encode(first);
-    const Bytes high = encode(last);
-    std::vector<ByteSet> run;
-    run.reserve(low.size);
-    for (std::size_t i = 0; i < low.size; ++i) run.push_back(from_to(low.at[i], high.at[i]));
-    out.push_back(std::move(run));
+    out.push_back({encode(first), encode(last)});
 }
 
 }  // namespace
 
 std::vector<std::vector<ByteSet>> utf8_of(const CharClass& set) {
-    std::vector<std::vector<ByteSet>> out;
-    for (const CharRange& range : set) cut(range.first, range.last, out);
+    std::vector<Run> runs;
+    for (const CharRange& range : set) cut(range.first, range.last, runs);
     // All single bytes are one set, and so are first bytes that the same bytes follow.
     std::vector<std::vector<ByteSet>> merged;
-    for (std::vector<ByteSet>& run : out) {
-        const auto same = std::ranges::find_if(merged, [&](const std::vector<ByteSet>& other) {
-            return other.size() == run.size() && std::equal(run.begin() + 1, run.end(), other.begin() + 1);
-        });
-        if (same == merged.end()) {
-            merged.push_back(std::move(run));
-        } else {
-            same->front() |= run.front();
+    std::unordered_map<std::uint64_t, std::size_t> by_tail;
+    for (const Run& run : runs) {
+        const ByteSet first = from_to(run.low.at[0], run.high.at[0]);
+        const auto [same, is_new] = by_tail.try_emplace(run.tail(), merged.size());
+        if (!is_new) {
+            merged[same->second].front() |= first;
+            continue;
         }
+        std::vector<ByteSet>& sets = merged.emplace_back();
+        sets.reserve(run.low.size);
+        sets.push_back(first);
+        for (std::size_t i = 1; i < run.low.size; ++i) sets.push_back(from_to(run.low.at[i], run.high.at[i]));
     }
     return merged;
 }

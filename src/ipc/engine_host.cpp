@@ -20,6 +20,7 @@
 #include "ipc/process.h"
 #include "ipc/step_frames.h"
 #include "ipc/wire.h"
+#include "llama/model.h"
 #include "proto/engine.pb.h"
 
 namespace sutazai::engine_host {

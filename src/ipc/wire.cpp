@@ -80,6 +80,8 @@ constexpr std::array kStatsFields{
     StatsField{&EngineStats::preemptions, &wire::Stats::preemptions, &wire::Stats::set_preemptions},
     StatsField{&EngineStats::steps, &wire::Stats::steps, &wire::Stats::set_steps},
     StatsField{&EngineStats::step_us, &wire::Stats::step_us, &wire::Stats::set_step_us},
+    StatsField{&EngineStats::grammar_hits, &wire::Stats::grammar_hits, &wire::Stats::set_grammar_hits},
+    StatsField{&EngineStats::grammar_misses, &wire::Stats::grammar_misses, &wire::Stats::set_grammar_misses},
     StatsField{&EngineStats::broken_results, &wire::Stats::broken_results, &wire::Stats::set_broken_results},
 };
 static_assert(kStatsFields.size() * sizeof(std::uint64_t) == sizeof(EngineStats), "a figure is missing");

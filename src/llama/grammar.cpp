@@ -1,11 +1,11 @@
 #include "llama/grammar.h"
 
 #include <fmt/format.h>
-#include <llama.h>
 
-#include <array>
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <limits>
+#include <utility>
 
 #include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
@@ -15,68 +15,72 @@ namespace sutazai::llama {
 namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
+/// For a byte of GBNF.
+constexpr std::int64_t kWorkPerByte = 2;
 
-std::unexpected<Error> refuse(const std::string& what, const char* field) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{} {}", field, what), field);
-}
-
-/// The one token that a name such as "<|im_end|>" is.
-std::optional<std::int32_t> token_named(const llama_vocab* vocab, std::string_view name) {
-    std::array<llama_token, 2> tokens{};
-    const int n = llama_tokenize(vocab, name.data(), static_cast<int>(name.size()), tokens.data(), 2, false, true);
-    if (n != 1) return std::nullopt;
-    return tokens[0];
+Result<grammar::Rules> read(const LanguageModel& model, const GrammarSource& source, grammar::Work& work) {
+    if (!source.is_schema) {
+        if (!work.take(kWorkPerByte * std::ssize(source.text))) return fail(ErrorCode::kCancelled, "takes too long");
+        return grammar::read_gbnf(source.text, [&](std::string_view name) { return model.token_named(name); });
+    }
+    boost::json::error_code error;
+    const boost::json::value schema = boost::json::parse(source.text, error);
+    if (error) return fail(ErrorCode::kInvalidArgument, "holds a schema that is no JSON");
+    return grammar::read_json_schema(schema, work);
 }
 
 }  // namespace
 
-Grammar::Grammar(const Model& model, std::shared_ptr<const grammar::Automaton> automaton, const char* field)
-    : model_(model), automaton_(std::move(automaton)), field_(field), constraint_(automaton_, model.texts()) {}
-
-Result<std::unique_ptr<Grammar>> Grammar::compile(const Model& model, const grammar::Rules& rules, const char* field) {
-    Result<grammar::Automaton> automaton = grammar::Automaton::of(rules);
-    if (!automaton) return refuse(automaton.error().message, field);
-    auto shared = std::make_shared<const grammar::Automaton>(std::move(*automaton));
-    std::unique_ptr<Grammar> grammar(new Grammar(model, std::move(shared), field));
-    grammar::Work work{kWorkPerToken};
-    if (!grammar->constraint_.start(work)) return refuse("is too ambiguous: its first character takes too long", field);
-    return grammar;
+std::optional<GrammarSource> GrammarSource::of(const GenerationRequest& request) {
+    if (!request.grammar.empty()) return GrammarSource{false, request.grammar};
+    if (!request.json_schema.empty()) return GrammarSource{true, request.json_schema};
+    return std::nullopt;
 }
 
-std::unique_ptr<Grammar> Grammar::clone() const {
-    std::unique_ptr<Grammar> grammar(new Grammar(model_, automaton_, field_));
-    grammar::Work work{kWorkPerToken};
-    (void)grammar->constraint_.start(work);  // as much as was enough for this one
-    return grammar;
-}
-
-Result<std::unique_ptr<Grammar>> Grammar::from_gbnf(const Model& model, const std::string& gbnf) {
-    constexpr const char* kField = "grammar";
-    if (gbnf.size() > kMaxGrammarBytes) {
-        return refuse(fmt::format("has {} bytes; at most {} are allowed", gbnf.size(), kMaxGrammarBytes), kField);
+Result<std::shared_ptr<const CompiledGrammar>> compile(const LanguageModel& model, const GrammarSource& source,
+                                                       grammar::Work& work) {
+    const char* field = source.field();
+    const auto refuse = [&](const Error& error) {
+        return fail(error.code, fmt::format("{} {}", field, error.message), field);
+    };
+    const Result<grammar::Rules> rules = read(model, source, work);
+    if (!rules) return refuse(rules.error());
+    Result<grammar::Automaton> made = grammar::Automaton::of(*rules, work);
+    if (!made) return refuse(made.error());
+    const auto automaton = std::make_shared<const grammar::Automaton>(std::move(*made));
+    // How long the first character takes is known here, and not where streams wait for it.
+    grammar::Work start{std::min(kWorkPerToken, work.left), work.cancelled};
+    const std::int64_t most = start.left;
+    if (grammar::Matcher(automaton).start(start) < 0) {
+        if (!work.take(most + 1)) return refuse({ErrorCode::kCancelled, "takes too long"});
+        return refuse(
+            {ErrorCode::kInvalidArgument,
+             fmt::format("is too ambiguous: its first character takes more than {} looks at a state", kWorkPerToken)});
     }
-    const auto rules =
-        grammar::read_gbnf(gbnf, [&](std::string_view name) { return token_named(model.vocab(), name); });
-    if (!rules) return refuse(rules.error().message, kField);
-    return compile(model, *rules, kField);
+    const std::int64_t start_work = most - start.left;
+    work.take(start_work);
+    return std::make_shared<const CompiledGrammar>(automaton, model.texts(), field, start_work);
 }
 
-Result<std::unique_ptr<Grammar>> Grammar::from_json_schema(const Model& model, const std::string& schema) {
-    constexpr const char* kField = "response_format";
-    boost::json::error_code error;
-    const boost::json::value read = boost::json::parse(schema, error);
-    if (error) return refuse("holds a schema that is no JSON", kField);
-    const auto rules = grammar::read_json_schema(read);
-    if (!rules) return refuse(rules.error().message, kField);
-    return compile(model, *rules, kField);
+Grammar::Grammar(const LanguageModel& model, std::shared_ptr<const CompiledGrammar> compiled)
+    : model_(model), compiled_(std::move(compiled)), constraint_(compiled_->automaton, compiled_->texts) {}
+
+/// Where `work` is too little for it, nothing is done. It has a budget of its own, so that what is left for a text's
+/// first token is what is left for any other.
+bool Grammar::begin(const grammar::Work& work) {
+    if (has_begun_ || work.left < compiled_->start_work) return has_begun_;
+    grammar::Work own{kWorkPerToken, work.cancelled};
+    return has_begun_ = constraint_.start(own);
 }
 
 Grammar::Answer Grammar::allows(Token token, grammar::Work& work) {
+    if (!begin(work)) return Answer::kTooDear;
     if (constraint_.may_end() && model_.ends_generation(token)) return Answer::kYes;
     return constraint_.allows(token, work);
 }
 
 bool Grammar::mask(std::span<float> logits, grammar::Work& work) {
+    if (!begin(work)) return false;
     const std::vector<bool>* allowed = constraint_.allowed(work);
     if (allowed == nullptr) return false;
     const bool may_end = constraint_.may_end();
@@ -88,6 +92,7 @@ bool Grammar::mask(std::span<float> logits, grammar::Work& work) {
 }
 
 Grammar::Answer Grammar::accept(Token token, grammar::Work& work) {
+    if (!begin(work)) return Answer::kTooDear;
     const Answer answer = constraint_.accept(token, work);
     const bool ends = constraint_.may_end() && model_.ends_generation(token);
     return answer == Answer::kNo && ends ? Answer::kYes : answer;

@@ -1,32 +1,55 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "base/error.h"
+#include "base/generation.h"
 #include "grammar/token_constraint.h"
-#include "llama/model.h"
+#include "llama/language_model.h"
 
 namespace sutazai::llama {
 
-inline constexpr std::size_t kMaxGrammarBytes = std::size_t{256} << 10;
 /// For one token. A grammar that needs more ends its request: some 20 ms (docs/decisions/0020-grammars.md).
 inline constexpr std::int64_t kWorkPerToken = 800'000;
 
-/// What a text must look like, and how far it has come. Compiled on any thread; then one thread at a time.
+/// What a request says of its text.
+struct GrammarSource {
+    bool is_schema = false;  ///< a JSON Schema, else GBNF with a rule named root
+    std::string text;
+
+    /// Nothing when the text may be anything.
+    [[nodiscard]] static std::optional<GrammarSource> of(const GenerationRequest& request);
+    /// The request's field, for messages.
+    [[nodiscard]] const char* field() const { return is_schema ? "response_format" : "grammar"; }
+};
+
+/// A grammar, ready for any number of texts of one model. Constant once made; any thread.
+struct CompiledGrammar {
+    std::shared_ptr<const grammar::Automaton> automaton;
+    const grammar::TokenTrie& texts;  ///< the model's
+    const char* field;                ///< of the request, for messages
+    std::int64_t start_work;          ///< that it takes to get to the beginning of a text
+
+    [[nodiscard]] std::size_t bytes() const { return sizeof *this + automaton->bytes(); }
+};
+
+/// kInvalidArgument (the source's field) when it cannot be read, is too large, or is met by no text. kCancelled when it
+/// takes more than `work`. Any thread but the decode thread. `model` outlives what comes back.
+[[nodiscard]] Result<std::shared_ptr<const CompiledGrammar>> compile(const LanguageModel& model,
+                                                                     const GrammarSource& source, grammar::Work& work);
+
+/// What a text must look like, and how far it has come. One thread at a time.
 class Grammar {
   public:
     using Answer = grammar::TokenConstraint::Answer;
 
-    /// `gbnf` with a rule named root. kInvalidArgument (field "grammar") when it cannot be read or is too large.
-    [[nodiscard]] static Result<std::unique_ptr<Grammar>> from_gbnf(const Model& model, const std::string& gbnf);
-    /// A JSON Schema as text (field "response_format").
-    [[nodiscard]] static Result<std::unique_ptr<Grammar>> from_json_schema(const Model& model,
-                                                                           const std::string& schema);
-    /// Another one of the same, at its beginning.
-    [[nodiscard]] std::unique_ptr<Grammar> clone() const;
+    /// At the beginning of a text. Costs next to nothing: the way to the beginning is part of the first question.
+    Grammar(const LanguageModel& model, std::shared_ptr<const CompiledGrammar> compiled);
 
     /// May this token come next? The end of generation may come where the text may end.
     [[nodiscard]] Answer allows(Token token, grammar::Work& work);
@@ -36,17 +59,15 @@ class Grammar {
     /// The next token, which is one that is allowed.
     [[nodiscard]] Answer accept(Token token, grammar::Work& work);
     /// Of the request, for messages.
-    [[nodiscard]] const char* field() const { return field_; }
+    [[nodiscard]] const char* field() const { return compiled_->field; }
 
   private:
-    Grammar(const Model& model, std::shared_ptr<const grammar::Automaton> automaton, const char* field);
-    [[nodiscard]] static Result<std::unique_ptr<Grammar>> compile(const Model& model, const grammar::Rules& rules,
-                                                                  const char* field);
+    [[nodiscard]] bool begin(const grammar::Work& work);
 
-    const Model& model_;
-    std::shared_ptr<const grammar::Automaton> automaton_;
-    const char* field_;
+    const LanguageModel& model_;
+    std::shared_ptr<const CompiledGrammar> compiled_;
     grammar::TokenConstraint constraint_;
+    bool has_begun_ = false;
 };
 
 }  // namespace sutazai::llama

@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,9 +19,12 @@
 #include "llama/tokenizer.h"
 #include "sched/types.h"
 
+namespace sutazai::grammar {
+class TokenTrie;
+}
+
 namespace sutazai::llama {
 
-class Grammar;
 using sched::Token;
 
 /// How a model's vectors of tokens become one of a text.
@@ -85,8 +89,10 @@ class LanguageModel {
     /// Does the text hold the name of a token that is not shown in output?
     [[nodiscard]] virtual bool names_hidden_token(std::string_view text) const = 0;
 
-    /// What the request's text must follow; null when it may be anything. kInvalidArgument when that cannot be read.
-    [[nodiscard]] virtual Result<std::unique_ptr<Grammar>> grammar_of(const GenerationRequest& request) const = 0;
+    /// What each token writes; made at the first call, which takes some 50 ms for a large vocabulary.
+    [[nodiscard]] virtual const grammar::TokenTrie& texts() const = 0;
+    /// The one token that a name such as "<|im_end|>" is.
+    [[nodiscard]] virtual std::optional<Token> token_named(std::string_view name) const = 0;
 
     /// Appends the bytes of a generated token (maybe part of a character; nothing for control tokens).
     virtual void append_piece(Token token, std::string& out) const = 0;

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <future>
 #include <limits>
@@ -20,7 +21,6 @@
 #include "grammar/token_trie.h"
 #include "kernels/cpu_level.h"
 #include "kernels/stand_ins.h"
-#include "llama/grammar.h"
 #include "llama/kv_fingerprint.h"
 #include "llama/llama_log.h"
 #include "llama/vocabulary.h"
@@ -273,10 +273,11 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
     return self;
 }
 
-Result<std::unique_ptr<Grammar>> Model::grammar_of(const GenerationRequest& request) const {
-    if (!request.grammar.empty()) return Grammar::from_gbnf(*this, request.grammar);
-    if (!request.json_schema.empty()) return Grammar::from_json_schema(*this, request.json_schema);
-    return nullptr;
+std::optional<Token> Model::token_named(std::string_view name) const {
+    std::array<llama_token, 2> tokens{};
+    const int n = llama_tokenize(vocab(), name.data(), static_cast<int>(name.size()), tokens.data(), 2, false, true);
+    if (n != 1) return std::nullopt;
+    return tokens[0];
 }
 
 bool Model::names_hidden_token(std::string_view text) const {

@@ -16,10 +16,6 @@
 struct llama_model;
 struct llama_vocab;
 
-namespace sutazai::grammar {
-class TokenTrie;
-}
-
 namespace sutazai::llama {
 
 struct LoadOptions {
@@ -56,7 +52,8 @@ class Model final : public LanguageModel {
                                                       const CancelCheck& cancelled = {}) const override;
     [[nodiscard]] const Tokenizer& tokenizer() const;
     [[nodiscard]] bool names_hidden_token(std::string_view text) const override;
-    [[nodiscard]] Result<std::unique_ptr<Grammar>> grammar_of(const GenerationRequest& request) const override;
+    [[nodiscard]] const grammar::TokenTrie& texts() const override;
+    [[nodiscard]] std::optional<Token> token_named(std::string_view name) const override;
     void append_piece(Token token, std::string& out) const override;
     [[nodiscard]] bool ends_generation(Token token) const override;
     [[nodiscard]] std::string piece(Token token) const override;
@@ -67,8 +64,6 @@ class Model final : public LanguageModel {
     [[nodiscard]] llama_model* handle() const;       ///< the weights; it may have no vocabulary
     [[nodiscard]] const llama_vocab* vocab() const;  ///< of this model
     [[nodiscard]] int threads() const { return threads_; }
-    /// What each token writes; made at the first call, which takes some 50 ms for a large vocabulary. Any thread.
-    [[nodiscard]] const grammar::TokenTrie& texts() const;
 
     void apply(const sched::KvOp& op) override;
     [[nodiscard]] Result<KvState> save(sched::SlotId slot, int first, int n_tokens) override;

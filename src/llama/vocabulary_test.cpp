@@ -11,6 +11,7 @@
 
 #include "llama/grammar.h"
 #include "llama/model.h"
+#include "llama/testing/test_models.h"
 #include "synth/synth.h"
 
 namespace sutazai::llama {
@@ -94,7 +95,7 @@ TEST_P(InPartsTest, IsTheSameModel) {
     const std::vector<Token> chat = (*whole)->tokenize(request).value();
     EXPECT_EQ((*parts)->tokenize(request).value(), chat);
     EXPECT_EQ(logits_of(**parts, chat), logits_of(**whole, chat));
-    const auto grammar = Grammar::from_gbnf(**parts, R"(root ::= "yes" | "no")");
+    const auto grammar = grammar_of(**parts, {false, R"(root ::= "yes" | "no")"});
     ASSERT_TRUE(grammar.has_value());
     int n_allowed = 0;
     grammar::Work work{kWorkPerToken * 100};

@@ -47,6 +47,8 @@ json::object model_json(const ModelStatus& model) {
             {"prefixes", model.stats.prefixes},
             {"prompt_tokens", model.stats.prompt_tokens},
             {"cached_tokens", model.stats.cached_tokens},
+            {"grammar_hits", model.stats.grammar_hits},
+            {"grammar_misses", model.stats.grammar_misses},
             {"crashes", model.crashes},
             {"last_crash", api::or_null(model.last_crash)},
             {"artifacts",

@@ -16,17 +16,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size == 0 || size > kLongest) return 0;
     const std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
     sutazai::Result<Rules> rules = Rules();
+    Work compiling{10'000'000};
     if (data[0] % 2 == 0) {
         rules = read_gbnf(input);
     } else {
         boost::json::error_code error;
         const boost::json::value schema = boost::json::parse(input, error);
         if (error) return 0;
-        rules = read_json_schema(schema);
+        rules = read_json_schema(schema, compiling);
     }
     REQUIRE(rules || !rules.error().message.empty());
     if (!rules) return 0;
-    auto automaton = Automaton::of(*rules);
+    auto automaton = Automaton::of(*rules, compiling);
     REQUIRE(automaton || !automaton.error().message.empty());
     if (!automaton) return 0;
     REQUIRE(automaton->size() <= kMaxStates);

@@ -44,6 +44,14 @@ std::span<const Token> tokens_of(const KvState& state) {
     return {reinterpret_cast<const Token*>(state.data.get()), state.size / sizeof(Token)};
 }
 
+/// What its tokens write.
+std::vector<std::string> single_bytes() {
+    std::vector<std::string> texts;
+    for (int byte = 0; byte < FakeModel::kEnd; ++byte) texts.emplace_back(1, static_cast<char>(byte));
+    texts.emplace_back();
+    return texts;
+}
+
 /// One job a turn.
 class FakeSideContext final : public SideContext {
   public:
@@ -77,7 +85,7 @@ class FakeSideContext final : public SideContext {
 }  // namespace
 
 FakeModel::FakeModel(const Shape& shape, Faults* faults)
-    : faults_(faults), slots_(static_cast<std::size_t>(shape.slots)) {
+    : faults_(faults), texts_(single_bytes()), slots_(static_cast<std::size_t>(shape.slots)) {
     properties_.kv_cells = shape.kv_cells;
     properties_.context_per_sequence = shape.context;
     properties_.slots = shape.slots;

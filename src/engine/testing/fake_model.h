@@ -47,9 +47,8 @@ class FakeModel final : public llama::LanguageModel {
                                                       const llama::CancelCheck& cancelled) const override;
     [[nodiscard]] bool names_hidden_token(std::string_view) const override { return false; }
     [[nodiscard]] bool file_intact() const override { return true; }
-    [[nodiscard]] Result<std::unique_ptr<llama::Grammar>> grammar_of(const GenerationRequest&) const override {
-        return nullptr;
-    }
+    [[nodiscard]] const grammar::TokenTrie& texts() const override { return texts_; }
+    [[nodiscard]] std::optional<Token> token_named(std::string_view) const override { return std::nullopt; }
     void append_piece(Token token, std::string& out) const override;
     [[nodiscard]] bool ends_generation(Token token) const override { return token == kEnd; }
     [[nodiscard]] std::string piece(Token token) const override;
@@ -70,6 +69,7 @@ class FakeModel final : public llama::LanguageModel {
     void expect(bool right, const char* what) const;
 
     Faults* faults_;
+    grammar::TokenTrie texts_;
     std::vector<std::vector<Token>> slots_;  ///< the token sequence that each holds
     mutable std::vector<std::vector<float>> rows_;
     std::vector<float> row_after_;

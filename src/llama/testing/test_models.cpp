@@ -83,4 +83,11 @@ std::unique_ptr<Model> load_test_model(const std::string& preset, std::uint32_t 
     return std::move(*model);
 }
 
+Result<std::unique_ptr<Grammar>> grammar_of(const LanguageModel& model, const GrammarSource& source) {
+    grammar::Work work{100'000'000};
+    auto compiled = compile(model, source, work);
+    if (!compiled) return std::unexpected(std::move(compiled.error()));
+    return std::make_unique<Grammar>(model, std::move(*compiled));
+}
+
 }  // namespace sutazai::llama

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "llama/grammar.h"
 #include "llama/model.h"
 
 /// Tiny models for tests.
@@ -24,5 +25,8 @@ struct Damage {
 /// That model on one thread with F32 KV.
 [[nodiscard]] std::unique_ptr<Model> load_test_model(const std::string& preset = "toy",
                                                      std::uint32_t context_tokens = 1024, std::uint32_t pooling = 0);
+
+/// A grammar at its beginning, or why there is none.
+[[nodiscard]] Result<std::unique_ptr<Grammar>> grammar_of(const LanguageModel& model, const GrammarSource& source);
 
 }  // namespace sutazai::llama
