@@ -1,6 +1,8 @@
 """response_format and grammar: a text that ended by itself follows its schema, whatever the model would rather say."""
 
 import json
+import math
+import pathlib
 import re
 import threading
 import time
@@ -155,6 +157,104 @@ def test_what_cannot_be_used_is_named(server, client, fields, param):
         client.chat.completions.create(model="toy", messages=harness.user("Hello"), max_tokens=4, extra_body=fields)
     assert caught.value.param == param
     assert server.chat("Hello", temperature=0, max_tokens=4, ignore_eos=True).usage["completion_tokens"] == 4
+
+
+DOCS = pathlib.Path(__file__).parents[2] / "docs" / "structured-output.md"
+
+
+def deep(levels: int) -> dict:
+    return {"items": deep(levels - 1)} if levels > 1 else {}
+
+
+NUMBERED = {"$defs": {"both": {"allOf": [{"enum": list(range(2000))}, {"enum": list(range(2000, 4000))}]}}}
+COUNTED = {"$defs": {"o": {"type": "object", "properties": {str(i): {} for i in range(80)}, "additionalProperties": False,
+                           "maxProperties": 79}}}  # fmt: skip
+
+
+def refer(defs: dict, to: str, times: int) -> dict:
+    """A schema that holds another so many times, each time as another one."""
+    return {**defs, "prefixItems": [{"$ref": f"#/$defs/{to}", "title": str(i)} for i in range(times)]}
+
+
+#: What is just past each limit; the field (the engine, which refuses what takes long to see, knows of the first part
+#: alone), and the limit as it is documented and as it is told.
+LIMITS = {
+    "depth": (schema_format(deep(30)), "", "32 levels"),
+    "bytes of a schema": (schema_format({"const": "x" * 66_000}), SCHEMA_FIELD, "65,536 bytes"),
+    "bytes of a grammar": ("x" * 66_000, "grammar", "65,536 bytes"),
+    "values": (schema_format({"enum": [0] * 5000}), SCHEMA_FIELD, "4,096 values"),
+    "fields": (schema_format({"properties": {str(i): {} for i in range(257)}}), SCHEMA_FIELD, "256 fields"),
+    "numbers": (schema_format({"const": math.inf}), SCHEMA_FIELD, "1.8e308"),
+    "bytes of a pattern": (schema_format({"pattern": "x" * 513}), SCHEMA_FIELD, "512 bytes"),
+    "groups": (schema_format({"pattern": "(" * 33 + ")" * 33}), SCHEMA_FIELD, "32"),
+    "parentheses": ("root ::= " + "(" * 65 + '"a"' + ")" * 65, "grammar", "64"),
+    "schemas": (
+        schema_format({"allOf": [{"anyOf": [{"required": [f"{k}{i}"]} for k in "ab"]} for i in range(20)]}),
+        "response_format", "32,768 schemas",
+    ),
+    "rules": (schema_format(refer(COUNTED, "o", 3)), "response_format", "8,192 rules"),
+    "ways to count": (
+        schema_format({"type": "object", "properties": {str(i): {} for i in range(120)}, "additionalProperties": False,
+                       "maxProperties": 110}),
+        SCHEMA_FIELD, "8,192 ways",
+    ),
+    "strings": (schema_format({"pattern": "^a", "enum": ["a"] * 65}), SCHEMA_FIELD, "64"),
+    "states": ("root ::= " + ". " * 30_000, "grammar", "524,288 states"),
+    "work": (schema_format(refer(NUMBERED, "both", 14)), "response_format", "40,000,000 units"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits_are_told_and_documented(server, name):
+    wanted, field, limit = LIMITS[name]
+    fields = {"grammar": wanted} if isinstance(wanted, str) else {"response_format": wanted}
+    body = json.dumps({"model": "toy", "messages": harness.user("Hello"), "max_tokens": 2, **fields})
+    answer = httpx.post(server.url + harness.COMPLETIONS_PATH, content=body.replace("Infinity", "1e400"), timeout=60 * harness.SLOWDOWN,
+                        headers={"content-type": "application/json"})  # fmt: skip
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert (error["param"] or "") == field and error["message"].startswith(field or "The body"), error
+    assert limit.split()[0].replace(",", "") in error["message"], error
+    assert limit in DOCS.read_text(), "not in docs/structured-output.md"
+
+
+def test_what_is_just_within_a_limit_is_taken(server):
+    for schema in (deep(29), {"pattern": "(" * 32 + ")" * 32}, {"pattern": "^" + "x" * 511}):
+        body = {"model": "toy", "messages": harness.user("Hello"), "max_tokens": 2, "response_format": schema_format(schema)}
+        assert server.post(harness.COMPLETIONS_PATH, body).status_code == 200, schema
+
+
+def test_a_wrong_pattern_is_not_called_unsupported(server):
+    def message(pattern: str) -> str:
+        schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
+        body = {"model": "toy", "messages": harness.user("Hello"), "response_format": schema_format(schema)}
+        return server.post(harness.COMPLETIONS_PATH, body).json()["error"]["message"]
+
+    for pattern, place in (("[", 1), ("a{2,1}", 2), ("(?<", 4)):
+        assert f"{SCHEMA_FIELD} has a pattern that is no regular expression at #/properties/a: " in message(pattern)
+        assert message(pattern).endswith(f", at character {place}")
+    for pattern, name in (("(?=a)", "a lookahead"), ("(a)\\1", "a reference back"), ("\\ba", "a word boundary")):
+        assert message(pattern) == f"{SCHEMA_FIELD} uses a pattern with {name} at #/properties/a, which is not supported"
+
+
+def test_a_cut_character_is_left_out(server):
+    """In streams, whole answers and batches; a grammar of nothing but characters of several bytes makes cuts sure."""
+    grammar = 'root ::= [\u4e00-\u9fff🙂é]{40}'
+    batch = [{"prompt": "Well?", "max_tokens": n, "temperature": 1.5, "seed": n, "grammar": grammar} for n in range(1, 13)]
+    texts = []
+    for fields in batch:
+        body = {"model": "toy", **fields, "logprobs": 0}
+        choice = server.post("/v1/completions", body).json()["choices"][0]
+        assert choice["finish_reason"] == "length"
+        assert len(choice["logprobs"]["tokens"]) == fields["max_tokens"]
+        texts.append(choice["text"])
+        streamed = server.chat("Well?", **{key: value for key, value in fields.items() if key != "prompt"})
+        texts.append(streamed.text)
+    results = server.post("/api/v1/streaming/batch/process", {"model": "toy", "requests": batch}).json()["results"]
+    texts += [result["response"] for result in results]
+    assert any(texts)
+    for text in texts:
+        assert "\ufffd" not in text
 
 
 #: Names and bounds that once became other rules, or other numbers.
@@ -329,7 +429,8 @@ def test_a_grammar_that_takes_too_long_ends_its_request_alone(large_vocabulary):
     body = {"messages": harness.user("Well?"), "temperature": 1.5, "max_tokens": 400, "stream": False, "grammar": grammar}
     answer = server.post(harness.STREAM_PATH, body, timeout=120 * harness.SLOWDOWN)
     if answer.status_code != 200:
-        assert "grammar" in answer.text
+        assert "grammar is too ambiguous" in answer.text and "800000 looks at a state" in answer.text
+    assert "800,000 looks at a state" in DOCS.read_text()
     assert server.chat("Hello", temperature=0, max_tokens=4, ignore_eos=True).usage["completion_tokens"] == 4
 
 
