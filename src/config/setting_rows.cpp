@@ -12,6 +12,12 @@
 namespace sutazai::config {
 namespace {
 
+/// llama.cpp has 256, and one of them is for states that go in and out.
+constexpr std::uint64_t kMostSequences = 255;
+/// llama.cpp works in steps of so many cells, and counts them in 32 bits.
+constexpr std::uint64_t kLeastContext = 256;
+constexpr std::uint64_t kMostContext = 1 << 30;
+
 /// BATCH_SIZE is --batch-size.
 std::string flag_of(std::string_view name) {
     std::string flag = "--" + lower(name);
@@ -50,6 +56,22 @@ SettingRow number(std::string name, T Settings::*member, std::uint64_t least, st
             return {};
         },
         [member](const Settings& settings) { return fmt::format("{}", settings.*member); });
+}
+
+/// The same, or 0, which stands for something else.
+template <typename T>
+SettingRow number_or_zero(std::string name, T Settings::*member, std::uint64_t least, std::uint64_t most,
+                          std::string description) {
+    SettingRow out = number(std::move(name), member, least, most, std::move(description));
+    out.set = [member, set = std::move(out.set)](Settings& settings, std::string_view text) -> Parsed<void> {
+        if (!parse_number(text, 0, 0)) {
+            auto done = set(settings, text);
+            return done ? done : std::unexpected(done.error() + ", or 0");
+        }
+        settings.*member = 0;
+        return {};
+    };
+    return out;
 }
 
 template <typename T>
@@ -204,8 +226,8 @@ std::vector<SettingRow> make_rows() {
     return {
         boolean("ADVANCED_CACHING_ENABLED", &Settings::advanced_caching_enabled,
                 "keep several models warm; false keeps one at a time"),
-        number("BATCH_SIZE", &Settings::batch_size, 1, 256, "sequences decoded together per model"),
-        number("BATCH_SIZE_MAX", &Settings::batch_size_max, 1, 256,
+        number("BATCH_SIZE", &Settings::batch_size, 1, kMostSequences, "sequences decoded together per model"),
+        number("BATCH_SIZE_MAX", &Settings::batch_size_max, 1, kMostSequences,
                "sequences that the batch may grow to under load; never less than BATCH_SIZE"),
         number("BATCH_TIMEOUT_MS", &Settings::batch_timeout_ms, 0, 10000,
                "milliseconds a request may be held for companions"),
@@ -273,8 +295,8 @@ std::vector<SettingRow> make_rows() {
 
         path("MODELS_DIR", &Settings::models_dir, "folder of GGUF files; empty: the folder models in SUTAZAI_HOME"),
         std::move(models),
-        number("CONTEXT_TOKENS", &Settings::context_tokens, 0, UINT32_MAX,
-               "KV cells per model; 0: chosen from the model"),
+        number_or_zero("CONTEXT_TOKENS", &Settings::context_tokens, kLeastContext, kMostContext,
+                       "KV cells per model, rounded up to a multiple of 256; 0: chosen from the model"),
         number("THREADS", &Settings::threads, 0, 1024, "threads per engine; 0: one per core"),
         std::move(cpu_level),
         number("BATCH_TOKENS", &Settings::batch_tokens, 16, 65536, "tokens in one decode step at most"),

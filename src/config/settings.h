@@ -19,8 +19,8 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 struct Settings {
     // The specification's names.
     bool advanced_caching_enabled = true;       ///< ADVANCED_CACHING_ENABLED; false keeps one model warm at a time
-    std::uint32_t batch_size = 8;               ///< BATCH_SIZE, sequences decoded together, 1 to 256
-    std::uint32_t batch_size_max = 32;          ///< BATCH_SIZE_MAX, what the batch may grow to under load, 1 to 256
+    std::uint32_t batch_size = 8;               ///< BATCH_SIZE, sequences decoded together, 1 to 255
+    std::uint32_t batch_size_max = 32;          ///< BATCH_SIZE_MAX, what the batch may grow to under load, 1 to 255
     std::uint32_t batch_timeout_ms = 100;       ///< BATCH_TIMEOUT_MS, 0 to 10000
     bool streaming_enabled = true;              ///< STREAMING_ENABLED; false refuses stream requests
     bool gpu_acceleration = true;               ///< GPU_ACCELERATION
@@ -65,10 +65,10 @@ struct Settings {
     std::string models_dir;                     ///< MODELS_DIR; default <home>/models
     std::map<std::string, std::string> models;  ///< --model name=path, or MODELS as name=path,name=path
     std::vector<std::string> model_order;       ///< names of `models` as given
-    std::uint32_t context_tokens = 0;           ///< CONTEXT_TOKENS, KV cells per model; 0: chosen from the model
-    std::uint32_t threads = 0;                  ///< THREADS, per engine; 0: one per core
-    std::string cpu_level;                      ///< SUTAZAI_CPU_LEVEL, one of kCpuLevels; empty: the best there is
-    std::uint32_t batch_tokens = 2048;          ///< BATCH_TOKENS, tokens in one decode step at most, 16 to 65536
+    std::uint32_t context_tokens = 0;   ///< CONTEXT_TOKENS, KV cells per model, 256 to 2^30; 0: chosen from the model
+    std::uint32_t threads = 0;          ///< THREADS, per engine; 0: one per core
+    std::string cpu_level;              ///< SUTAZAI_CPU_LEVEL, one of kCpuLevels; empty: the best there is
+    std::uint32_t batch_tokens = 2048;  ///< BATCH_TOKENS, tokens in one decode step at most, 16 to 65536
     std::uint32_t token_gap_ms = 50;  ///< TOKEN_GAP_MS, what prefill may add to the gap of running streams, 1 to 10000
     std::string chat_template;        ///< CHAT_TEMPLATE, llama.cpp's name of the one for models without; empty: none
     bool control_tokens_in_messages = false;  ///< CONTROL_TOKENS_IN_MESSAGES; true lets texts of messages become them

@@ -104,6 +104,14 @@ TEST(Settings, ReadsSizesInEveryUnit) {
     }
 }
 
+TEST(Settings, ContextTokensAreNoneOrEnoughForTheModelToWorkWith) {
+    for (const auto& [text, tokens] : {std::pair("0", 0U), {"256", 256U}, {"1073741824", 1U << 30}}) {
+        const auto loaded = load({.flags = {{"CONTEXT_TOKENS", text}}, .environment = kUser});
+        ASSERT_TRUE(loaded) << text;
+        EXPECT_EQ(loaded->settings.context_tokens, tokens);
+    }
+}
+
 struct Refused {
     const char* name;
     const char* value;
@@ -113,12 +121,12 @@ struct Refused {
 TEST(Settings, RefusalsNameSettingValueAndRange) {
     const std::vector<Refused> all{
         {"ADVANCED_CACHING_ENABLED", "maybe", "true or false"},
-        {"BATCH_SIZE", "0", "1 to 256"},
-        {"BATCH_SIZE", "257", "1 to 256"},
-        {"BATCH_SIZE", "8x", "1 to 256"},
-        {"BATCH_SIZE", "-1", "1 to 256"},
-        {"BATCH_SIZE", "", "1 to 256"},
-        {"BATCH_SIZE", "99999999999999999999999", "1 to 256"},
+        {"BATCH_SIZE", "0", "1 to 255"},
+        {"BATCH_SIZE", "256", "1 to 255"},
+        {"BATCH_SIZE", "8x", "1 to 255"},
+        {"BATCH_SIZE", "-1", "1 to 255"},
+        {"BATCH_SIZE", "", "1 to 255"},
+        {"BATCH_SIZE", "99999999999999999999999", "1 to 255"},
         {"BATCH_TIMEOUT_MS", "10001", "0 to 10000"},
         {"STREAMING_ENABLED", "2", "true or false"},
         {"GPU_ACCELERATION", "cuda", "true or false"},
@@ -156,7 +164,12 @@ TEST(Settings, RefusalsNameSettingValueAndRange) {
         {"MODELS", "name=", "name=path"},
         {"MODELS", "=path", "name=path"},
         {"MODELS", "a=1,a=2", "a is one"},
-        {"CONTEXT_TOKENS", "many", "0 to 4294967295"},
+        {"BATCH_SIZE_MAX", "256", "1 to 255"},
+        {"CONTEXT_TOKENS", "many", "256 to 1073741824, or 0"},
+        {"CONTEXT_TOKENS", "1", "256 to 1073741824, or 0"},
+        {"CONTEXT_TOKENS", "255", "256 to 1073741824, or 0"},
+        {"CONTEXT_TOKENS", "1073741825", "256 to 1073741824, or 0"},
+        {"CONTEXT_TOKENS", "", "256 to 1073741824, or 0"},
         {"THREADS", "1025", "0 to 1024"},
         {"BATCH_TOKENS", "15", "16 to 65536"},
     };
