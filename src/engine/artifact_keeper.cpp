@@ -5,9 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
-#include <filesystem>
 #include <future>
+#include <utility>
 
 #include "artifact/weights_digest.h"
 
@@ -39,69 +38,31 @@ int n_common(std::span<const sched::Token> a, std::span<const sched::Token> b) {
     return static_cast<int>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
-/// Whatever the disk and the memory do, the keeper's thread goes on: what cannot be kept is computed again.
-template <typename Work>
-bool survives(const char* what, Work&& work) {
-    try {
-        work();
-        return true;
-    } catch (const std::exception& e) {
-        spdlog::error("cache artifacts: {} failed: {}", what, e.what());
-        return false;
-    }
+artifact::ChainBlock last_block(const artifact::Fingerprint& fingerprint, std::string_view salt,
+                                std::span<const sched::Token> chain) {
+    return artifact::chain_blocks(artifact::chain_root(fingerprint.digest(), salt), chain, true).back();
 }
 
 }  // namespace
 
 ArtifactKeeper::ArtifactKeeper(ArtifactConfig config, artifact::FingerprintParts parts, std::uint64_t most_block_bytes)
-    : config_(std::move(config)), parts_(std::move(parts)), most_block_bytes_(most_block_bytes) {
-    thread_ = std::jthread([this] { run(); });
-}
-
-ArtifactKeeper::~ArtifactKeeper() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-        jobs_.clear();
-    }
-    changed_.notify_all();
-}
+    : config_(std::move(config)),
+      parts_(std::move(parts)),
+      most_block_bytes_(most_block_bytes),
+      jobs_({.first =
+                 [this] {
+                     bool opened = false;
+                     survives("opening the folder", [&] { opened = open(); });
+                     {
+                         const std::lock_guard lock(mutex_);
+                         failed_ = !opened;
+                     }
+                     opened_.notify_all();
+                 },
+             .regular = [this] { look_around(); },
+             .interval = kRefresh}) {}
 
 // --- the keeper's thread
-
-void ArtifactKeeper::run() {
-    bool opened = false;
-    survives("opening the folder", [&] { opened = open(); });
-    {
-        const std::lock_guard lock(mutex_);
-        failed_ = !opened;
-    }
-    changed_.notify_all();
-    auto next_refresh = Clock::now() + kRefresh;
-    std::unique_lock lock(mutex_);
-    while (true) {
-        busy_ = false;
-        changed_.notify_all();
-        changed_.wait_until(lock, next_refresh, [&] { return stopping_ || !jobs_.empty(); });
-        if (stopping_) return;
-        busy_ = true;
-        if (!jobs_.empty()) {
-            const auto job = std::move(jobs_.front());
-            jobs_.pop_front();
-            lock.unlock();
-            {
-                const Progress::Turn turn(progress_);
-                survives("a job", job);
-            }
-            lock.lock();
-            continue;
-        }
-        lock.unlock();
-        survives("looking at the folder", [&] { look_around(); });
-        next_refresh = Clock::now() + kRefresh;
-        lock.lock();
-    }
-}
 
 void ArtifactKeeper::look_around() {
     if (store_ == nullptr) return;
@@ -119,11 +80,8 @@ bool ArtifactKeeper::open() {
         why_failed_ = why;
         return false;
     };
-    const std::filesystem::path folder = config_.folder;
-    const auto digest = artifact::weights_digest(folder, config_.model_path, [this] {
-        const std::lock_guard lock(mutex_);
-        return stopping_;
-    });
+    const std::filesystem::path folder = config_.artifacts_dir;
+    const auto digest = artifact::weights_digest(folder, config_.model_path, [this] { return jobs_.stopping(); });
     if (!digest) {
         return digest.error().code != ErrorCode::kCancelled && give_up(digest.error().message);
     }
@@ -150,43 +108,19 @@ bool ArtifactKeeper::open() {
 /// What there is on the disk now, other processes' blocks included.
 void ArtifactKeeper::learn() {
     store_->refresh();
-    const std::vector<artifact::ArtifactStore::Entry> entries = store_->entries(now());
-    const std::lock_guard lock(mutex_);
-    std::unordered_map<ChainHash, Known, DigestHash> before;
-    before.swap(known_);
-    children_.clear();
-    for (const auto& entry : entries) {
-        Known known{entry.parent, entry.first, entry.bytes, {}};
-        if (const auto old = before.find(entry.hash); old != before.end()) known.tokens = std::move(old->second.tokens);
-        add_known(entry.hash, std::move(known));
+    std::vector<std::pair<ChainHash, KnownBlocks::Block>> blocks;
+    for (const auto& entry : store_->entries(now())) {
+        blocks.emplace_back(entry.hash, KnownBlocks::Block{entry.parent, entry.first, entry.bytes});
     }
     const auto stats = store_->stats();
+    const std::lock_guard lock(mutex_);
+    known_.replace(std::move(blocks));
     stats_ = {stats.artifacts, stats.bytes};
-}
-
-void ArtifactKeeper::add_known(const ChainHash& hash, Known known) {
-    const ChainHash parent = known.parent;
-    if (known_.emplace(hash, std::move(known)).second) children_[parent].push_back(hash);
-}
-
-void ArtifactKeeper::forget(const ChainHash& hash) {
-    const auto found = known_.find(hash);
-    if (found == known_.end()) return;
-    std::erase(children_[found->second.parent], hash);
-    known_.erase(found);
-}
-
-void ArtifactKeeper::post(std::function<void()> job) {
-    {
-        const std::lock_guard lock(mutex_);
-        jobs_.push_back(std::move(job));
-    }
-    changed_.notify_all();
 }
 
 bool ArtifactKeeper::call(const std::function<void()>& job) {
     std::promise<bool> done;
-    post([&] { done.set_value(store_ != nullptr && survives("an order", job)); });
+    jobs_.post([&] { done.set_value(store_ != nullptr && survives("an order", job)); });
     return done.get_future().get();
 }
 
@@ -205,47 +139,39 @@ void ArtifactKeeper::count_failure(const std::string& why) {
 
 bool ArtifactKeeper::ready(std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, patience, [&] { return failed_ || stopping_ || fingerprint_.has_value(); });
+    opened_.wait_for(lock, patience, [&] { return failed_ || fingerprint_.has_value(); });
     return fingerprint_.has_value();
+}
+
+std::filesystem::path ArtifactKeeper::path_of(const ChainHash& hash) const {
+    const std::lock_guard lock(mutex_);
+    return artifact::block_path(std::filesystem::path(config_.artifacts_dir) / fingerprint_->id(), hash);
 }
 
 std::vector<ArtifactKeeper::Find> ArtifactKeeper::find(std::string_view salt, std::span<const sched::Token> chain) {
     std::vector<Find> found;
-    std::vector<std::pair<ChainHash, std::vector<sched::Token>>> siblings;
-    ChainHash parent;
+    std::vector<std::pair<ChainHash, KnownBlocks::Tokens>> siblings;
     int depth = 0;
     {
         const std::lock_guard lock(mutex_);
         if (!fingerprint_ || known_.empty()) return found;
-        parent = artifact::chain_root(fingerprint_->digest(), salt);
-        while (static_cast<int>(chain.size()) - depth >= kBlockTokens) {
-            const ChainHash hash = artifact::chain_hash(parent, chain.subspan(depth, kBlockTokens));
-            if (!known_.contains(hash)) break;
+        ChainHash last = artifact::chain_root(fingerprint_->digest(), salt);
+        for (const ChainHash& hash : known_.beginning_of(last, chain)) {
             found.push_back({hash, depth, kBlockTokens});
-            parent = hash;
             depth += kBlockTokens;
+            last = hash;
         }
-        if (const auto children = children_.find(parent); children != children_.end()) {
-            for (const ChainHash& hash : children->second) {
-                if (siblings.size() == kMostSiblings) break;
-                siblings.emplace_back(hash, known_.at(hash).tokens);
-            }
-        }
+        siblings = known_.after(last, kMostSiblings);
     }
     const auto rest = chain.subspan(depth, std::min<std::size_t>(chain.size() - depth, kBlockTokens));
     Find best{{}, depth, 0};
     for (auto& [hash, tokens] : siblings) {
         if (tokens.empty()) {
-            std::filesystem::path path;
-            {
-                const std::lock_guard lock(mutex_);
-                path = std::filesystem::path(config_.folder) / fingerprint_->id();
-            }
-            const auto head = artifact::read_head(artifact::block_path(path, hash));
+            const auto head = artifact::read_head(path_of(hash));
             if (!head) continue;
             tokens = head->info.tokens;
             const std::lock_guard lock(mutex_);
-            if (const auto known = known_.find(hash); known != known_.end()) known->second.tokens = tokens;
+            known_.set_tokens(hash, tokens);
         }
         if (const int n = n_common(tokens, rest); n > best.n_common) best = {hash, depth, n};
     }
@@ -255,7 +181,7 @@ std::vector<ArtifactKeeper::Find> ArtifactKeeper::find(std::string_view salt, st
 
 void ArtifactKeeper::fetch(std::vector<Find> blocks,
                            std::function<void(std::vector<Fetched>, std::chrono::microseconds)> done) {
-    post([this, blocks = std::move(blocks), done = std::move(done)] {
+    jobs_.post([this, blocks = std::move(blocks), done = std::move(done)] {
         std::this_thread::sleep_for(config_.read_delay);
         const auto began = Clock::now();
         std::vector<Fetched> fetched;
@@ -263,7 +189,7 @@ void ArtifactKeeper::fetch(std::vector<Find> blocks,
             auto block = store_->get(wanted.hash, now());
             if (!block || block->info.first != wanted.first) {
                 const std::lock_guard lock(mutex_);
-                forget(wanted.hash);
+                known_.forget(wanted.hash);
                 return false;
             }
             llama::KvState state;
@@ -272,7 +198,7 @@ void ArtifactKeeper::fetch(std::vector<Find> blocks,
             if (state.data == nullptr) return false;
             std::memcpy(state.data.get(), block->payload.data(), state.size);
             fetched.push_back({std::move(block->info), std::move(state)});
-            progress_.advance();
+            jobs_.progress().advance();
             return true;
         };
         // Who waits is told in any case.
@@ -288,11 +214,7 @@ void ArtifactKeeper::fetch(std::vector<Find> blocks,
 bool ArtifactKeeper::has(std::string_view salt, std::span<const sched::Token> chain) {
     const std::lock_guard lock(mutex_);
     if (!fingerprint_) return true;  // nothing can be kept yet
-    ChainHash hash = artifact::chain_root(fingerprint_->digest(), salt);
-    for (std::size_t at = 0; at < chain.size(); at += kBlockTokens) {
-        hash = artifact::chain_hash(hash, chain.subspan(at, std::min<std::size_t>(kBlockTokens, chain.size() - at)));
-    }
-    return known_.contains(hash);
+    return !chain.empty() && known_.contains(last_block(*fingerprint_, salt, chain).hash);
 }
 
 void ArtifactKeeper::keep(std::string_view salt, std::span<const sched::Token> chain,
@@ -304,20 +226,17 @@ void ArtifactKeeper::keep(std::string_view salt, std::span<const sched::Token> c
         if (!fingerprint_) return count_failure("the artifact folder is not ready");
         if (pending_bytes_ + state->size > kMostPendingBytes) return count_failure("too much waits for the disk");
         info->fingerprint = fingerprint_->digest();
-        info->parent = artifact::chain_root(info->fingerprint, salt);
-        const std::size_t first = (chain.size() - 1) / kBlockTokens * kBlockTokens;
-        for (std::size_t at = 0; at < first; at += kBlockTokens) {
-            info->parent = artifact::chain_hash(info->parent, chain.subspan(at, kBlockTokens));
-        }
-        info->first = static_cast<int>(first);
-        info->tokens.assign(chain.begin() + static_cast<std::ptrdiff_t>(first), chain.end());
-        info->hash = artifact::chain_hash(info->parent, info->tokens);
+        const artifact::ChainBlock block = last_block(*fingerprint_, salt, chain);
+        info->parent = block.parent;
+        info->hash = block.hash;
+        info->first = block.first;
+        info->tokens.assign(chain.begin() + block.first, chain.end());
         info->canary = std::move(canary);
         info->compute_us = compute_us;
         pending_bytes_ += state->size;
-        add_known(info->hash, {info->parent, info->first, state->size, info->tokens});
+        known_.add(info->hash, {info->parent, info->first, state->size, info->tokens});
     }
-    post([this, info, state = std::move(state)] {
+    jobs_.post([this, info, state = std::move(state)] {
         const auto bytes = std::as_bytes(std::span(state->data.get(), state->size));
         Result<artifact::ArtifactStore::Put> put = fail(ErrorCode::kInternal, "the store failed");
         survives("a write", [&] { put = store_->put(*info, bytes, now()); });
@@ -326,7 +245,7 @@ void ArtifactKeeper::keep(std::string_view salt, std::span<const sched::Token> c
         pending_bytes_ -= state->size;
         stats_ = {stats.artifacts, stats.bytes};
         if (!put) {
-            forget(info->hash);
+            known_.forget(info->hash);
             count_failure(put.error().message);
             spdlog::warn("an artifact was not written: {}", put.error().message);
         } else if (*put == artifact::ArtifactStore::Put::kWritten) {
@@ -337,17 +256,16 @@ void ArtifactKeeper::keep(std::string_view salt, std::span<const sched::Token> c
 }
 
 void ArtifactKeeper::reject(const ChainHash& hash) {
-    post([this, hash] {
+    jobs_.post([this, hash] {
         if (store_ != nullptr) store_->reject(hash);
         const std::lock_guard lock(mutex_);
-        forget(hash);
+        known_.forget(hash);
     });
 }
 
 ArtifactReport ArtifactKeeper::flush(std::chrono::milliseconds patience) {
-    std::unique_lock lock(mutex_);
-    const bool in_time = changed_.wait_for(
-        lock, patience, [&] { return stopping_ || (pending_bytes_ == 0 && jobs_.empty() && !busy_); });
+    const bool in_time = jobs_.wait_until_idle(patience);
+    const std::lock_guard lock(mutex_);
     if (!in_time) {
         count_failure(fmt::format("the disk did not take it within {} s",
                                   std::chrono::duration_cast<std::chrono::seconds>(patience).count()));
@@ -373,36 +291,19 @@ Result<ArtifactReport> ArtifactKeeper::prune() {
 
 ArtifactKeeper::Best ArtifactKeeper::best(std::uint64_t most_bytes) {
     Best best;
-    std::vector<artifact::ArtifactStore::Entry> entries;
+    std::vector<ChainHash> wanted;
     if (!call([&] {
             learn();
-            entries = store_->entries(now());
+            for (const auto& entry : store_->entries(now())) wanted.push_back(entry.hash);
         })) {
         return best;
     }
     const std::lock_guard lock(mutex_);
-    const ChainHash root = artifact::chain_root(fingerprint_->digest(), "");
-    std::unordered_map<ChainHash, bool, DigestHash> taken;
-    for (const auto& entry : entries) {
-        std::vector<Find> chain;
-        std::uint64_t bytes = 0;
-        ChainHash hash = entry.hash;
-        while (hash != root) {
-            const auto known = known_.find(hash);
-            if (known == known_.end()) break;
-            chain.push_back({hash, known->second.first, kBlockTokens});
-            if (!taken.contains(hash)) bytes += known->second.bytes;
-            hash = known->second.parent;
-        }
-        if (hash != root || taken.contains(entry.hash)) continue;
-        if (bytes > most_bytes) {
-            ++best.without_room;
-            continue;
-        }
-        most_bytes -= bytes;
-        for (const Find& block : chain) taken[block.hash] = true;
-        std::ranges::reverse(chain);
-        best.chains.push_back(std::move(chain));
+    KnownBlocks::Paths paths = known_.best_paths(wanted, artifact::chain_root(fingerprint_->digest(), ""), most_bytes);
+    best.without_room = paths.without_room;
+    for (const std::vector<ChainHash>& path : paths.within) {
+        std::vector<Find>& chain = best.chains.emplace_back();
+        for (const ChainHash& hash : path) chain.push_back({hash, known_.find(hash)->first, kBlockTokens});
     }
     return best;
 }

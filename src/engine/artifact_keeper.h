@@ -3,29 +3,28 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "artifact/store.h"
 #include "base/artifact_action.h"
 #include "base/error.h"
 #include "base/model_parts.h"
+#include "engine/artifact_thread.h"
+#include "engine/known_blocks.h"
 #include "engine/progress.h"
 #include "llama/language_model.h"
 
 namespace sutazai::engine {
 
 struct ArtifactConfig {
-    std::string folder;            ///< of all models; empty: no artifacts
+    std::string artifacts_dir;     ///< of all models; empty: no artifacts
     std::uint64_t byte_limit = 0;  ///< of all models
     std::chrono::seconds retention{0};
     std::string model_path;
@@ -39,7 +38,8 @@ struct ArtifactConfig {
 class ArtifactKeeper {
   public:
     ArtifactKeeper(ArtifactConfig config, artifact::FingerprintParts parts, std::uint64_t most_block_bytes);
-    ~ArtifactKeeper();  ///< finishes the block that is being written, drops the others; flush() first to keep them
+    /// The end finishes the block that is being written and drops the others; flush() first to keep them.
+    ~ArtifactKeeper() = default;
     ArtifactKeeper(const ArtifactKeeper&) = delete;
     ArtifactKeeper& operator=(const ArtifactKeeper&) = delete;
 
@@ -88,25 +88,15 @@ class ArtifactKeeper {
     /// False while the weights' digest is not known, and when the folder cannot be used. Waits up to `patience`.
     [[nodiscard]] bool ready(std::chrono::milliseconds patience);
     /// Of the jobs that the engine's threads have given it.
-    [[nodiscard]] const Progress& progress() const { return progress_; }
+    [[nodiscard]] const Progress& progress() const { return jobs_.progress(); }
     /// Why it is not, as a sentence.
     [[nodiscard]] std::string why_not_ready() const;
 
   private:
-    struct Known {
-        artifact::ChainHash parent{};
-        int first = 0;
-        std::uint64_t bytes = 0;
-        std::vector<sched::Token> tokens;  ///< empty until they were needed
-    };
-
-    void run();
-    void look_around();
     bool open();
+    void look_around();
     void learn();
-    void add_known(const artifact::ChainHash& hash, Known known);
-    void forget(const artifact::ChainHash& hash);
-    void post(std::function<void()> job);
+    [[nodiscard]] std::filesystem::path path_of(const artifact::ChainHash& hash) const;
     void count_failure(const std::string& why);
     /// Runs the job on the keeper's thread and waits; false when there is no store.
     bool call(const std::function<void()>& job);
@@ -116,23 +106,18 @@ class ArtifactKeeper {
     std::uint64_t most_block_bytes_;
 
     std::unique_ptr<artifact::ArtifactStore> store_;  ///< keeper's thread
-    Progress progress_;
 
     mutable std::mutex mutex_;
-    std::condition_variable changed_;
-    std::deque<std::function<void()>> jobs_;
+    std::condition_variable opened_;
     std::optional<artifact::Fingerprint> fingerprint_;  ///< set once the store is open
     bool failed_ = false;
     std::string why_failed_;
-    bool stopping_ = false;
-    bool busy_ = false;
     std::uint64_t pending_bytes_ = 0;  ///< of states that wait to be written
     ArtifactReport written_;           ///< since the last flush()
     Stats stats_;
-    std::unordered_map<artifact::ChainHash, Known, DigestHash> known_;
-    std::unordered_map<artifact::ChainHash, std::vector<artifact::ChainHash>, DigestHash> children_;
+    KnownBlocks known_;
 
-    std::jthread thread_;
+    ArtifactThread jobs_;  ///< last: it uses all of the above
 };
 
 }  // namespace sutazai::engine

@@ -40,7 +40,7 @@ class EndRate {
 
 /// Null when there are no artifacts.
 std::unique_ptr<ArtifactKeeper> keeper_for(const EngineState& state, ArtifactConfig config) {
-    if (config.folder.empty() || state.scheduler.host().budget() == 0) return nullptr;
+    if (config.artifacts_dir.empty() || state.scheduler.host().budget() == 0) return nullptr;
     const Model::Properties& p = state.model->properties();
     const std::uint64_t most_block_bytes = p.state_bytes_per_token * artifact::kBlockTokens * 2 + (1U << 20);
     config.loaded_files = p.files;

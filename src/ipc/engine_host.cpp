@@ -105,7 +105,7 @@ engine::EngineConfig config_of(const ipc::EngineOptions& options) {
     config.token_gap = std::chrono::milliseconds(options.token_gap_ms);
     config.prefix_sharing = options.prefix_sharing;
     config.prefix_cache_bytes = options.prefix_cache_bytes;
-    if (options.artifact_bytes > 0) config.artifacts.folder = options.artifact_folder;
+    if (options.artifact_bytes > 0) config.artifacts.artifacts_dir = options.artifacts_dir;
     config.artifacts.byte_limit = options.artifact_bytes;
     config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days;
     config.artifacts.model_path = options.path;

@@ -29,7 +29,7 @@ struct EngineOptions {
     std::string chat_template;                ///< llama.cpp's name of the one for files without; empty: none
     bool control_tokens_in_messages = false;  ///< a message's text may become control tokens
     std::uint64_t prefix_cache_bytes = 0;
-    std::string artifact_folder;  ///< empty: no artifacts
+    std::string artifacts_dir;  ///< empty: no artifacts
     std::uint64_t artifact_bytes = 0;
     std::uint32_t artifact_retention_days = 7;
     std::chrono::milliseconds load_timeout{300'000};

@@ -263,7 +263,7 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_token_gap_ms(options.token_gap_ms);
     out.set_prefix_sharing(options.prefix_sharing);
     out.set_prefix_cache_bytes(options.prefix_cache_bytes);
-    out.set_artifact_folder(options.artifact_folder);
+    out.set_artifacts_dir(options.artifacts_dir);
     out.set_artifact_bytes(options.artifact_bytes);
     out.set_artifact_retention_days(options.artifact_retention_days);
     out.set_model_name(options.model_name);
@@ -290,7 +290,7 @@ EngineOptions from_wire(const wire::Load& load) {
     out.token_gap_ms = load.token_gap_ms();
     out.prefix_sharing = load.prefix_sharing();
     out.prefix_cache_bytes = load.prefix_cache_bytes();
-    out.artifact_folder = load.artifact_folder();
+    out.artifacts_dir = load.artifacts_dir();
     out.artifact_bytes = load.artifact_bytes();
     out.artifact_retention_days = load.artifact_retention_days();
     out.model_name = load.model_name();

@@ -158,7 +158,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.token_gap_ms = 10;
     options.prefix_sharing = false;
     options.prefix_cache_bytes = 1ULL << 33;
-    options.artifact_folder = "/artifacts";
+    options.artifacts_dir = "/artifacts";
     options.artifact_bytes = 1ULL << 34;
     options.artifact_retention_days = 11;
     options.model_name = "m";
@@ -175,7 +175,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.token_gap_ms, 10U);
     EXPECT_FALSE(got.prefix_sharing);
     EXPECT_EQ(got.prefix_cache_bytes, 1ULL << 33);
-    EXPECT_EQ(got.artifact_folder, "/artifacts");
+    EXPECT_EQ(got.artifacts_dir, "/artifacts");
     EXPECT_EQ(got.artifact_bytes, 1ULL << 34);
     EXPECT_EQ(got.artifact_retention_days, 11U);
     EXPECT_EQ(got.model_name, "m");

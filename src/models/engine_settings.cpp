@@ -24,7 +24,7 @@ ipc::EngineOptions engine_options(const config::Settings& settings, std::string 
     out.chat_template = settings.chat_template;
     out.control_tokens_in_messages = settings.control_tokens_in_messages;
     out.prefix_cache_bytes = settings.prefix_cache_bytes;
-    if (settings.advanced_caching_enabled) out.artifact_folder = settings.cache_artifacts_dir;
+    if (settings.advanced_caching_enabled) out.artifacts_dir = settings.cache_artifacts_dir;
     out.artifact_bytes = settings.cache_artifact_bytes;
     out.artifact_retention_days = settings.cache_artifact_retention_days;
     out.load_timeout = std::chrono::seconds(settings.load_timeout_s);
