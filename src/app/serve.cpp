@@ -142,8 +142,10 @@ asio::awaitable<void> drain_on_signal(const config::Settings& settings, http::Se
                                       models::AdvancedModelManager& models) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
     const int signal = co_await signals.async_wait(asio::use_awaitable);
-    spdlog::info("{}: no new requests are taken; {} running ones have {} s to finish",
-                 signal == SIGINT ? "SIGINT" : "SIGTERM", models.open_requests(), settings.drain_timeout_s);
+    spdlog::info(
+        "{}: no new requests are taken; {} running ones, and what is kept as artifacts, have {} s; a second SIGINT or "
+        "SIGTERM ends at once",
+        signal == SIGINT ? "SIGINT" : "SIGTERM", models.open_requests(), settings.drain_timeout_s);
     const auto ended = co_await (drain(settings, server, models) || second_signal(signals));
     if (ended.index() == 1) spdlog::warn("second signal: ending at once");
 }

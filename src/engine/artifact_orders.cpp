@@ -1,15 +1,40 @@
 #include "engine/artifact_orders.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <future>
 #include <utility>
 
+#include "base/byte_text.h"
+
 namespace sutazai::engine {
 namespace {
 
 constexpr std::chrono::milliseconds kFlushPatience{60'000};
+
+/// Tells in the log that somebody waits for the disk, and how far it is.
+class Writing {
+  public:
+    explicit Writing(const std::vector<ArtifactTraffic::Unwritten>& blocks) {
+        for (const auto& block : blocks) all_bytes_ += block.state->size;
+        if (all_bytes_ > 0) spdlog::info("writing {} of artifacts", byte_text(all_bytes_));
+    }
+    void wrote(std::uint64_t bytes) {
+        bytes_ += bytes;
+        const auto now = std::chrono::steady_clock::now();
+        if (now < next_word_ || bytes_ >= all_bytes_) return;
+        next_word_ = now + kBetweenWords;
+        spdlog::info("{} of {} of artifacts are written", byte_text(bytes_), byte_text(all_bytes_));
+    }
+
+  private:
+    static constexpr std::chrono::seconds kBetweenWords{3};
+    std::uint64_t bytes_ = 0;
+    std::uint64_t all_bytes_ = 0;
+    std::chrono::steady_clock::time_point next_word_ = std::chrono::steady_clock::now() + kBetweenWords;
+};
 
 std::unexpected<Error> being_stopped() {
     return fail(ErrorCode::kUnavailable, "the engine is being stopped");
@@ -57,7 +82,9 @@ Result<ArtifactReport> ArtifactOrders::save() {
     // What went wrong in the background before is tried again now.
     total.failed = kept.n_uncopied;
     total.problem = kept.n_uncopied > 0 ? "there was no memory to copy them" : "";
+    Writing writing(kept.blocks);
     for (ArtifactTraffic::Unwritten& block : kept.blocks) {
+        const std::uint64_t bytes = block.state->size;
         keeper_->keep(block.salt, block.tokens, std::move(block.canary), compute_us, std::move(block.state));
         // One at a time: the keeper takes no more than it can hold.
         const ArtifactReport written = keeper_->flush(kFlushPatience);
@@ -65,6 +92,7 @@ Result<ArtifactReport> ArtifactOrders::save() {
         total.bytes += written.bytes;
         total.failed += written.failed;
         if (total.problem.empty()) total.problem = written.problem;
+        writing.wrote(bytes);
     }
     if (total.failed > 0) {
         total.problem = fmt::format("{} of {} artifacts were not written: {}", total.failed, total.failed + total.saved,

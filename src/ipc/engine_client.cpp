@@ -217,7 +217,7 @@ asio::awaitable<Result<ArtifactReport>> EngineClient::artifacts(ArtifactAction a
     co_return std::move(*order->result);
 }
 
-asio::awaitable<void> EngineClient::stop(std::chrono::milliseconds deadline) {
+asio::awaitable<bool> EngineClient::stop(std::chrono::milliseconds deadline) {
     const auto self = shared_from_this();  // its owner may let go meanwhile
     const auto end = Clock::now() + deadline;
     if (!std::exchange(draining_, true)) {
@@ -226,8 +226,10 @@ asio::awaitable<void> EngineClient::stop(std::chrono::milliseconds deadline) {
         (void)socket_->send(message);
     }
     co_await wait_gone(end);
+    const bool in_time = state_ == State::kGone;
     kill(fmt::format("{} did not finish in time and was ended", who_));
     co_await wait_gone(Signal::kEver);
+    co_return in_time;
 }
 
 // --- what it says

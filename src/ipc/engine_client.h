@@ -83,8 +83,9 @@ class EngineClient final : public Generator, public std::enable_shared_from_this
     /// reason when it could not; kEngineDied when it ended meanwhile. A cancelled wait does not stop the engine's work.
     [[nodiscard]] boost::asio::awaitable<Result<ArtifactReport>> artifacts(ArtifactAction action);
 
-    /// Asks the engine to finish what runs and exit; past `deadline` it is killed. Returns when the process is gone.
-    [[nodiscard]] boost::asio::awaitable<void> stop(std::chrono::milliseconds deadline);
+    /// Asks the engine to finish what runs and exit; past `deadline` it is killed. Returns when the process is gone:
+    /// false when it had to be killed.
+    [[nodiscard]] boost::asio::awaitable<bool> stop(std::chrono::milliseconds deadline);
 
   private:
     friend struct EndEngine;

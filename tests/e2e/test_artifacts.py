@@ -1,6 +1,7 @@
 """Cache artifacts as a user sees them: known prompts skip their prefill after a restart, on another server, elsewhere."""
 
 import os
+import re
 import resource
 import signal
 
@@ -41,6 +42,7 @@ def test_a_known_prompt_survives_a_restart(tmp_path, toy):
     assert cached(first) < 64 and first["prompt_tokens"] > 600
     server.stop()
     assert artifacts_of(tmp_path)
+    assert re.search(r"engine:toy.*writing [0-9.]+ [KM]iB of artifacts", server.log()), "what the end waits for"
 
     server = start(tmp_path, toy)
     until_artifacts_open(server)
