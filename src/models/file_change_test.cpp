@@ -1,5 +1,6 @@
 // What happens to a warm model when its file changes.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <fstream>
 #include <optional>
@@ -61,7 +62,78 @@ TEST_F(FileChangeTest, AWarmUpLoadsItAnewToo) {
     });
 }
 
-TEST_F(FileChangeTest, RunningRequestsFinishWithWhatTheyBeganWith) {
+TEST_F(FileChangeTest, RunningRequestsFinishWhereTheyBeganBesideTheNewWeights) {
+    run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        std::optional<Lease> held = co_await lease(manager, "a");
+        const int before = held->engine().pid();
+        rename_over("a");
+        Lease next = co_await lease(manager, "a");
+        EXPECT_NE(next.engine().pid(), before);
+        EXPECT_EQ(status(manager, "a").in_use, 2U);
+        ipc::TokenStream stream = held->engine().submit(request("count 2"));
+        GenerationUpdate update;
+        do update = co_await stream.next();
+        while (!update.last());
+        EXPECT_TRUE(update.finished) << "the old engine still serves";
+        // Both have a place, and there are two.
+        std::optional<Result<Lease>> other;
+        acquire_later(manager, "b", other);
+        co_await sleep_for(20ms);
+        EXPECT_FALSE(other);
+        const auto counted = [&] { return status(manager, "a").stats.generation_tokens; };
+        const std::uint64_t tokens = counted();
+        held.reset();
+        co_await until([&] { return other.has_value(); });
+        EXPECT_TRUE(*other);
+        EXPECT_GE(counted(), tokens) << "what the old engine did is not forgotten";
+        EXPECT_EQ(status(manager, "a").in_use, 1U);
+        EXPECT_EQ(n_loads("a"), 2);
+    });
+}
+
+TEST_F(FileChangeTest, AFileThatChangesAgainMeanwhileIsLoadedToo) {
+    settings_.model_cache_size = 3;
+    run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        const Lease first = co_await lease(manager, "a");
+        rename_over("a");
+        const Lease second = co_await lease(manager, "a");
+        rename_over("a");
+        const Lease third = co_await lease(manager, "a");
+        EXPECT_NE(first.engine().pid(), second.engine().pid());
+        EXPECT_NE(second.engine().pid(), third.engine().pid());
+        EXPECT_TRUE(first.engine().alive() && second.engine().alive());
+        EXPECT_EQ(n_loads("a"), 3);
+    });
+}
+
+TEST_F(FileChangeTest, AnOldEngineThatDiesLeavesTheNewOneAlone) {
+    run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        std::optional<Lease> held = co_await lease(manager, "a");
+        const int before = held->engine().pid();
+        rename_over("a");
+        const int after = co_await pid_of(manager, "a");
+        ::kill(before, SIGKILL);
+        co_await until([&] { return !held->engine().alive(); });
+        EXPECT_EQ(co_await pid_of(manager, "a"), after);
+        EXPECT_EQ(status(manager, "a").crashes, 0U);
+        held.reset();
+    });
+}
+
+TEST_F(FileChangeTest, TheEndDoesNotWaitForALeaseOnTheOldFile) {
+    std::optional<Lease> held;
+    run([&](AdvancedModelManager& manager) -> asio::awaitable<void> {
+        held = co_await lease(manager, "a");
+        rename_over("a");
+        co_await pid_of(manager, "a");
+        co_await manager.drain(50ms);
+        EXPECT_FALSE(held->engine().alive());
+        held.reset();
+    });
+}
+
+TEST_F(FileChangeTest, WithoutRoomForBothTheNewWeightsWait) {
+    settings_.model_cache_size = 1;
     run([this](AdvancedModelManager& manager) -> asio::awaitable<void> {
         std::optional<Lease> held = co_await lease(manager, "a");
         const int before = held->engine().pid();

@@ -69,15 +69,32 @@ class Planner {
         }
     }
 
+    /// Running requests need the old one, and nobody else is to leave for the new one: without room beside it, it
+    /// waits.
+    [[nodiscard]] bool has_successor(std::size_t i) const {
+        return models_[i].phase == Phase::kLeaving && models_[i].next_bytes && !is_idle(i);
+    }
+    void succeed(std::size_t i) {
+        Model next = models_[i];
+        next.bytes = *next.next_bytes;
+        if (someone_waits_ || !fits(used_, next)) return;
+        act(Kind::kSucceed, i);
+        take(used_, next);
+        take(promised_, next);
+    }
+
     void place_those_who_wait() {
         Indexes waiting;
         for (std::size_t i = 0; i < models_.size(); ++i) {
-            if (models_[i].n_waiting > 0 && models_[i].phase == Phase::kCold) waiting.push_back(i);
+            if (models_[i].n_waiting > 0 && (models_[i].phase == Phase::kCold || has_successor(i)))
+                waiting.push_back(i);
         }
         std::ranges::stable_sort(waiting, std::less(), [&](std::size_t i) { return models_[i].waiting_since; });
         for (const std::size_t i : waiting) {
             const Model& model = models_[i];
-            if (!someone_waits_ && fits(used_, model)) {
+            if (has_successor(i)) {
+                succeed(i);
+            } else if (!someone_waits_ && fits(used_, model)) {
                 act(Kind::kLoad, i);
                 take(used_, model);
                 take(promised_, model);

@@ -24,13 +24,15 @@ enum class Phase : std::uint8_t {
 /// One model. Of several with equal numbers the first one in the list goes first.
 struct Model {
     Phase phase = Phase::kCold;
-    std::size_t n_waiting = 0;      ///< requests and warm-ups that wait for it to be loaded; none wait for a warm one
-    Time waiting_since;             ///< the first of those
-    bool may_displace = true;       ///< false: all who wait are content with room that is free
-    std::size_t n_leases = 0;       ///< requests that use it
-    std::size_t n_admitted = 0;     ///< leases given since the first who waits for a place began to, or since its load
-    bool pinned = false;            ///< never evicted to make room or for being idle
-    bool dismissed = false;         ///< leaving because somebody ordered it, not to make room
+    std::size_t n_waiting = 0;   ///< requests and warm-ups that wait for it to be loaded; none wait for a warm one
+    Time waiting_since;          ///< the first of those
+    bool may_displace = true;    ///< false: all who wait are content with room that is free
+    std::size_t n_leases = 0;    ///< requests that use it
+    std::size_t n_admitted = 0;  ///< leases given since the first who waits for a place began to, or since its load
+    bool pinned = false;         ///< never evicted to make room or for being idle
+    bool dismissed = false;      ///< leaving because somebody ordered it, not to make room
+    /// Leaving for another file of its own: what an engine of that takes. Those who wait are content with it.
+    std::optional<std::uint64_t> next_bytes;
     double score = 0;               ///< the lowest one makes room first
     std::uint64_t bytes = 0;        ///< what it takes, or would take
     Time loaded_at;                 ///< of a warm one
@@ -62,12 +64,13 @@ struct Rules {
 
 struct Action {
     enum class Kind : std::uint8_t {
-        kLoad,    ///< start its engine
-        kEvict,   ///< end its engine, to make room: it has no leases
-        kUnload,  ///< the same, because its keep-alive is over, or somebody dismissed it
-        kLeave,   ///< give no more leases
-        kStay,    ///< give leases again
-        kRefuse   ///< tell those who wait that there is no room
+        kLoad,     ///< start its engine
+        kSucceed,  ///< start the engine of its other file beside the one that leaves, which gets no more leases
+        kEvict,    ///< end its engine, to make room: it has no leases
+        kUnload,   ///< the same, because its keep-alive is over, or somebody dismissed it
+        kLeave,    ///< give no more leases
+        kStay,     ///< give leases again
+        kRefuse    ///< tell those who wait that there is no room
     };
     Kind kind;
     std::size_t model;  ///< index in the list

@@ -119,6 +119,7 @@ TEST(PlacementSim, ASteadyStreamDoesNotKeepOthersOut) {
 }
 
 TEST(PlacementSim, RandomLoadsKeepTheInvariantsAndServeEverybody) {
+    std::size_t beside = 0;
     for (unsigned seed = 1; seed <= 200; ++seed) {
         SCOPED_TRACE(seed);
         std::mt19937 random(seed);
@@ -129,8 +130,11 @@ TEST(PlacementSim, RandomLoadsKeepTheInvariantsAndServeEverybody) {
         }
         const placement::Rules limits = rules(1 + random() % 4, 100 + random() % 200);
         const double exponent = static_cast<double>(random() % 20) / 10;
-        const auto arrivals =
+        auto arrivals =
             zipf(seed, exponent, n_models, 400, Milliseconds(1 + random() % 400), Milliseconds(1 + random() % 1000));
+        if (seed % 2 == 0) {
+            for (auto& arrival : arrivals) arrival.new_file = random() % 10 == 0;
+        }
         Milliseconds longest_service{0};
         Milliseconds longest_turn{0};
         for (const auto& arrival : arrivals) longest_service = std::max(longest_service, arrival.service);
@@ -142,7 +146,9 @@ TEST(PlacementSim, RandomLoadsKeepTheInvariantsAndServeEverybody) {
         const Milliseconds bound =
             static_cast<double>(n_models + 1) * (longest_turn + longest_service + Milliseconds(limits.most_collation));
         EXPECT_LE(outcome.wait(1.0), bound);
+        beside += outcome.beside;
     }
+    EXPECT_GT(beside, 100U);
 }
 
 }  // namespace

@@ -120,6 +120,26 @@ TEST_F(PlacementTest, LeavingModelsStayWhenNobodyWaits) {
     EXPECT_EQ(actions({cold(), last, busy(2)}), Actions{}) << "whoever sent it away does not want it to stay";
 }
 
+TEST_F(PlacementTest, ANewFileIsLoadedBesideTheOldOneWhereThereIsRoom) {
+    Model old = leaving(1);
+    old.dismissed = true;
+    old.next_bytes = 60;
+    EXPECT_EQ(actions({old}), Actions{}) << "nobody waits for it";
+    old.n_waiting = 1;
+    old.waiting_since = kNow;
+    EXPECT_EQ(actions({old}), (Actions{{Kind::kSucceed, 0}}));
+    EXPECT_EQ(actions({old, idle(0)}), Actions{}) << "no place, and nobody makes room";
+    EXPECT_EQ(actions({old}, {1, 1}), Actions{});
+    old.bytes = 41;
+    EXPECT_EQ(actions({old}), Actions{}) << "no memory for both";
+    EXPECT_EQ(actions({old, waiting()}), (Actions{{Kind::kLoad, 1}})) << "others do not wait behind it";
+    old.bytes = 40;
+    EXPECT_EQ(actions({old}), (Actions{{Kind::kSucceed, 0}}));
+    EXPECT_EQ(actions({old, waiting(1s)}), (Actions{{Kind::kLoad, 1}})) << "who waited longer comes first";
+    old.n_leases = 0;
+    EXPECT_EQ(actions({old}), (Actions{{Kind::kUnload, 0}})) << "an idle one just ends";
+}
+
 TEST_F(PlacementTest, NobodyOvertakesOneThatWaitsForOthersToLeave) {
     rules_.room = {8, 100};
     Model large = waiting(50ms);

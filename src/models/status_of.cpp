@@ -59,6 +59,13 @@ ModelStatus status_of(const WarmModel& model, const catalog::ModelFile* listed) 
         out.file_note = file_note(model, listed);
         if (slot->n_leases == 0 && slot->unload_at && !model.pinned) out.unload_at = to_system(*slot->unload_at);
     }
+    for (const auto& slot : model.ending) {
+        const EngineStats& stats = slot->engine->stats();
+        out.in_use += slot->n_leases;
+        out.stats.running += stats.running;
+        out.stats.waiting += stats.waiting;
+        out.stats.add_counters(stats);
+    }
     return out;
 }
 

@@ -21,7 +21,7 @@ constexpr std::chrono::seconds kBetweenMeasurements{1};
 ModelState WarmModel::state() const {
     if (load.running) return load.progress.warming ? ModelState::kWarming : ModelState::kLoading;
     if (slot) return slot->leaving ? ModelState::kDraining : ModelState::kWarm;
-    if (n_ending > 0) return ModelState::kDraining;
+    if (!ending.empty()) return ModelState::kDraining;
     return failures.last ? ModelState::kFailed : ModelState::kCold;
 }
 
@@ -48,6 +48,7 @@ placement::Model WarmModel::seen(std::uint64_t n_requests, Clock::time_point now
     if (slot) {
         out.phase = slot->leaving ? Phase::kLeaving : Phase::kWarm;
         out.dismissed = slot->dismissed;
+        if (slot->stale) out.next_bytes = memory.expected_bytes();
         out.n_leases = slot->n_leases;
         out.pinned = pinned || slot->n_reserving > 0;
         out.bytes = std::max(out.bytes, slot->measured_bytes);
@@ -153,14 +154,13 @@ void WarmModel::crashed(const std::string& why) {
 }
 
 std::shared_ptr<EngineSlot> WarmModel::end_begins() {
-    ++n_ending;
-    return std::exchange(slot, nullptr);
+    return ending.emplace_back(std::exchange(slot, nullptr));
 }
 
-void WarmModel::ended(EngineSlot& its) {
-    --n_ending;
+void WarmModel::ended(const std::shared_ptr<EngineSlot>& its) {
+    std::erase(ending, its);
     failures.backoff.forget();
-    over(its);
+    over(*its);
 }
 
 void WarmModel::over(EngineSlot& its) {

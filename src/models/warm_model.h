@@ -49,7 +49,8 @@ struct WarmModel {
 
     std::string name;
     std::shared_ptr<EngineSlot> slot;  // when warm
-    int n_ending = 0;                  // engines that have been told to end
+    std::vector<std::shared_ptr<EngineSlot>>
+        ending;  // engines that have been told to end, or are to when they are idle
     bool pinned = false;
     std::optional<Clock::time_point> displaced_until;  // it made room; else it would be warm until then
     EngineStats past;                                  // counters of engines that have ended
@@ -116,7 +117,7 @@ struct WarmModel {
     void crashed(const std::string& why);
     /// It is not warm any more, and its engine is being ended on purpose; ended(), when that is done.
     [[nodiscard]] std::shared_ptr<EngineSlot> end_begins();
-    void ended(EngineSlot& slot);
+    void ended(const std::shared_ptr<EngineSlot>& slot);
 
   private:
     void over(EngineSlot& slot);

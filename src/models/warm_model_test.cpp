@@ -34,7 +34,7 @@ TEST(WarmModel, ItsStateFollowsTheLoad) {
     EXPECT_EQ(error.message, "'m' could not be loaded: no tensors");
     EXPECT_EQ(error.retry_after_s, 1);
     EXPECT_EQ(status_of(*one, nullptr).last_error, error.message);
-    one->n_ending = 1;
+    one->ending.push_back(std::make_shared<EngineSlot>());
     EXPECT_EQ(one->state(), ModelState::kDraining);
 }
 

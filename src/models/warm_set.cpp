@@ -31,13 +31,23 @@ asio::awaitable<Result<ipc::OwnedEngine>> start_later(ipc::EngineOptions options
     co_return co_await ipc::EngineClient::start(std::move(options), std::move(progress), std::move(standby));
 }
 
-/// Waits for the end of the leases, then ends the engine.
-asio::awaitable<void> stop(std::shared_ptr<EngineSlot> slot, WarmSet::Clock::time_point idle_until,
-                           WarmSet::Clock::time_point deadline) {
+/// Waits for the end of the leases, or of the engine, then ends the engine: it gets `grace` for that. With a deadline
+/// all is over by then.
+asio::awaitable<void> stop(std::shared_ptr<EngineSlot> slot, milliseconds grace,
+                           std::optional<WarmSet::Clock::time_point> deadline) {
     co_await asio::post(asio::use_awaitable);
-    while (slot->n_leases > 0 && WarmSet::Clock::now() < idle_until) co_await slot->idle.wait(idle_until);
-    const auto left = std::chrono::duration_cast<milliseconds>(deadline - WarmSet::Clock::now());
-    co_await slot->engine->stop(std::max(left, milliseconds(0)));
+    const auto until = deadline.value_or(ipc::Signal::kEver);
+    while (slot->n_leases > 0 && slot->engine->alive() && WarmSet::Clock::now() < until) {
+        co_await slot->idle.wait(until);
+    }
+    if (deadline) {
+        const auto left = std::chrono::duration_cast<milliseconds>(*deadline - WarmSet::Clock::now());
+        grace = std::max(left, milliseconds(0));
+    }
+    if (!co_await slot->engine->stop(grace)) {
+        spdlog::warn("model {}: its engine did not end in time and was killed", slot->model);
+    }
+    slot->idle.notify();  // who waits without a deadline has nothing to wait for
 }
 
 }  // namespace
@@ -160,20 +170,28 @@ void WarmSet::arrange() {
 placement::Room WarmSet::ending() const {
     placement::Room out;
     // The next engine need not wait for the end of one whose process it does not need: one that stands by is there.
-    out.places = ending_.size() - std::min(ending_.size(), standby_->size());
+    // One with leases keeps its process for as long as they last.
+    const auto n_busy =
+        static_cast<std::size_t>(std::ranges::count_if(ending_, [](const auto& slot) { return slot->n_leases > 0; }));
+    const std::size_t n_about_to_end = ending_.size() - n_busy;
+    out.places = n_busy + n_about_to_end - std::min(n_about_to_end, standby_->size());
     for (const auto& slot : ending_) out.bytes += std::max<std::uint64_t>(slot->measured_bytes, 1);
     return out;
 }
 
 void WarmSet::carry_out(placement::Action::Kind kind, WarmModel& model) {
     using Kind = placement::Action::Kind;
-    const auto now = Clock::now();
     switch (kind) {
         case Kind::kLoad: start_engine(model); break;
+        case Kind::kSucceed:
+            spdlog::info("model {}: {} running requests finish with the old file", model.name, model.slot->n_leases);
+            end_engine(model);
+            start_engine(model);
+            break;
         case Kind::kEvict:
             spdlog::info("model {}: makes room for another", model.name);
             model.displaced_until = model.slot->unload_at.value_or(Clock::time_point::max());
-            end_engine(model, now, now + tuning_.eviction_deadline);
+            end_engine(model);
             break;
         case Kind::kUnload:
             spdlog::info("model {}: is unloaded", model.name);
@@ -181,7 +199,7 @@ void WarmSet::carry_out(placement::Action::Kind kind, WarmModel& model) {
             if (!model.slot->stale) {
                 for (const auto& [name, other] : models_) other->displaced_until.reset();
             }
-            end_engine(model, now, now + tuning_.eviction_deadline);
+            end_engine(model);
             break;
         case Kind::kLeave: model.slot->leaving = true; break;
         case Kind::kStay:
@@ -299,11 +317,11 @@ void WarmSet::on_idle(WarmModel& model, const std::shared_ptr<EngineSlot>& slot)
     arrange();
 }
 
-void WarmSet::end_engine(WarmModel& model, Clock::time_point idle_until, Clock::time_point deadline) {
+void WarmSet::end_engine(WarmModel& model, std::optional<Clock::time_point> deadline) {
     const std::shared_ptr<EngineSlot> slot = model.end_begins();
     ending_.push_back(slot);
     if (!draining_) usage_.write(usage_now());
-    asio::co_spawn(executor_, stop(slot, idle_until, deadline),
+    asio::co_spawn(executor_, stop(slot, tuning_.eviction_deadline, deadline),
                    [self = shared_from_this(), &model, slot](const std::exception_ptr& thrown) {
                        if (thrown) spdlog::error("model {}: its end failed: {}", model.name, text_of(thrown));
                        self->on_ended(model, slot);
@@ -312,7 +330,7 @@ void WarmSet::end_engine(WarmModel& model, Clock::time_point idle_until, Clock::
 
 void WarmSet::on_ended(WarmModel& model, const std::shared_ptr<EngineSlot>& slot) {
     std::erase(ending_, slot);
-    model.ended(*slot);
+    model.ended(slot);
     free_place();
 }
 
@@ -334,12 +352,12 @@ void WarmSet::drain(Clock::time_point deadline) {
     files_->stop();
     look_again(std::nullopt);
     for (const auto& slot : ending_) {
-        asio::co_spawn(executor_, stop(slot, Clock::now(), deadline), [](const std::exception_ptr&) {});
+        asio::co_spawn(executor_, stop(slot, tuning_.eviction_deadline, deadline), [](const std::exception_ptr&) {});
     }
     for (const auto& [name, model] : models_) {
         model->refuse_all(shutting_down());
         if (model->load.running) model->load.cancel.emit(asio::cancellation_type::terminal);
-        if (model->slot) end_engine(*model, deadline, deadline);
+        if (model->slot) end_engine(*model, deadline);
     }
 }
 

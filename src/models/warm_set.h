@@ -81,7 +81,8 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     void on_loaded(WarmModel& model, ipc::OwnedEngine engine);
     void on_engine_exit(WarmModel& model, const EngineSlot* slot, const std::string& why);
     void on_idle(WarmModel& model, const std::shared_ptr<EngineSlot>& slot);
-    void end_engine(WarmModel& model, Clock::time_point idle_until, Clock::time_point deadline);
+    /// When its leases have ended, at the latest at `deadline`.
+    void end_engine(WarmModel& model, std::optional<Clock::time_point> deadline = std::nullopt);
     void on_ended(WarmModel& model, const std::shared_ptr<EngineSlot>& slot);
     void free_place();
 

@@ -115,6 +115,18 @@ def test_running_answers_finish_with_the_weights_that_they_began_with(swap):
     assert swap.text() == swap.new_text
 
 
+def test_a_new_file_does_not_wait_for_a_long_answer(swap):
+    with swap.server.stream("Hello", model="m", temperature=0, max_tokens=100000, ignore_eos=True) as response:
+        events = harness.iterate_sse(response.iter_raw())
+        next(events)
+        swap.rename_over()
+        assert swap.text() == swap.new_text
+        assert len(swap.server.engines()) == 2
+        assert next(events)["type"] == "chunk", "the old one goes on"
+    harness.wait_until("the old engine is gone", lambda: len(swap.server.engines()) == 1)
+    assert swap.text() == swap.new_text
+
+
 def test_a_broken_new_file_leaves_the_old_model(swap):
     fresh = swap.path.with_suffix(".fresh")
     fresh.write_bytes(swap.new.read_bytes()[:-1000])

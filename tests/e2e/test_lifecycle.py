@@ -68,6 +68,34 @@ def test_the_drain_has_a_deadline(start_server, endless):
     assert server.engines() == []
 
 
+def test_the_deadline_holds_for_an_engine_that_does_not_end(start_server, toy):
+    server = start_server("--model", toy, DRAIN_TIMEOUT_S="1")
+    engine = server.only_engine()
+    os.kill(engine, signal.SIGSTOP)  # as if its disk took nothing
+    at = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(15 * harness.SLOWDOWN) == 0
+    assert 1 <= time.monotonic() - at < 5 * harness.SLOWDOWN
+    assert not harness.is_running(engine)
+    assert "did not end in time and was killed" in server.log()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_second_signal_ends_it_at_once(start_server, toy, name):
+    server = start_server("--model", toy, DRAIN_TIMEOUT_S="600")
+    engine = server.only_engine()
+    os.kill(engine, signal.SIGSTOP)
+    server.process.send_signal(signal.Signals[name])
+    harness.wait_until("the log says how to end it", lambda: "a second SIGINT or SIGTERM ends at once" in server.log())
+    time.sleep(0.3)
+    assert server.process.poll() is None
+    at = time.monotonic()
+    server.process.send_signal(signal.Signals[name])
+    assert server.process.wait(15 * harness.SLOWDOWN) == 0
+    assert time.monotonic() - at < 3 * harness.SLOWDOWN
+    assert not harness.is_running(engine)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_an_idle_server_ends_at_once(start_server, toy, name):
     server = start_server("--model", toy)

@@ -7,6 +7,8 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <queue>
 #include <random>
 #include <set>
@@ -28,12 +30,14 @@ struct Arrival {
     Milliseconds at{0};
     std::size_t model = 0;
     Milliseconds service{0};
+    bool new_file = false;  ///< the model's file is another one than the request before had
 };
 
 struct Outcome {
     std::size_t requests = 0;
     std::size_t found_warm = 0;
     std::size_t loads = 0;
+    std::size_t beside = 0;           ///< of those, beside an engine of the same model that had another file
     std::vector<Milliseconds> waits;  ///< of each request, until it has its lease; in the order of arrival
     Milliseconds ended{0};
 
@@ -90,8 +94,9 @@ class Simulation {
         placement::Phase phase = placement::Phase::kCold;
         std::deque<std::pair<std::size_t, Milliseconds>> waiting;  // index of the request, its service
         Milliseconds waiting_since{0};
-        std::size_t n_leases = 0, n_admitted = 0;
-        bool displaced = false;
+        std::shared_ptr<std::size_t> n_leases = std::make_shared<std::size_t>(0);  // of its engine
+        std::size_t n_admitted = 0;
+        bool displaced = false, stale = false;
         Popularity popularity;
         std::uint64_t last_used = 0;
         Time loaded_at, idle_since;
@@ -113,6 +118,10 @@ class Simulation {
         model.popularity.count(++n_requests_);
         model.last_used = n_requests_;
         arrived_[request] = now_;
+        if (arrival.new_file && (model.phase == placement::Phase::kWarm || model.phase == placement::Phase::kLeaving)) {
+            model.phase = placement::Phase::kLeaving;
+            model.stale = true;
+        }
         if (model.phase == placement::Phase::kWarm) {
             ++outcome_.found_warm;
             serve(arrival.model, request, arrival.service);
@@ -130,11 +139,37 @@ class Simulation {
     void serve(std::size_t i, std::size_t request, Milliseconds service) {
         outcome_.waits[request] = now_ - arrived_[request];
         State& model = models_[i];
-        ++model.n_leases;
+        ++*model.n_leases;
         ++model.n_admitted;
-        at(now_ + service, [this, i] {
-            State& served = models_[i];
-            if (--served.n_leases == 0) served.idle_since = to_time(now_);
+        at(now_ + service, [this, i, n_leases = model.n_leases] {
+            if (--*n_leases > 0) return;
+            if (models_[i].n_leases == n_leases) {
+                models_[i].idle_since = to_time(now_);
+            } else {
+                end_later(i);
+            }
+        });
+    }
+
+    void begin_end(std::size_t i) {
+        ++ending_.places;
+        ending_.bytes += times_[i].bytes;
+    }
+    void end_later(std::size_t i) {
+        at(now_ + times_[i].end, [this, i] {
+            --ending_.places;
+            ending_.bytes -= times_[i].bytes;
+        });
+    }
+    void load(std::size_t i) {
+        models_[i].phase = placement::Phase::kLoading;
+        models_[i].displaced = models_[i].stale = false;
+        ++outcome_.loads;
+        at(now_ + times_[i].load, [this, i] {
+            models_[i].phase = placement::Phase::kWarm;
+            models_[i].loaded_at = models_[i].idle_since = to_time(now_);
+            give_leases(i);
+            models_[i].n_admitted = 0;
         });
     }
 
@@ -150,8 +185,10 @@ class Simulation {
                 view.push_back({.phase = model.phase,
                                 .n_waiting = model.waiting.size(),
                                 .waiting_since = to_time(model.waiting_since),
-                                .n_leases = model.n_leases,
+                                .n_leases = *model.n_leases,
                                 .n_admitted = model.n_admitted,
+                                .dismissed = model.stale,
+                                .next_bytes = model.stale ? std::optional(times_[i].bytes) : std::nullopt,
                                 .score = policy_ == Policy::kPopularity ? model.popularity.score(n_requests_)
                                                                         : static_cast<double>(model.last_used),
                                 .bytes = times_[i].bytes,
@@ -180,31 +217,26 @@ class Simulation {
         const std::size_t i = action.model;
         State& model = models_[i];
         switch (action.kind) {
-            case Kind::kLoad:
-                model.phase = placement::Phase::kLoading;
-                model.displaced = false;
-                ++outcome_.loads;
-                at(now_ + times_[i].load, [this, i] {
-                    models_[i].phase = placement::Phase::kWarm;
-                    models_[i].loaded_at = models_[i].idle_since = to_time(now_);
-                    give_leases(i);
-                    models_[i].n_admitted = 0;
-                });
+            case Kind::kLoad: load(i); break;
+            case Kind::kSucceed:
+                if (*model.n_leases == 0) throw std::runtime_error("nobody needs the old engine");
+                ++outcome_.beside;
+                begin_end(i);
+                model.n_leases = std::make_shared<std::size_t>(0);
+                load(i);
                 break;
             case Kind::kEvict:
             case Kind::kUnload:
-                if (model.n_leases > 0) throw std::runtime_error("a busy model was evicted");
+                if (*model.n_leases > 0) throw std::runtime_error("a busy model was evicted");
                 model.phase = placement::Phase::kCold;
-                model.displaced = true;
-                ++ending_.places;
-                ending_.bytes += times_[i].bytes;
-                at(now_ + times_[i].end, [this, i] {
-                    --ending_.places;
-                    ending_.bytes -= times_[i].bytes;
-                });
+                model.displaced = !model.stale;
+                model.stale = false;
+                begin_end(i);
+                end_later(i);
                 break;
             case Kind::kLeave: model.phase = placement::Phase::kLeaving; break;
             case Kind::kStay:
+                if (model.stale) throw std::runtime_error("old weights are served");
                 model.phase = placement::Phase::kWarm;
                 give_leases(i);
                 break;
