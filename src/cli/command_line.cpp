@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "cli/cache_command.h"
 #include "cli/cache_files_command.h"
@@ -16,6 +19,7 @@
 #include "cli/setting_flags.h"
 #include "cli/synth_command.h"
 #include "ipc/engine_host.h"
+#include "ipc/process_title.h"
 
 namespace sutazai::cli {
 namespace {
@@ -79,7 +83,7 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* help, Flags& 
 
 }  // namespace
 
-int run_command_line(int argc, const char* const* argv, const Hooks& hooks) {
+int run_command_line(int argc, char** argv, const Hooks& hooks) {
     CLI::App app("SutazAI: several language models, warm on one machine, streaming from all of them at once",
                  "sutazai");
     app.require_subcommand(1);
@@ -111,12 +115,19 @@ int run_command_line(int argc, const char* const* argv, const Hooks& hooks) {
     std::string engine_name;
     engine_app->add_option("--fd", fd, "The socket")->required();
     engine_app->add_option("--name", engine_name, "The model's name, for who looks at the list of processes");
-    bool standby = false;
-    engine_app->add_flag("--standby", standby, "Started before it is known for which model: the same");
+    std::string room;
+    engine_app->add_option("--standby", room, "Started before it is known for which model: room for --name NAME");
     engine_app->callback([&] {
         action = [&] {
+            const std::span<char* const> words(argv, static_cast<std::size_t>(argc));
+            const auto standby = std::ranges::find(words, std::string_view("--standby"));
+            ipc::ProcessTitle title(words.subspan(static_cast<std::size_t>(standby - words.begin())));
+            title.show({"--standby"});
             start_engine_logging(engine_name);
-            return engine_host::run(fd, start_engine_logging);
+            return engine_host::run(fd, [&](const std::string& model) {
+                title.show({"--name", model});
+                start_engine_logging(model);
+            });
         };
     });
 

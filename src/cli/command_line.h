@@ -15,7 +15,7 @@ struct Hooks {
 };
 
 /// Does what `argv` says and returns the exit code: 0, 1 when something went wrong, 2 for a command line that is not
-/// understood. Errors are one line on standard error.
-[[nodiscard]] int run_command_line(int argc, const char* const* argv, const Hooks& hooks);
+/// understood. Errors go to standard error. An engine process shows its model in `argv`.
+[[nodiscard]] int run_command_line(int argc, char** argv, const Hooks& hooks);
 
 }  // namespace sutazai::cli

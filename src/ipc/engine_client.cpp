@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::chrono::seconds kExitAfterLoadFailed{2};
 constexpr std::chrono::milliseconds kSocketEndGrace{250};
+constexpr std::size_t kTitleRoom = 200;  // the longest name of a model
 
 }  // namespace
 
@@ -82,7 +83,8 @@ void EndEngine::operator()(EngineClient*) {
 
 Result<OwnedEngine> EngineClient::stand_by(const asio::any_io_executor& executor, const std::string& executable,
                                            std::vector<std::string> arguments) {
-    arguments.emplace_back("--standby");
+    // Room for the name of the model that it will have, which it then shows in their place.
+    arguments.insert(arguments.end(), {"--standby", std::string(kTitleRoom, '.')});
     return spawn(executor, executable, arguments);
 }
 

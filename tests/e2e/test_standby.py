@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import threading
 
 import harness
@@ -48,6 +49,37 @@ def test_a_cold_model_takes_it_and_it_is_replaced(start_server, models):
     assert pid_of(server, "m2") == second
     one_standing_by(server, but=second)
     assert len(server.engines()) == 2
+
+
+def test_the_list_of_processes_names_each_engine(start_server, model_file):
+    def shown(pid):
+        return harness.command_line(pid), pathlib.Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+
+    def words(*more):
+        return [harness.BINARY, "engine", "--fd", "3", *more]
+
+    longest = "n" * 200
+    models = [text for name in ("m1", longest, "m3") for text in ("--model", f"{name}={model_file(1)}")]
+    server = start_server(*models, CACHE_WARMUP_ON_STARTUP="false")
+    first = one_standing_by(server)
+    harness.wait_until("it stands by under its title", lambda: "." * 200 not in harness.command_line(first))
+    line, name = shown(first)
+    assert [word for word in line if word] == words("--standby") and name == "standby"
+    for model in ("m1", longest):
+        pid = one_standing_by(server)
+        server.chat("Hello", model=model, **SHORT)
+        assert pid_of(server, model) == pid
+        line, name = shown(pid)
+        assert [word for word in line if word] == words("--name", model)
+        assert name == f"engine:{model}"[:15]
+        ps = subprocess.run(["ps", "-o", "args=", "-ww", "-p", str(pid)], capture_output=True, text=True).stdout
+        assert ps.strip() == " ".join(words("--name", model))
+        environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert b"LOG_LEVEL=info" in environment or any(entry.startswith(b"PATH=") for entry in environment)
+    os.kill(one_standing_by(server), signal.SIGKILL)
+    server.chat("Hello", model="m3", **SHORT)
+    line, _ = shown(pid_of(server, "m3"))
+    assert [word for word in line if word] == words("--name", "m3"), "the same, whether it stood by or not"
 
 
 def test_a_warm_start_ends_with_one_standing_by(start_server, models):
