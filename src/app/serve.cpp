@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "catalog/catalog.h"
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
+#include "cli/setting_notes.h"
 #include "http/server.h"
 #include "models/model_manager.h"
 
@@ -167,6 +169,9 @@ int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
     auto catalog = open_models(settings, executable);
     if (!catalog) return report(catalog.error());
     if (const auto problem = cli::models_dir_problem(loaded); !problem.empty()) spdlog::warn("{}", problem);
+    for (const std::string& note : cli::setting_notes(loaded, std::thread::hardware_concurrency())) {
+        spdlog::warn("{}", note);
+    }
 
     asio::io_context io(1);
     BlockingPool pool;

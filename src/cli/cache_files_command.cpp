@@ -19,6 +19,7 @@
 #include "base/byte_text.h"
 #include "base/model_parts.h"
 #include "catalog/gguf_file.h"
+#include "cli/find_model.h"
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
 #include "cli/terminal.h"
@@ -121,7 +122,7 @@ int export_file(const std::string& file, const Flags& given) {
         const auto catalog = open_catalog(loaded->settings, executable_path());
         if (!catalog) return report(catalog.error());
         for (const std::string& name : names) {
-            const auto model = catalog->find(name);
+            const auto model = find_model(*catalog, name);
             if (!model) return report(model.error());
             auto digest = weights_of(folder, model->path, line);
             if (!digest) return report(digest.error());

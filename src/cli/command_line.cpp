@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "cli/cache_command.h"
 #include "cli/cache_files_command.h"
@@ -17,7 +18,9 @@
 #include "cli/model_files.h"
 #include "cli/run_command.h"
 #include "cli/setting_flags.h"
+#include "cli/setting_notes.h"
 #include "cli/synth_command.h"
+#include "cli/usage_error.h"
 #include "ipc/engine_host.h"
 #include "ipc/process_title.h"
 
@@ -48,6 +51,7 @@ int config(const Flags& flags, bool json) {
     if (!loaded) return report(loaded.error());
     fmt::print("{}", json ? config_json(loaded->rows) : config_table(loaded->rows));
     tell_problem(models_dir_problem(*loaded));
+    for (const std::string& note : setting_notes(*loaded, std::thread::hardware_concurrency())) tell_problem(note);
     return 0;
 }
 
@@ -68,9 +72,8 @@ int list(const Flags& flags) {
     return 0;
 }
 
-int version() {
-    fmt::print("sutazai {}\nllama.cpp {}\nbuild {}\n", SUTAZAI_VERSION, SUTAZAI_LLAMA_VERSION, SUTAZAI_BUILD);
-    return 0;
+std::string version() {
+    return fmt::format("sutazai {}\nllama.cpp {}\nbuild {}", SUTAZAI_VERSION, SUTAZAI_LLAMA_VERSION, SUTAZAI_BUILD);
 }
 
 /// The commands that take settings and nothing else.
@@ -107,7 +110,13 @@ int run_command_line(int argc, char** argv, const Hooks& hooks) {
     model_app->require_subcommand(1);
     add_synth_command(*model_app, action);
 
-    app.add_subcommand("version", "Print the version")->callback([&] { action = version; });
+    app.add_subcommand("version", "Print the version")->callback([&] {
+        action = [] {
+            fmt::print("{}\n", version());
+            return 0;
+        };
+    });
+    app.set_version_flag("--version", version, "Print the version");
 
     // Started by the server, not by people: in no list of commands.
     CLI::App* engine_app = app.add_subcommand("engine", "Serve one model over a socket")->group("");
@@ -134,7 +143,9 @@ int run_command_line(int argc, char** argv, const Hooks& hooks) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
+        if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+        fmt::print(stderr, "{}", usage_error(app, error));
+        return 2;
     }
     return action();
 }

@@ -23,6 +23,7 @@
 #include "base/model_parts.h"
 #include "catalog/model_names.h"
 #include "cli/chat_session.h"
+#include "cli/find_model.h"
 #include "cli/model_files.h"
 #include "cli/setting_flags.h"
 #include "config/settings.h"
@@ -99,7 +100,7 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
     const fs::path executable = executable_path();
     auto catalog = open_catalog(settings, executable);
     if (!catalog) return report(catalog.error());
-    if (const auto file = catalog->find(model); !file) return report(file.error());
+    if (const auto file = find_model(*catalog, model); !file) return report(file.error());
 
     auto prompt = read_prompt(flags);
     if (prompt && prompt->find_first_not_of(" \t\r\n") == std::string::npos) {

@@ -6,14 +6,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "cli/dot_env_file.h"
 #include "llama/chat_template.h"
 
 namespace sutazai::cli {
@@ -27,14 +25,6 @@ std::map<std::string, std::string> read_environment() {
         if (equals != std::string_view::npos) values.emplace(text.substr(0, equals), text.substr(equals + 1));
     }
     return values;
-}
-
-Result<std::map<std::string, std::string>> read_dot_env() {
-    std::error_code error;
-    if (!std::filesystem::is_regular_file(".env", error)) return {};
-    std::ifstream file(".env", std::ios::binary);
-    if (!file) return fail(ErrorCode::kInvalidArgument, "the file .env is there but cannot be read", ".env");
-    return config::parse_dot_env(std::string{std::istreambuf_iterator<char>(file), {}});
 }
 
 /// Config does not know llama.cpp, which does not say before a model is loaded.
@@ -75,7 +65,7 @@ void add_setting_flags(CLI::App& app, std::map<std::string, std::string>& flags)
 }
 
 Result<config::Loaded> load_settings(const std::map<std::string, std::string>& flags) {
-    auto dot_env = read_dot_env();
+    auto dot_env = read_dot_env(".env");
     if (!dot_env) return std::unexpected(dot_env.error());
     auto loaded = config::load({flags, read_environment(), std::move(*dot_env)});
     if (!loaded) return loaded;

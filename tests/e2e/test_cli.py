@@ -29,6 +29,19 @@ def test_version(tmp_path):
     assert "llama.cpp" in result.stdout
 
 
+def test_version_is_a_flag_too(tmp_path):
+    flag = harness.run_binary("--version", folder=tmp_path)
+    assert flag.returncode == 0 and flag.stderr == ""
+    assert flag.stdout == harness.run_binary("version", folder=tmp_path).stdout
+
+
+def test_a_setting_in_front_of_the_command_is_told_where_it_belongs(tmp_path):
+    result = harness.run_binary("--port", "1", "serve", folder=tmp_path)
+    assert result.returncode == 2
+    assert "settings stand behind the command: `sutazai serve --port ...`" in result.stderr
+    assert "--batch-size needs a value" in harness.run_binary("serve", "--batch-size", folder=tmp_path).stderr
+
+
 @pytest.mark.parametrize("command", [[], ["serve"], ["run"], ["config"], ["version"], ["model"], ["model", "synth"]])
 def test_help(tmp_path, command):
     result = harness.run_binary(*command, "--help", folder=tmp_path)
@@ -125,6 +138,44 @@ def test_an_env_file_may_begin_with_a_byte_order_mark(tmp_path):
     assert "UTF-16" in harness.run_binary("config", folder=tmp_path).stderr
 
 
+@pytest.mark.parametrize("command", ["serve", "config", "list"])
+def test_an_env_file_that_is_none_stops_the_start(tmp_path, command):
+    def error():
+        result = harness.run_binary(command, folder=tmp_path)
+        assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
+        return result.stderr
+
+    dot_env = tmp_path / ".env"
+    dot_env.mkdir()
+    assert ".env is a folder" in error()
+    dot_env.rmdir()
+    os.mkfifo(dot_env)
+    assert ".env is a pipe" in error()
+    dot_env.unlink()
+    dot_env.symlink_to("/dev/zero")
+    assert ".env is a device" in error()
+    dot_env.unlink()
+    with open(dot_env, "wb") as file:
+        file.truncate(1 << 40)
+    assert ".env is larger than 1 MiB" in error()
+
+
+def test_settings_of_which_something_else_is_made_are_warned_of(tmp_path, toy):
+    odd = {"THREADS": "1000", "CONTEXT_TOKENS": "300"}
+    result = harness.run_binary("config", folder=tmp_path, environment=odd)
+    assert result.returncode == 0
+    assert "THREADS=1000, and there" in result.stderr and "CONTEXT_TOKENS=300 is no multiple" in result.stderr
+    server = harness.Server(tmp_path / "server", "--model", toy, environment={"CONTEXT_TOKENS": "300"})
+    try:
+        server.wait_for_ready()
+        usage = server.chat("Hello", ignore_eos=True).usage
+        server.stop()
+    finally:
+        server.kill()
+    assert re.search(r"warning.*CONTEXT_TOKENS=300 is no multiple of 256: 512 is used", server.log())
+    assert 300 < usage["total_tokens"] <= 512
+
+
 def test_a_tilde_is_the_users_folder(tmp_path):
     settings = {"HOME": str(tmp_path), "MODELS_DIR": "~/gguf", "MODELS": "one=~/one.gguf"}
     result = harness.run_binary("config", folder=tmp_path, environment=settings)
@@ -154,6 +205,20 @@ def test_run_streams_an_answer(tmp_path, toy):
     result = harness.run_binary("run", "--model", toy, "toy", "Hello there", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
+
+
+@pytest.mark.parametrize("command", [["run"], ["cache", "export", "parcel", "--model"]])
+def test_a_model_that_is_nowhere_is_told_with_what_there_is(tmp_path, toy, command):
+    def error(name):
+        result = harness.run_binary(*command, name, "--model", toy, folder=tmp_path)
+        assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
+        return result.stderr
+
+    assert f'there is no file "missing.gguf" in {tmp_path}' in error("missing.gguf")
+    assert 'there is no file "/no/such.gguf"; the models here are' in error("/no/such.gguf")
+    assert 'there is no model "toi"; did you mean toy?' in error("toi")
+    (tmp_path / "folder.gguf").mkdir()
+    assert "is a folder, not a model" in error("folder.gguf")
 
 
 def test_run_says_what_it_does_not_know(tmp_path, toy):
