@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "api/response_format.h"
 #include "api/unsupported.h"
 
@@ -192,6 +194,21 @@ void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out) {
     out = read->count() < 0 ? kKeepForEver : *read;
 }
 
+void note_given(const FieldReader& fields, GivenFields& given) {
+    const std::pair<const char*, bool GivenFields::*> names[] = {
+        {"temperature", &GivenFields::temperature},
+        {"top_k", &GivenFields::top_k},
+        {"top_p", &GivenFields::top_p},
+        {"min_p", &GivenFields::min_p},
+        {"repeat_penalty", &GivenFields::repeat_penalty},
+        {"presence_penalty", &GivenFields::presence_penalty},
+        {"frequency_penalty", &GivenFields::frequency_penalty},
+        {"seed", &GivenFields::seed},
+        {"max_tokens", &GivenFields::max_tokens},
+        {"stop", &GivenFields::stop}};
+    for (const auto& [name, member] : names) given.*member |= fields.find(name) != nullptr;
+}
+
 void read_sampling(FieldReader& fields, SamplingParams& out) {
     fields.number("temperature", {0, 2}, out.temperature);
     fields.number("top_p", {0, 1, true}, out.top_p);
@@ -211,6 +228,7 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max
     read_sampling(fields, generation.sampling);
     fields.integer("max_tokens", least_max_tokens, kMaxInt, generation.max_tokens);
     read_stop(fields, generation.stop);
+    note_given(fields, generation.given);
     read_response_format(fields, generation);
     fields.boolean("ignore_eos", generation.ignore_eos);
     fields.integer("priority", -1000, 1000, generation.priority);

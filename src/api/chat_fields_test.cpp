@@ -53,6 +53,7 @@ TEST(ChatFields, ReadsEveryField) {
     expected.stop = {"a", "b"};
     expected.ignore_eos = true;
     expected.priority = -5;
+    expected.given = {true, true, true, true, true, true, true, true, true, true};
     EXPECT_EQ(request->generation, expected);
     EXPECT_EQ(request->model, "qwen2.5:3b");
     EXPECT_TRUE(request->stream);

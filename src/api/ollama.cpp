@@ -75,6 +75,8 @@ void read_options(FieldReader& fields, AnswerBody& out) {
     options.integer("num_predict", -2, kMaxInt, most);
     if (most == 0) options.refuse("num_predict", "must be 1 or more, or -1 for as many as the context holds");
     out.generation.max_tokens = most < 0 ? -1 : most;
+    note_given(options, out.generation.given);
+    out.generation.given.max_tokens = options.find("num_predict") != nullptr;
     options.integer("num_ctx", 1, kMaxInt, out.context_tokens);
     read_repeat_window(options, sampling);
     refuse_method(options, "typical_p", 1);

@@ -104,6 +104,7 @@ Result<OpenAiChatRequest> parse_chat(std::string_view body) {
     OpenAiChatRequest request;
     read_chat_fields(fields, request);
     fields.integer("max_completion_tokens", 1, std::numeric_limits<int>::max(), request.generation.max_tokens);
+    request.generation.given.max_tokens |= fields.find("max_completion_tokens") != nullptr;
     read_stream_options(fields, request.include_usage);
     fields.integer("n", 1, kMaxChoices, request.n);
     read_logprobs(fields, request.generation.top_logprobs);

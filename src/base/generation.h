@@ -101,6 +101,22 @@ enum class Task : std::uint8_t {
     kEmbed,  ///< one vector for the prompt; of the other fields only priority and cache_salt count
 };
 
+/// Fields that whoever asks has set himself. For the others a model may have defaults of its own.
+struct GivenFields {
+    bool temperature = false;
+    bool top_k = false;
+    bool top_p = false;
+    bool min_p = false;
+    bool repeat_penalty = false;
+    bool presence_penalty = false;
+    bool frequency_penalty = false;
+    bool seed = false;
+    bool max_tokens = false;
+    bool stop = false;
+
+    bool operator==(const GivenFields&) const = default;
+};
+
 struct GenerationRequest {
     /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is;
     /// token ids are taken as they are.
@@ -118,6 +134,7 @@ struct GenerationRequest {
     bool echo = false;        ///< the text begins with the prompt's; scores, if asked for, with those of its tokens
     std::string grammar;      ///< GBNF that the text must follow; empty: none
     std::string json_schema;  ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
+    GivenFields given = {};   ///< stays in the server
 
     bool operator==(const GenerationRequest&) const = default;
 };

@@ -47,7 +47,8 @@ Result<std::unique_ptr<llama::Model>> load(const ipc::EngineOptions& wanted, Out
     options.threads = wanted.threads;
     options.gpu = wanted.gpu;
     options.architecture = wanted.architecture;
-    options.chat_template = wanted.chat_template;
+    options.kv_type = wanted.kv_type;
+    options.templates = {wanted.own_template, wanted.chat_template};
     options.control_tokens_in_messages = wanted.control_tokens_in_messages;
     options.vocabulary = wanted.vocabulary;
     int last_percent = -1;

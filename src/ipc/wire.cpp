@@ -269,6 +269,8 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_model_name(options.model_name);
     out.set_architecture(options.architecture);
     out.set_vocabulary(options.vocabulary);
+    out.set_kv_type(options.kv_type);
+    out.set_own_template(options.own_template);
     out.set_chat_template(options.chat_template);
     out.set_control_tokens_in_messages(options.control_tokens_in_messages);
     return out;
@@ -296,6 +298,8 @@ EngineOptions from_wire(const wire::Load& load) {
     out.model_name = load.model_name();
     out.architecture = load.architecture();
     out.vocabulary = load.vocabulary();
+    out.kv_type = load.kv_type();
+    out.own_template = load.own_template();
     out.chat_template = load.chat_template();
     out.control_tokens_in_messages = load.control_tokens_in_messages();
     return out;

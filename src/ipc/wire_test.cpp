@@ -165,6 +165,8 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.architecture = "qwen2";
     options.vocabulary = 151936;
     options.chat_template = "chatml";
+    options.own_template = "{{ messages }}";
+    options.kv_type = "q8_0";
     options.control_tokens_in_messages = true;
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
@@ -182,6 +184,8 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.architecture, "qwen2");
     EXPECT_EQ(got.vocabulary, 151936U);
     EXPECT_EQ(got.chat_template, "chatml");
+    EXPECT_EQ(got.own_template, "{{ messages }}");
+    EXPECT_EQ(got.kv_type, "q8_0");
     EXPECT_TRUE(got.control_tokens_in_messages);
     EXPECT_EQ(got.batch_tokens, 3U);
     EXPECT_EQ(got.threads, 4U);

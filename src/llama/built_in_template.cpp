@@ -56,7 +56,7 @@ class BuiltInTemplate : public ChatTemplate {
                                                        text.data(), static_cast<int>(text.size()));
             if (size < 0) {
                 return fail(ErrorCode::kInvalidArgument,
-                            fmt::format("the chat template {} does not take these messages", name_), "messages");
+                            "this model's chat template does not take these messages", "messages");
             }
             const bool fits = std::cmp_less_equal(size, text.size());
             text.resize(static_cast<std::size_t>(size));
@@ -76,7 +76,7 @@ class BuiltInTemplate : public ChatTemplate {
         return content;
     }
 
-    std::string name_;
+    std::string name_;  // or a text that it is recognised by
 };
 
 }  // namespace
@@ -95,6 +95,14 @@ Result<std::unique_ptr<ChatTemplate>> built_in_template(const std::string& name)
                     "CHAT_TEMPLATE");
     }
     return std::make_unique<BuiltInTemplate>(name);
+}
+
+Result<std::unique_ptr<ChatTemplate>> recognized_template(const std::string& text) {
+    const llama_chat_message hello{"user", "hello"};
+    if (llama_chat_apply_template(text.c_str(), &hello, 1, true, nullptr, 0) <= 0) {
+        return fail(ErrorCode::kInvalidArgument, "llama.cpp does not recognise the template that comes with it");
+    }
+    return std::make_unique<BuiltInTemplate>(text);
 }
 
 }  // namespace sutazai::llama

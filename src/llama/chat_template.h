@@ -48,6 +48,16 @@ class ChatTemplate {
 /// none of that name.
 [[nodiscard]] Result<std::unique_ptr<ChatTemplate>> built_in_template(const std::string& name);
 
+/// The one that a template of another kind, such as Ollama's, looks like to llama.cpp by the tokens that it writes.
+/// kInvalidArgument when it looks like none.
+[[nodiscard]] Result<std::unique_ptr<ChatTemplate>> recognized_template(const std::string& text);
+
+/// Which template is used beside, or instead of, a file's own. Empty: nothing is said.
+struct TemplateChoice {
+    std::string own = {};       ///< Jinja, or the name of a built-in one: in place of the file's
+    std::string fallback = {};  ///< where the file has none that can be read: a name, or a text that llama.cpp recognises
+};
+
 /// A word that is in none of the messages, for finding a place in what is rendered: templates leave it as it is.
 [[nodiscard]] std::string unused_word(const Chat& chat);
 

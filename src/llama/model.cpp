@@ -13,11 +13,13 @@
 #include <mutex>
 #include <numeric>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "base/file_guard.h"
 #include "base/kv_cells.h"
+#include "base/kv_types.h"
 #include "grammar/token_trie.h"
 #include "kernels/cpu_level.h"
 #include "kernels/stand_ins.h"
@@ -51,6 +53,15 @@ Pooling pooling_of(const llama_context* context) {
         case LLAMA_POOLING_TYPE_RANK: return Pooling::kRank;
         default: return Pooling::kMean;
     }
+}
+
+std::optional<ggml_type> ggml_kv_type(std::string_view wanted) {
+    const auto type = kv_type(wanted);
+    for (int i = 0; type && i < GGML_TYPE_COUNT; ++i) {
+        const char* name = ggml_type_name(static_cast<ggml_type>(i));
+        if (name != nullptr && type->name == name) return static_cast<ggml_type>(i);
+    }
+    return std::nullopt;
 }
 
 /// Bytes of one chain's recurrent state, which do not depend on its length. 0 when it cannot be told.
@@ -156,7 +167,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         params.progress_callback_user_data = const_cast<std::function<void(float)>*>(&progress);
         std::future<Vocabulary> words;
         if (in_parts) {
-            words = std::async(std::launch::async, load_vocabulary, options.path, options.chat_template);
+            words = std::async(std::launch::async, load_vocabulary, options.path, options.templates);
             impl.model = load_weights(options.path, params, options.architecture, options.vocabulary);
         } else {
             impl.model = load_file(options.path, params);
@@ -197,7 +208,9 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         context.n_threads_batch = threads;
         self->threads_ = threads;
         context.kv_unified = true;
-        if (options.kv_f32) context.type_k = context.type_v = GGML_TYPE_F32;
+        const auto kv = ggml_kv_type(options.kv_type);
+        if (!kv) return fail(ErrorCode::kLoadFailed, fmt::format("there is no KV type {}", options.kv_type));
+        context.type_k = context.type_v = *kv;
         context.no_perf = true;
         context.abort_callback = [](void* user) {
             const auto& check = static_cast<const Model*>(user)->abort_check_;
@@ -247,7 +260,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             const std::uint64_t values = 2 * of_head *
                                          static_cast<std::uint64_t>(llama_model_n_head_kv(impl.model.get())) *
                                          static_cast<std::uint64_t>(llama_model_n_layer(impl.model.get()));
-            p.state_bytes_per_token = values * ggml_type_size(context.type_k) + 16;
+            p.state_bytes_per_token = ggml_row_size(context.type_k, static_cast<std::int64_t>(values)) + 16;
         }
         p.weights_bytes = llama_model_size(impl.model.get());
         p.parameters = llama_model_n_params(impl.model.get());
@@ -261,7 +274,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
             return self;
         }
 
-        if (!in_parts) impl.words.take_template(make_chat_template(impl.model.get(), options.chat_template));
+        if (!in_parts) impl.words.take_template(make_chat_template(impl.model.get(), options.templates));
         // One that cannot be read counts: whoever sends a chat is to hear what is wrong with it.
         p.has_chat_template =
             impl.words.chat_template != nullptr || llama_model_chat_template(impl.model.get(), nullptr) != nullptr;

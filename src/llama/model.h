@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/generation.h"
+#include "llama/chat_template.h"
 #include "llama/language_model.h"
 #include "llama/tokenizer.h"
 #include "sched/types.h"
@@ -25,13 +26,13 @@ struct LoadOptions {
     std::uint32_t max_sequences = 8;    ///< decoded together at most
     std::uint32_t batch_tokens = 2048;  ///< tokens in one decode at most
     std::uint32_t threads = 0;          ///< 0: one per core
-    bool kv_f32 = false;                ///< full precision KV instead of half: twice the memory, for exact comparisons
+    std::string kv_type = {};           ///< one of kKvTypes; empty: the default one
     bool gpu = true;                    ///< offload all layers when the build and the machine can, else use the CPU
     /// What the file is said to hold, when that is known: the vocabulary is then loaded beside the weights, not before
     /// them. When it is not so, or does not work out, the file is loaded as one.
     std::string architecture = {};
     std::uint32_t vocabulary = 0;             ///< tokens
-    std::string chat_template = {};           ///< llama.cpp's name of the one for files without; empty: none
+    TemplateChoice templates = {};
     bool control_tokens_in_messages = false;  ///< names of control tokens in a message's text become those tokens
 };
 

@@ -52,7 +52,7 @@ class File {
         options.path = path_.string();
         options.context_tokens = 512;
         options.threads = 1;
-        options.chat_template = chat_template;
+        options.templates.fallback = chat_template;
         options.control_tokens_in_messages = control_tokens;
         if (in_parts) {
             options.architecture = "llama";

@@ -31,14 +31,14 @@ LlamaModel load_file(const std::string& path, const llama_model_params& params) 
     return LlamaModel(llama_model_load_from_splits(paths.data(), paths.size(), params));
 }
 
-Vocabulary load_vocabulary(const std::string& path, const std::string& default_template) {
+Vocabulary load_vocabulary(const std::string& path, const TemplateChoice& templates) {
     Vocabulary out;
     try {
         llama_model_params params = llama_model_default_params();
         params.vocab_only = true;
         out.model = load_file(path, params);
         if (out.model != nullptr) out.tokenizer = std::make_unique<Tokenizer>(llama_model_get_vocab(out.model.get()));
-        if (out.model != nullptr) out.take_template(make_chat_template(out.model.get(), default_template));
+        if (out.model != nullptr) out.take_template(make_chat_template(out.model.get(), templates));
     } catch (const std::exception& e) {
         spdlog::debug("the vocabulary of {} by itself: {}", path, e.what());
     }
@@ -58,25 +58,38 @@ LlamaModel load_weights(const std::string& path, llama_model_params params, cons
     return load_file(path, params);
 }
 
-Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model,
-                                                         const std::string& default_template) {
+Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model, const TemplateChoice& templates) {
+    const auto read = [model](const std::string& source) {
+        if (auto named = built_in_template(source)) return named;
+        const llama_vocab* vocab = llama_model_get_vocab(model);
+        return jinja_template(source, piece_text(vocab, llama_vocab_bos(vocab)),
+                              piece_text(vocab, llama_vocab_eos(vocab)));
+    };
+    if (!templates.own.empty()) {
+        const bool is_name = templates.own.find_first_of("{\n") == std::string::npos;
+        auto chosen = is_name ? built_in_template(templates.own) : read(templates.own);
+        if (chosen) return chosen;
+        spdlog::warn("the chat template that was chosen for this model: {}", chosen.error().message);
+        return fail(ErrorCode::kInvalidArgument,
+                    "the chat template that was chosen for this model cannot be used: " + chosen.error().message,
+                    "messages");
+    }
     const char* source = llama_model_chat_template(model, nullptr);
     if (source == nullptr) source = llama_model_chat_template(model, "tool_use");
     std::string why = "this model has no chat template";
     if (source != nullptr) {
-        if (auto named = built_in_template(source)) return named;
-        const llama_vocab* vocab = llama_model_get_vocab(model);
-        auto own = jinja_template(source, piece_text(vocab, llama_vocab_bos(vocab)),
-                                  piece_text(vocab, llama_vocab_eos(vocab)));
+        auto own = read(source);
         if (own) return own;
         why = "this model's chat template cannot be read: " + own.error().message;
         spdlog::warn("{}", why);
     }
-    if (!default_template.empty()) {
-        auto other = built_in_template(default_template);
+    if (!templates.fallback.empty()) {
+        const bool is_name = templates.fallback.find_first_of("{\n") == std::string::npos;
+        auto other = is_name ? built_in_template(templates.fallback) : recognized_template(templates.fallback);
         if (other) return other;
-        spdlog::warn("CHAT_TEMPLATE: {}", other.error().message);
-        why += "; CHAT_TEMPLATE: " + other.error().message;
+        const char* const what = is_name ? "CHAT_TEMPLATE" : "the store's template";
+        spdlog::warn("{}: {}", what, other.error().message);
+        why += std::string("; ") + what + ": " + other.error().message;
     }
     return fail(ErrorCode::kInvalidArgument,
                 why + ". Send a prompt to /v1/completions, or set CHAT_TEMPLATE to the name of one of llama.cpp's own",

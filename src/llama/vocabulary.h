@@ -39,17 +39,18 @@ struct Vocabulary {
 
 /// Loads the vocabulary of a file, with make_chat_template(). Without a model when that fails: loading weights and
 /// vocabulary as one tells why. Any thread.
-[[nodiscard]] Vocabulary load_vocabulary(const std::string& path, const std::string& default_template);
+[[nodiscard]] Vocabulary load_vocabulary(const std::string& path, const TemplateChoice& templates);
 
 /// Loads the weights of a file and no vocabulary: llama.cpp is told that there are `n_tokens` tokens without a text.
 /// Null when that fails.
 [[nodiscard]] LlamaModel load_weights(const std::string& path, llama_model_params params,
                                       const std::string& architecture, std::uint32_t n_tokens);
 
-/// The file's own template; where it has none, or one that cannot be read, llama.cpp's of the name `default_template`
-/// (CHAT_TEMPLATE), if that is not empty. kInvalidArgument (field "messages") says to users why there is none.
+/// The one that was chosen for the model; else the file's own template; where it has none, or one that cannot be read, the
+/// fallback. kInvalidArgument (field "messages") says to users why there is none; a chosen one that cannot be read is not
+/// made up for by another.
 [[nodiscard]] Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model,
-                                                                       const std::string& default_template);
+                                                                       const TemplateChoice& templates);
 
 /// The bytes of a token, names of control tokens included; nothing for none.
 [[nodiscard]] std::string piece_text(const llama_vocab* vocab, llama_token token);

@@ -14,7 +14,7 @@ Harness::Harness(const EngineConfig& config, std::uint32_t context_tokens, const
     options.max_sequences = std::max(config.batch_size, config.batch_size_max);
     options.batch_tokens = config.batch_tokens;
     options.threads = 1;
-    options.kv_f32 = true;
+    options.kv_type = "f32";
     auto model = llama::Model::load(options, [](float) {});
     EXPECT_TRUE(model.has_value()) << model.error().message;
     engine_ = std::make_unique<Engine>(std::move(*model), config,

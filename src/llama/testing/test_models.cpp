@@ -77,7 +77,7 @@ std::unique_ptr<Model> load_test_model(const std::string& preset, std::uint32_t 
     options.path = test_model(preset, pooling);
     options.context_tokens = context_tokens;
     options.threads = 1;
-    options.kv_f32 = true;
+    options.kv_type = "f32";
     auto model = Model::load(options, [](float) {});
     EXPECT_TRUE(model.has_value()) << model.error().message;
     return std::move(*model);
