@@ -22,6 +22,12 @@ sutazai_find(GTest)
 sutazai_find(prometheus-cpp)
 sutazai_find(OpenSSL)
 sutazai_find(ZLIB)
+sutazai_find(tomlplusplus)
+# Its headers alone: the binary needs no library of it.
+get_target_property(toml_include tomlplusplus::tomlplusplus INTERFACE_INCLUDE_DIRECTORIES)
+add_library(sutazai_toml INTERFACE)
+add_library(sutazai::toml ALIAS sutazai_toml)
+target_include_directories(sutazai_toml SYSTEM INTERFACE ${toml_include})
 # Debian's packages of these two have no CMake configuration.
 foreach(library zstd xxhash)
     find_library(SUTAZAI_${library} ${library})

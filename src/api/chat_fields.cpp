@@ -204,7 +204,6 @@ void note_given(const FieldReader& fields, GivenFields& given) {
         {"presence_penalty", &GivenFields::presence_penalty},
         {"frequency_penalty", &GivenFields::frequency_penalty},
         {"seed", &GivenFields::seed},
-        {"max_tokens", &GivenFields::max_tokens},
         {"stop", &GivenFields::stop}};
     for (const auto& [name, member] : names) given.*member |= fields.find(name) != nullptr;
 }
@@ -229,6 +228,7 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max
     fields.integer("max_tokens", least_max_tokens, kMaxInt, generation.max_tokens);
     read_stop(fields, generation.stop);
     note_given(fields, generation.given);
+    generation.given.max_tokens |= fields.find("max_tokens") != nullptr;
     read_response_format(fields, generation);
     fields.boolean("ignore_eos", generation.ignore_eos);
     fields.integer("priority", -1000, 1000, generation.priority);

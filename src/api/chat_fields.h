@@ -40,7 +40,7 @@ void read_sampling(FieldReader& fields, SamplingParams& out);
 /// `stop`: a string or a list of them, which takes the place of what is in `out`.
 void read_stop(FieldReader& fields, std::vector<std::string>& out);
 
-/// Which of the fields that a model may have defaults for the request has itself.
+/// Which of the fields of read_sampling() and read_stop() the request has itself.
 void note_given(const FieldReader& fields, GivenFields& given);
 
 /// `logprobs` (yes or no) and `top_logprobs` of chats.

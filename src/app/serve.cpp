@@ -72,11 +72,13 @@ std::string url(const std::string& host, std::uint16_t port) {
 
 /// The catalogue; with the toy model when there is nothing else to offer.
 Result<catalog::Catalog> open_models(const config::Settings& settings, const std::filesystem::path& executable) {
-    auto catalog = cli::open_catalog(settings, executable);
+    // The stores may hold thousands of small files, which are read while the server listens already.
+    constexpr auto kNear = catalog::Scanner::Extent::kNear;
+    auto catalog = cli::open_catalog(settings, executable, kNear);
     if (!catalog) return catalog;
     if (settings.models.empty() && catalog->list().empty()) {
         if (const auto made = cli::make_toy_model(settings); !made) return std::unexpected(made.error());
-        catalog = cli::open_catalog(settings, executable);
+        catalog = cli::open_catalog(settings, executable, kNear);
         if (!catalog) return catalog;
     }
     for (const auto& name : settings.model_order) {
@@ -102,6 +104,7 @@ Result<catalog::Catalog> open_models(const config::Settings& settings, const std
 /// One after the other, so that the first one is ready as soon as can be, and each only where there is room: requests
 /// that come meanwhile have a better claim.
 asio::awaitable<void> warm_up(models::AdvancedModelManager& models) {
+    if (!models.knows_startup_models()) co_await models.catch_up();
     for (const auto& name : models.startup_models()) {
         try {
             const auto warmed = co_await models.warm_if_room(name);

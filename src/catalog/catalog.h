@@ -2,87 +2,68 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
-#include "base/model_parts.h"
+#include "catalog/model_file.h"
+#include "catalog/model_names.h"
+#include "catalog/scanner.h"
 
 /// Names to files.
 namespace sutazai::catalog {
 
-struct ModelFile {
-    std::string name;                  ///< as clients say it, for example "qwen2.5:3b"
-    std::string path;                  ///< absolute path of the GGUF file; of a split model the first one
-    std::uint64_t bytes = 0;           ///< of all its files
-    std::int64_t modified_unix_s = 0;  ///< of the latest
-    FileStamps stamps;                 ///< as they were seen; empty when a file is missing
-    std::string problem;               ///< why it cannot be used; empty when that is not known
-
-    bool operator==(const ModelFile&) const = default;
-};
-
-/// Where models are looked for.
-struct ModelSources {
-    std::map<std::string, std::string> named;    ///< name -> path, by --model
-    std::string models_dir;                      ///< may be empty or not exist
-    std::map<std::string, std::string> bundled;  ///< name -> path, of the product's own
-    std::string preferred;                       ///< the default model, when it is not empty
-};
-
-/// What was found at one time.
-struct Listing {
-    std::vector<ModelFile> models;          ///< by name; only those of which at least one file is there
-    std::vector<std::string> folder_names;  ///< those that the folder brought
-    std::vector<std::string> notes;         ///< sentences: whose name is not its file's, and why; what is hidden
-
-    bool operator==(const Listing&) const = default;
-};
-
-/// Reads the folder and looks at each file. Blocks on the disk; any thread.
-[[nodiscard]] Listing scan(const ModelSources& sources);
-
-/// The models of this server: those named with --model name=path, those of the models folder, and the bundled default.
-/// Kept in memory; refresh() looks again. Names are looked up, never joined to a path (CVE-2024-37032). Not
-/// thread-safe.
+/// The models of this server: those named with --model name=path, those of models.toml, of the models folder, of
+/// Ollama's stores and of the Hugging Face cache, and the bundled default. Kept in memory; refresh() looks again. Names
+/// are looked up, never joined to a path (CVE-2024-37032). Not thread-safe.
 ///
 /// A file of the folder is offered under its name without ".gguf" (in any case), a split model without
 /// "-00001-of-00003" too. Where that is no valid model name, each run of characters that no name may have becomes "-"
 /// (none at the ends), ".." becomes ".": "Llama 3 (8B).gguf" is "Llama-3-8B". When two files would have one name, a
 /// file whose own name it is keeps it; each of the others gets "-" and six hex digits made of its file name, so that a
 /// name never comes to mean another file unless that file is really called so. Names that begin with "." are hidden.
-/// Where a name is there twice, `named` comes before the folder, the folder before `bundled`.
 class Catalog {
   public:
-    explicit Catalog(ModelSources sources);
+    /// Looks at the disk, on this thread; of kNear sources only, when a scan of all is to follow.
+    explicit Catalog(ModelSources sources, Scanner::Extent extent = Scanner::Extent::kAll);
     Catalog(std::map<std::string, std::string> named, std::string models_dir,
             std::map<std::string, std::string> bundled, std::string preferred = {});
 
     /// Looks at the disk, on this thread.
-    void refresh() { (void)replace(scan(sources_)); }
-    /// Takes what scan(sources()) has found, perhaps on another thread. Returns the notes that are new.
-    std::vector<std::string> replace(Listing listing);
-    [[nodiscard]] const ModelSources& sources() const { return sources_; }
-    /// Another number when the listing is another one.
+    void refresh() { replace(scanner_->scan(Scanner::Extent::kAll)); }
+    /// For looking at the disk elsewhere, by one thread at a time.
+    [[nodiscard]] const std::shared_ptr<Scanner>& scanner() const { return scanner_; }
+    /// Takes what the scanner has found.
+    void replace(std::shared_ptr<const Listing> listing);
+    [[nodiscard]] const ModelSources& sources() const { return scanner_->sources(); }
+    /// Another number when the listing is another one; never 0.
     [[nodiscard]] std::uint64_t generation() const { return generation_; }
 
-    /// kNotFound names models that exist, or says that the file is gone; kInvalidArgument when `name` is no valid model
-    /// name; kLoadFailed when a part is missing.
+    /// By a name of the list, or by what stands for it: "name" is "name:latest", and names of stores have no case and
+    /// need neither Ollama's host nor its namespace. kNotFound names models that exist, or says that the file is gone;
+    /// kInvalidArgument when `name` is no valid model name; kLoadFailed, with the reason, for what cannot be used.
     [[nodiscard]] Result<ModelFile> find(std::string_view name) const;
-    [[nodiscard]] const std::vector<ModelFile>& list() const { return listing_.models; }  ///< by name
-    [[nodiscard]] const std::vector<std::string>& notes() const { return listing_.notes; }
+    /// A model that can be used and has this engine_key(), if possible with the file at `path`; null when there is none
+    /// (any more).
+    [[nodiscard]] const ModelFile* find_engine(const std::string& engine, std::string_view path = {}) const;
+    [[nodiscard]] const std::vector<ModelFile>& list() const { return listing_->models; }  ///< by name
+    [[nodiscard]] const std::vector<std::string>& notes() const { return listing_->notes; }
+    /// Those that the listing before did not have.
+    [[nodiscard]] const std::vector<std::string>& fresh_notes() const { return listing_->fresh_notes; }
+    /// What is wrong with models.toml, whose last good version counts; empty when all is well.
+    [[nodiscard]] const std::string& config_problem() const { return listing_->config_problem; }
+    /// Does models.toml speak of models that may yet come with the next scan?
+    [[nodiscard]] bool is_unresolved() const { return listing_->unresolved; }
     /// The model that a request without "model" gets: `preferred`, else the only named one, else the only one of the
     /// folder, else the bundled one; empty when there is none.
     [[nodiscard]] std::string default_model() const;
 
   private:
-    ModelSources sources_;  // paths are absolute
-    Listing listing_;
-    std::uint64_t generation_ = 0;
+    std::shared_ptr<Scanner> scanner_;
+    std::shared_ptr<const Listing> listing_;  // never null
+    std::uint64_t generation_ = 1;
 };
-
-/// One to 200 characters of [A-Za-z0-9._:/-], starting with a letter, digit or underscore, without "..".
-[[nodiscard]] bool is_valid_model_name(std::string_view name);
 
 }  // namespace sutazai::catalog

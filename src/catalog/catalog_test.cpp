@@ -91,7 +91,7 @@ TEST_F(CatalogTest, ASplitModelIsOneWithTheSizesOfAll) {
     EXPECT_EQ(names(broken), (Names{"big"})) << "it is listed";
     const auto missing = broken.find("big");
     ASSERT_FALSE(missing);
-    EXPECT_EQ(missing.error().message, "the model \"big\" is not whole: its part big-00003-of-00003.gguf is missing");
+    EXPECT_EQ(missing.error().message, "the model \"big\" cannot be used: its part big-00003-of-00003.gguf is missing");
     put("big-00003-of-00003.gguf", "1");
     const Catalog whole({{"named", (folder_ / "big-00001-of-00003.gguf").string()}}, folder_.string(), {});
     for (const char* name : {"big", "named"}) {

@@ -3,13 +3,16 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <string_view>
-#include <utility>
 
 #include "base/model_parts.h"
 
 namespace sutazai::catalog {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr std::uint32_t kEvents = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB |
                                   IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
@@ -22,13 +25,37 @@ FolderWatch::~FolderWatch() {
     if (fd_ >= 0) close(fd_);
 }
 
-bool FolderWatch::watch(const std::set<std::string>& folders, std::set<std::string> files) {
-    files_ = std::move(files);
+void FolderWatch::begin() {
+    folders_.clear();
+    files_.clear();
+    hears_all_ = fd_ >= 0;
+}
+
+void FolderWatch::watch_folder(const std::string& folder, Matters what) {
+    if (!listen(folder, what)) hears_all_ = false;
+}
+
+void FolderWatch::watch_file(const std::string& path) {
+    files_.insert(fs::path(path).filename().string());
+    watch_folder(fs::path(path).parent_path().string(), Matters::kModels);
+}
+
+bool FolderWatch::listen(const std::string& folder, Matters what) {
     if (fd_ < 0) return false;
-    bool all = true;
-    // The kernel gives the same watch again for a folder that has one.
-    for (const std::string& folder : folders) all &= inotify_add_watch(fd_, folder.c_str(), kEvents) >= 0;
-    return all;
+    // Twice: it may come while its parent is being watched.
+    for (int n = 0; n < 2; ++n) {
+        // The kernel gives the same watch again for a folder that has one.
+        if (const int number = inotify_add_watch(fd_, folder.c_str(), kEvents); number >= 0) {
+            const auto known = folders_.emplace(number, what).first;
+            if (what == Matters::kEverything) known->second = what;
+            return true;
+        }
+        const fs::path path(folder);
+        if (n > 0 || errno != ENOENT || !path.has_relative_path()) break;
+        files_.insert(path.filename().string());
+        if (!listen(path.parent_path().string(), Matters::kModels)) return false;
+    }
+    return errno == ENOENT;
 }
 
 bool FolderWatch::has_news() {
@@ -51,8 +78,14 @@ void FolderWatch::read_all() {
             at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
             // Without a name it is about a folder itself, or events were lost.
             const std::string name(event->len > 0 ? event->name : "");
+            if (name.empty()) {
+                has_news_ = true;
+                continue;
+            }
+            const auto folder = folders_.find(event->wd);
+            if (folder == folders_.end()) continue;
             const auto dot = name.rfind('.');
-            has_news_ |= name.empty() || files_.contains(name) ||
+            has_news_ |= folder->second == Matters::kEverything || files_.contains(name) ||
                          (dot != std::string::npos && is_gguf_extension(std::string_view(name).substr(dot)));
         }
     }

@@ -28,7 +28,9 @@ class FolderWatchTest : public testing::Test {
 };
 
 TEST_F(FolderWatchTest, TellsOfEveryKindOfChange) {
-    ASSERT_TRUE(watch_.watch({folder_.string()}));
+    watch_.begin();
+    watch_.watch_folder(folder_.string(), FolderWatch::Matters::kModels);
+    ASSERT_TRUE(watch_.hears_all());
     EXPECT_FALSE(news());
     std::ofstream(folder_ / "new.gguf") << "x";
     EXPECT_TRUE(news()) << "a new file";
@@ -44,19 +46,43 @@ TEST_F(FolderWatchTest, TellsOfEveryKindOfChange) {
 }
 
 TEST_F(FolderWatchTest, OtherFilesAreNoNews) {
-    ASSERT_TRUE(watch_.watch({folder_.string()}, {"weights.bin"}));
+    watch_.begin();
+    watch_.watch_folder(folder_.string(), FolderWatch::Matters::kModels);
+    watch_.watch_file((folder_ / "weights.bin").string());
+    ASSERT_TRUE(watch_.hears_all());
     std::ofstream(folder_ / "log.txt") << "x";
     EXPECT_FALSE(news());
     std::ofstream(folder_ / "weights.bin") << "x";
     EXPECT_TRUE(news());
+    watch_.begin();
+    watch_.watch_folder(folder_.string(), FolderWatch::Matters::kEverything);
+    std::ofstream(folder_ / "log.txt") << "y";
+    EXPECT_TRUE(news());
 }
 
-TEST_F(FolderWatchTest, AFolderThatIsNotThereIsSaid) {
-    EXPECT_FALSE(watch_.watch({(folder_ / "later").string()}));
-    fs::create_directory(folder_ / "later");
-    EXPECT_TRUE(watch_.watch({(folder_ / "later").string()}));
-    std::ofstream(folder_ / "later/m.GGUF") << "x";
+TEST_F(FolderWatchTest, AFolderThatComesIsNews) {
+    const auto listen = [&] {
+        watch_.begin();
+        watch_.watch_folder((folder_ / "models/deep").string(), FolderWatch::Matters::kModels);
+        EXPECT_TRUE(watch_.hears_all());
+    };
+    listen();
+    std::ofstream(folder_ / "log.txt") << "x";
+    EXPECT_FALSE(news());
+    fs::create_directory(folder_ / "models");
     EXPECT_TRUE(news());
+    listen();
+    fs::create_directory(folder_ / "models/deep");
+    EXPECT_TRUE(news());
+    listen();
+    std::ofstream(folder_ / "models/deep/m.GGUF") << "x";
+    EXPECT_TRUE(news());
+}
+
+TEST_F(FolderWatchTest, WhatCannotBeHeardIsSaid) {
+    watch_.begin();
+    watch_.watch_folder((folder_ / "there.gguf").string(), FolderWatch::Matters::kModels);
+    EXPECT_FALSE(watch_.hears_all()) << "no folder";
 }
 
 }  // namespace

@@ -7,16 +7,20 @@
 #include <set>
 
 #include "base/model_parts.h"
-#include "catalog/catalog.h"
 
 namespace sutazai::catalog {
 namespace {
 
 constexpr std::size_t kMostMapped = 190;  // leaves room for the digits behind it
 
+constexpr std::size_t kMaxNameLength = 200;
+
+bool is_alphanumeric(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
 bool is_name_character(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '_' ||
-           c == ':' || c == '-';
+    return is_alphanumeric(c) || c == '.' || c == '_' || c == ':' || c == '-';
 }
 
 /// Six hex digits (FNV-1a).
@@ -51,6 +55,12 @@ Candidate candidate_of(const std::string& file) {
 }
 
 }  // namespace
+
+bool is_valid_model_name(std::string_view name) {
+    if (name.empty() || name.size() > kMaxNameLength || name.find("..") != std::string_view::npos) return false;
+    if (!is_alphanumeric(name[0]) && name[0] != '_') return false;
+    return std::ranges::all_of(name, [](char c) { return is_name_character(c) || c == '/'; });
+}
 
 std::string name_from(std::string_view text) {
     std::string out;

@@ -8,6 +8,9 @@
 /// Which model name a file gets. Pure.
 namespace sutazai::catalog {
 
+/// One to 200 characters of [A-Za-z0-9._:/-], starting with a letter, digit or underscore, without "..".
+[[nodiscard]] bool is_valid_model_name(std::string_view name);
+
 /// A model as the files of a folder make it up.
 struct NamedFile {
     std::string name;  ///< valid, and no other's

@@ -118,7 +118,7 @@ std::string ps_table(const json::value& status, SystemTime now) {
     std::vector<Row> rows{{"NAME", "STATE", "SIZE", "PID", "REQUESTS", "LAST USE", "UNTIL"}};
     for (const json::value& model : list(status, "models")) {
         const std::string state = text(model, "state");
-        if (state == "cold" || state == "failed") continue;
+        if (state == "cold" || state == "failed" || !text(model, "alias_of").empty()) continue;
         const std::uint64_t pid = count(model, "pid");
         rows.push_back({text(model, "name"), state_text(model), size_text(model), pid > 0 ? fmt::to_string(pid) : "-",
                         fmt::to_string(count(model, "requests")), relative_time(text(model, "last_used"), now),
@@ -144,6 +144,10 @@ std::string cache_table(const json::value& status, SystemTime now) {
                        number(status, "prefix_hit_rate"));
     std::vector<Row> rows{{"NAME", "STATE", "SIZE", "REQUESTS", "FOUND WARM", "PREFIXES", "ARTIFACTS", "LAST USE"}};
     for (const json::value& model : list(status, "models")) {
+        if (const std::string other = text(model, "alias_of"); !other.empty()) {
+            rows.push_back({text(model, "name"), "same as " + other, "-", "-", "-", "-", "-", "-"});
+            continue;
+        }
         const json::value* artifacts = member(model, "artifacts");
         const std::uint64_t n_artifacts = artifacts == nullptr ? 0 : count(*artifacts, "count");
         rows.push_back(
@@ -154,7 +158,9 @@ std::string cache_table(const json::value& status, SystemTime now) {
              relative_time(text(model, "last_used"), now)});
     }
     out += columns(rows);
+    if (const std::string problem = text(status, "config_problem"); !problem.empty()) out += "\n" + problem;
     for (const json::value& model : list(status, "models")) {
+        if (!text(model, "alias_of").empty()) continue;
         for (const char* what : {"last_error", "file_note"}) {
             const std::string note = text(model, what);
             if (!note.empty()) out += fmt::format("\n{}: {}", text(model, "name"), note);

@@ -16,6 +16,7 @@
 #include <variant>
 
 #include "cli/terminal.h"
+#include "serve/model_defaults.h"
 
 namespace sutazai::cli {
 
@@ -81,6 +82,7 @@ asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
     history_.messages.push_back(text_message(Role::kUser, std::move(prompt)));
     GenerationRequest request = settings_;
     request.prompt = history_;
+    serve::apply_defaults(lease->profile(), request);
     ipc::TokenStream stream = lease->engine().submit(std::move(request));
     std::string answer;
     std::optional<Ending> ending;

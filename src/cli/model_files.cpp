@@ -38,7 +38,8 @@ std::map<std::string, std::string> bundled_models(const config::Settings& settin
     return {};
 }
 
-Result<catalog::Catalog> open_catalog(const config::Settings& settings, const fs::path& executable) {
+Result<catalog::Catalog> open_catalog(const config::Settings& settings, const fs::path& executable,
+                                      catalog::Scanner::Extent extent) {
     for (const auto& name : settings.model_order) {
         if (!catalog::is_valid_model_name(name)) {
             return fail(
@@ -49,8 +50,19 @@ Result<catalog::Catalog> open_catalog(const config::Settings& settings, const fs
                 "MODELS");
         }
     }
-    return catalog::Catalog(settings.models, settings.models_dir, bundled_models(settings, executable),
-                            settings.model_order.empty() ? "" : settings.model_order.front());
+    catalog::ModelSources sources{.named = settings.models,
+                                  .models_dir = settings.models_dir,
+                                  .bundled = bundled_models(settings, executable),
+                                  .preferred = settings.model_order.empty() ? "" : settings.model_order.front(),
+                                  .ollama_stores = settings.ollama_stores,
+                                  .hf_cache = settings.hf_hub_cache == config::kOff ? "" : settings.hf_hub_cache,
+                                  .models_toml = (fs::path(settings.home) / catalog::kModelsToml).string()};
+    catalog::Catalog catalog(std::move(sources), extent);
+    if (!catalog.config_problem().empty()) {
+        return fail(ErrorCode::kInvalidArgument, fmt::format("{}/{}", settings.home, catalog.config_problem()),
+                    "models.toml");
+    }
+    return catalog;
 }
 
 std::string models_dir_problem(const config::Loaded& loaded) {

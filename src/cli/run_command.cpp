@@ -93,14 +93,16 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
     if (level->source == config::Source::kDefault) settings.log_level = "critical";
     start_logging(settings, "run");
 
-    const std::string model = take_model_path(flags.model, settings);
+    std::string model = take_model_path(flags.model, settings);
     if (model == kToyModel) {
         if (const auto made = make_toy_model(settings); !made) return report(made.error());
     }
     const fs::path executable = executable_path();
     auto catalog = open_catalog(settings, executable);
     if (!catalog) return report(catalog.error());
-    if (const auto file = find_model(*catalog, model); !file) return report(file.error());
+    const auto file = find_model(*catalog, model);
+    if (!file) return report(file.error());
+    model = file->name;
 
     auto prompt = read_prompt(flags);
     if (prompt && prompt->find_first_not_of(" \t\r\n") == std::string::npos) {
@@ -174,7 +176,18 @@ void add_run_command(CLI::App& parent, std::map<std::string, std::string>& flags
         ->allow_extra_args(false)
         ->type_name("TEXT");
     add_setting_flags(*app, flags);
-    app->callback([&flags, &action, run] { action = [&flags, run] { return run_model(*run, flags); }; });
+    app->callback([&flags, &action, run, app] {
+        const auto given = [app](const char* flag) { return app->count(flag) > 0; };
+        run->request.given = {.temperature = given("--temperature"),
+                              .top_k = given("--top-k"),
+                              .top_p = given("--top-p"),
+                              .min_p = given("--min-p"),
+                              .repeat_penalty = given("--repeat-penalty"),
+                              .seed = given("--seed"),
+                              .max_tokens = given("--max-tokens"),
+                              .stop = given("--stop")};
+        action = [&flags, run] { return run_model(*run, flags); };
+    });
 }
 
 }  // namespace sutazai::cli

@@ -294,6 +294,18 @@ std::vector<SettingRow> make_rows() {
                "cap on a request's max_tokens; 0: no cap"),
 
         path("MODELS_DIR", &Settings::models_dir, "folder of GGUF files; empty: the folder models in SUTAZAI_HOME"),
+        row("OLLAMA_MODELS",
+            "folder of Ollama's models, which is only read; empty: ~/.ollama/models and the system service's; off: none",
+            [](Settings& settings, std::string_view text) -> Parsed<void> {
+                settings.ollama_models = text;
+                return {};
+            },
+            [](const Settings& settings) {
+                return settings.ollama_stores.empty() ? settings.ollama_models
+                                                      : fmt::format("{}", fmt::join(settings.ollama_stores, ":"));
+            }),
+        path("HF_HUB_CACHE", &Settings::hf_hub_cache,
+             "Hugging Face cache, which is only read; empty: HF_HOME/hub, or ~/.cache/huggingface/hub; off: none"),
         std::move(models),
         number_or_zero("CONTEXT_TOKENS", &Settings::context_tokens, kLeastContext, kMostContext,
                        "KV cells per model, rounded up to a multiple of 256; 0: chosen from the model"),

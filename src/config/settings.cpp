@@ -50,6 +50,28 @@ Result<void> check_names(const Inputs& inputs) {
     return {};
 }
 
+/// Where Ollama's own programs and Hugging Face's keep models, unless the settings say otherwise.
+void choose_stores(Settings& settings, const std::map<std::string, std::string>& environment) {
+    const auto folder = [&](const char* name) {
+        const auto found = environment.find(name);
+        std::filesystem::path path(found == environment.end() ? "" : found->second);
+        return path.is_absolute() ? path : std::filesystem::path();
+    };
+    if (settings.ollama_models.empty()) {
+        if (!folder("HOME").empty()) settings.ollama_stores.push_back((folder("HOME") / ".ollama/models").string());
+        settings.ollama_stores.emplace_back("/usr/share/ollama/.ollama/models");
+    } else if (settings.ollama_models != kOff) {
+        settings.ollama_stores.push_back(settings.ollama_models);
+    }
+    if (!settings.hf_hub_cache.empty()) return;
+    for (const auto& [variable, below] : {std::pair("HF_HOME", "hub"), std::pair("XDG_CACHE_HOME", "huggingface/hub"),
+                                          std::pair("HOME", ".cache/huggingface/hub")}) {
+        if (folder(variable).empty()) continue;
+        settings.hf_hub_cache = (folder(variable) / below).string();
+        return;
+    }
+}
+
 /// The XDG base directory specification's data folder.
 Result<std::string> default_home(const std::map<std::string, std::string>& environment) {
     const auto variable = [&](const char* name) {
@@ -89,7 +111,9 @@ Result<void> expand_tilde(const std::string& name, std::string& path,
 Result<void> expand_tildes(Settings& settings, const std::map<std::string, std::string>& environment) {
     std::vector<std::pair<std::string, std::string*>> paths{{"SUTAZAI_HOME", &settings.home},
                                                             {"CACHE_ARTIFACTS_DIR", &settings.cache_artifacts_dir},
-                                                            {"MODELS_DIR", &settings.models_dir}};
+                                                            {"MODELS_DIR", &settings.models_dir},
+                                                            {"OLLAMA_MODELS", &settings.ollama_models},
+                                                            {"HF_HUB_CACHE", &settings.hf_hub_cache}};
     for (auto& [model, path] : settings.models) paths.emplace_back("MODELS", &path);
     for (const auto& [name, path] : paths) {
         if (auto expanded = expand_tilde(name, *path, environment); !expanded) return expanded;
@@ -148,6 +172,8 @@ Result<Loaded> load(const Inputs& inputs) {
         settings.cache_artifacts_dir = (std::filesystem::path(settings.home) / "artifacts").string();
     }
     if (settings.models_dir.empty()) settings.models_dir = (std::filesystem::path(settings.home) / "models").string();
+
+    choose_stores(settings, inputs.environment);
 
     for (std::size_t i = 0; i < sources.size(); ++i) {
         loaded.rows.push_back(info(setting_rows()[i], settings, sources[i]));

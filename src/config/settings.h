@@ -15,6 +15,9 @@ namespace sutazai::config {
 
 enum class LogFormat : std::uint8_t { kText, kJson };
 
+/// For folders that are not to be looked into.
+inline constexpr std::string_view kOff = "off";
+
 /// The values. The comment of each is its name in the environment, its unit and its range.
 struct Settings {
     // The specification's names.
@@ -63,6 +66,9 @@ struct Settings {
 
     // The engine.
     std::string models_dir;                     ///< MODELS_DIR; default <home>/models
+    std::string ollama_models;                  ///< OLLAMA_MODELS, a folder, or "off"; default: see below
+    std::vector<std::string> ollama_stores;     ///< made of it; without it ~/.ollama/models and the system service's
+    std::string hf_hub_cache;                   ///< HF_HUB_CACHE, a folder, or "off"; default as huggingface_hub has it
     std::map<std::string, std::string> models;  ///< --model name=path, or MODELS as name=path,name=path
     std::vector<std::string> model_order;       ///< names of `models` as given
     std::uint32_t context_tokens = 0;   ///< CONTEXT_TOKENS, KV cells per model, 256 to 2^30; 0: chosen from the model

@@ -240,6 +240,23 @@ TEST(Settings, ATildeStandsForTheUsersFolder) {
     EXPECT_EQ(homeless.error().field, "MODELS_DIR");
 }
 
+TEST(Settings, StoresAreWhereTheirOwnProgramsKeepThem) {
+    using Folders = std::vector<std::string>;
+    const auto user = load({.environment = {{"HOME", "/h"}}})->settings;
+    EXPECT_EQ(user.ollama_stores, (Folders{"/h/.ollama/models", "/usr/share/ollama/.ollama/models"}));
+    EXPECT_EQ(user.hf_hub_cache, "/h/.cache/huggingface/hub");
+    const auto moved =
+        load({.environment = {{"HOME", "/h"}, {"OLLAMA_MODELS", "~/o"}, {"HF_HOME", "/hf"}, {"XDG_CACHE_HOME", "/c"}}});
+    EXPECT_EQ(moved->settings.ollama_stores, (Folders{"/h/o"}));
+    EXPECT_EQ(moved->settings.hf_hub_cache, "/hf/hub");
+    EXPECT_EQ(row(*moved, "OLLAMA_MODELS").value, "/h/o");
+    EXPECT_EQ(load({.environment = {{"HOME", "/h"}, {"XDG_CACHE_HOME", "/c"}}})->settings.hf_hub_cache,
+              "/c/huggingface/hub");
+    const auto none = load({.flags = {{"OLLAMA_MODELS", "off"}, {"HF_HUB_CACHE", "off"}}, .environment = kUser});
+    EXPECT_TRUE(none->settings.ollama_stores.empty());
+    EXPECT_EQ(none->settings.hf_hub_cache, kOff);
+}
+
 TEST(Settings, FlagsAreNamedAfterTheSettings) {
     const auto rows = describe();
     const auto flag = [&](const std::string& name) { return std::ranges::find(rows, name, &SettingInfo::name)->flag; };

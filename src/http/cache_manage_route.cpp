@@ -22,8 +22,9 @@ asio::awaitable<Result<void>> send_status(Services& services, Exchange& exchange
     const models::AdvancedModelManager& manager = services.models;
     std::vector<models::ModelStatus> models = manager.status();
     const std::size_t bytes = models.size() * kModelBytes;
-    auto encode = [models = std::move(models), room = manager.room(), standby = manager.standby()] {
-        return status::cache_status_json(models, room, standby);
+    auto encode = [models = std::move(models), room = manager.room(), standby = manager.standby(),
+                   problem = services.catalog.config_problem()] {
+        return status::cache_status_json(models, room, standby, problem);
     };
     co_return co_await send_made(services, exchange, 200, bytes, encode);
 }

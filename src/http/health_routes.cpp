@@ -35,7 +35,9 @@ asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& 
     std::vector<models::ModelStatus> models = services.models.status();
     const bool can_serve = status::health_of(models) != status::Health::kUnhealthy;
     const std::size_t bytes = models.size() * kModelBytes;
-    auto encode = [models = std::move(models)] { return status::advanced_health(models); };
+    auto encode = [models = std::move(models), problem = services.catalog.config_problem()] {
+        return status::advanced_health(models, problem);
+    };
     co_return co_await send_made(services, exchange, can_serve ? 200 : 503, bytes, encode);
 }
 

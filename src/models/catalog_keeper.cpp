@@ -3,13 +3,12 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
-#include <filesystem>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -33,6 +32,8 @@ constexpr milliseconds kRest{250};
 constexpr seconds kNowAndThen{30};
 /// Without news.
 constexpr seconds kPoll{2};
+/// And then so many times as long as a look takes, at least.
+constexpr int kLeastRest = 20;
 
 }  // namespace
 
@@ -43,7 +44,6 @@ void CatalogKeeper::watch(const asio::any_io_executor& executor) {
     if (timer_) return;
     timer_.emplace(executor);
     if (const int fd = watch_.fd() < 0 ? -1 : ::dup(watch_.fd()); fd >= 0) news_.emplace(executor, fd);
-    listen();
     asio::co_spawn(executor, run(), [self = shared_from_this()](const std::exception_ptr& thrown) {
         if (thrown) spdlog::error("models are not looked for any more: {}", text_of(thrown));
     });
@@ -55,16 +55,21 @@ void CatalogKeeper::stop() {
     news_.reset();
 }
 
+CatalogKeeper::Clock::time_point CatalogKeeper::due() const {
+    if (hears_all_) return scanned_at_ + kNowAndThen;
+    return scanned_at_ + std::max<Clock::duration>(kPoll, kLeastRest * scan_took_);
+}
+
 asio::awaitable<void> CatalogKeeper::run() {
     const auto self = shared_from_this();
-    while (!stopped_) {
+    for (bool first = true; !stopped_; first = false) {
         try {
-            const Clock::time_point due = scanned_at_ + (hears_all_ ? Clock::duration(kNowAndThen) : kPoll);
-            co_await sleep(due, true);
-            if (!stopped_) co_await sleep(Clock::now() + kDebounce, false);
+            const Clock::time_point until = due();
+            if (!first) co_await sleep(until, true);
+            if (!stopped_ && !first) co_await sleep(Clock::now() + kDebounce, false);
             if (stopped_) break;
-            if (Clock::now() < due && !watch_.has_news()) continue;
-            listen();  // to a folder that was not there, or was replaced
+            const bool looks = n_begun_ != n_ended_;
+            if (!first && Clock::now() < until && !looks && !watch_.has_news()) continue;
             co_await refresh();
         } catch (const std::exception& error) {
             spdlog::error("looking for models failed: {}", error.what());
@@ -104,7 +109,7 @@ asio::awaitable<void> CatalogKeeper::refresh() {
 asio::awaitable<void> CatalogKeeper::catch_up() {
     if (n_begun_ == n_ended_) {
         const bool hears_nothing = hears_all_ && !watch_.has_news();
-        if (hears_nothing || (!hears_all_ && Clock::now() < scanned_at_ + kPoll)) co_return;
+        if (hears_nothing || (!hears_all_ && Clock::now() < due())) co_return;
     }
     co_await refresh();
 }
@@ -112,12 +117,17 @@ asio::awaitable<void> CatalogKeeper::catch_up() {
 /// Never throws.
 asio::awaitable<void> CatalogKeeper::scan(std::shared_ptr<CatalogKeeper> self) {
     self->watch_.clear();  // what comes from here on may be missed
-    auto look = [sources = self->catalog_.sources()] { return catalog::scan(sources); };
+    const Clock::time_point began = Clock::now();
+    auto look = [self, scanner = self->catalog_.scanner(), watch = self->news_ ? &self->watch_ : nullptr] {
+        return scanner->scan(catalog::Scanner::Extent::kAll, watch);
+    };
     try {
         auto listing = co_await ipc::run_blocking(self->pool_, look);
         if (!listing) throw std::runtime_error(listing.error().message);
         self->scanned_at_ = Clock::now();
-        for (const std::string& note : self->catalog_.replace(std::move(*listing))) spdlog::info("models: {}", note);
+        self->scan_took_ = self->scanned_at_ - began;
+        self->hears_all_ = self->news_ && self->watch_.hears_all();
+        self->take(std::move(*listing));
     } catch (const std::exception& error) {
         spdlog::error("looking for models failed: {}", error.what());
     }
@@ -125,15 +135,18 @@ asio::awaitable<void> CatalogKeeper::scan(std::shared_ptr<CatalogKeeper> self) {
     self->scanned_.notify();
 }
 
-void CatalogKeeper::listen() {
-    const catalog::ModelSources& sources = catalog_.sources();
-    std::set<std::string> folders, files;
-    if (!sources.models_dir.empty()) folders.insert(sources.models_dir);
-    for (const auto& [name, path] : sources.named) {
-        folders.insert(std::filesystem::path(path).parent_path().string());
-        files.insert(std::filesystem::path(path).filename().string());
+void CatalogKeeper::take(std::shared_ptr<const catalog::Listing> listing) {
+    const std::uint64_t before = catalog_.generation();
+    const std::string problem = catalog_.config_problem();
+    catalog_.replace(std::move(listing));
+    if (catalog_.generation() == before) return;
+    for (const std::string& note : catalog_.fresh_notes()) spdlog::info("models: {}", note);
+    if (catalog_.config_problem() == problem) return;
+    if (catalog_.config_problem().empty()) {
+        spdlog::info("models.toml is as it should be again");
+    } else {
+        spdlog::error("{}; what it said before goes on", catalog_.config_problem());
     }
-    hears_all_ = news_ && watch_.watch(folders, std::move(files));
 }
 
 }  // namespace sutazai::models

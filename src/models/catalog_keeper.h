@@ -23,7 +23,7 @@ class CatalogKeeper : public std::enable_shared_from_this<CatalogKeeper> {
     /// Both outlive it.
     CatalogKeeper(catalog::Catalog& catalog, BlockingPool& pool);
 
-    /// From now on the catalogue is read again soon after a change in a folder of models; where the kernel does not
+    /// Reads everything, and from then on again soon after a change in a folder of models; where the kernel does not
     /// tell of changes, and for those that it does not tell of, every so often. Until stop().
     void watch(const boost::asio::any_io_executor& executor);
     void stop();
@@ -39,12 +39,13 @@ class CatalogKeeper : public std::enable_shared_from_this<CatalogKeeper> {
     [[nodiscard]] boost::asio::awaitable<void> run();
     [[nodiscard]] boost::asio::awaitable<void> sleep(Clock::time_point until, bool or_news);
     [[nodiscard]] static boost::asio::awaitable<void> scan(std::shared_ptr<CatalogKeeper> self);
-    void listen();
-
+    void take(std::shared_ptr<const catalog::Listing> listing);
+    /// When to look again without news.
+    [[nodiscard]] Clock::time_point due() const;
     catalog::Catalog& catalog_;
     BlockingPool& pool_;
-    catalog::FolderWatch watch_;
-    bool hears_all_ = false;  // every folder is watched
+    catalog::FolderWatch watch_;  // a scan's, while one is under way
+    bool hears_all_ = false;      // every folder is watched
     std::optional<boost::asio::posix::stream_descriptor> news_;
     std::optional<boost::asio::steady_timer> timer_;
     bool waits_for_news_ = false;
@@ -53,6 +54,7 @@ class CatalogKeeper : public std::enable_shared_from_this<CatalogKeeper> {
     std::uint64_t n_begun_ = 0;  // scans
     std::uint64_t n_ended_ = 0;
     Clock::time_point scanned_at_;
+    Clock::duration scan_took_{0};
     ipc::Signal scanned_;
 };
 

@@ -1,8 +1,11 @@
 #include "models/engine_settings.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include "base/kv_cells.h"
+#include "base/kv_types.h"
 #include "models/memory_limit.h"
 
 namespace sutazai::models {
@@ -34,6 +37,22 @@ ipc::EngineOptions engine_options(const config::Settings& settings, std::string 
 
 EngineShape engine_shape(const config::Settings& settings) {
     return {settings.context_tokens, settings.batch_size, settings.batch_size_max, settings.batch_tokens};
+}
+
+EngineShape shape_of(EngineShape shape, const catalog::LoadChoices& choices, std::uint64_t training_context) {
+    if (choices.context_tokens > 0) shape.context_tokens = choices.context_tokens;
+    if (choices.context_tokens == 0 && choices.least_context_tokens > 0) {
+        const auto training =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(training_context, std::numeric_limits<int>::max()));
+        std::uint32_t usual = shape.context_tokens;
+        if (usual == 0) usual = default_kv_cells(training, shape.batch_size);
+        // More than one sequence can hold would be for nobody.
+        const std::uint32_t least =
+            training > 0 ? std::min(choices.least_context_tokens, training) : choices.least_context_tokens;
+        shape.context_tokens = std::max(usual, least);
+    }
+    if (const auto type = kv_type(choices.kv_type)) shape.kv_bytes_of_32 = type->bytes_of_32;
+    return shape;
 }
 
 placement::Room room_for_models(const config::Settings& settings) {

@@ -266,7 +266,7 @@ TEST_F(FileChangeTest, AMissingPartIsNamed) {
     std::ofstream(folder_ / "big-00001-of-00002.gguf", std::ios::binary) << small_gguf();
     run([](AdvancedModelManager& manager) -> asio::awaitable<void> {
         const auto got = co_await manager.acquire("big");
-        EXPECT_EQ(got.error().message, "the model \"big\" is not whole: its part big-00002-of-00002.gguf is missing");
+        EXPECT_EQ(got.error().message, "the model \"big\" cannot be used: its part big-00002-of-00002.gguf is missing");
         EXPECT_EQ(status(manager, "big").file_note, "its part big-00002-of-00002.gguf is missing");
     });
 }

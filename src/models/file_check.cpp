@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "models/engine_settings.h"
 #include "models/status_of.h"
 
 namespace sutazai::models {
@@ -63,13 +64,13 @@ asio::awaitable<FileCheck::Verdict> FileCheck::check(WarmModel& model) {
         std::vector<FileStamps> known{model.slot ? model.slot->stamps : model.file.stamps};
         if (is_warm) known.push_back(model.file.bad_stamps);
         std::string path = model.file.path;
-        if (auto file = catalog_.find(model.name)) {
-            path = std::move(file->path);
+        if (const catalog::ModelFile* file = catalog_.find_engine(model.key, model.file.path)) {
+            path = file->path;
         } else if (!is_warm) {
             co_await keeper_.catch_up();
-            file = catalog_.find(model.name);
-            if (!file) co_return Verdict{.error = file.error()};
-            path = std::move(file->path);
+            file = catalog_.find_engine(model.key);
+            if (file == nullptr) co_return Verdict{.error = not_there(model)};
+            path = file->path;
         }
         Result<FileLook> look = co_await look_at_file(looks_, path, std::move(known));
         if (!look) {
@@ -92,6 +93,12 @@ asio::awaitable<FileCheck::Verdict> FileCheck::check(WarmModel& model) {
         asio::steady_timer timer(co_await asio::this_coro::executor, kSettle - *age);
         co_await timer.async_wait(asio::use_awaitable);
     }
+}
+
+Error FileCheck::not_there(const WarmModel& model) const {
+    const auto named = catalog_.find(model.name);
+    if (!named) return named.error();
+    return {ErrorCode::kNotFound, fmt::format("the file of model \"{}\" is not there", model.name), "model"};
 }
 
 FileCheck::Verdict FileCheck::take_cold(WarmModel& model, const std::string& path, FileLook look) const {
@@ -128,7 +135,9 @@ void FileCheck::take_over(WarmModel& model, const std::string& path, FileStamps 
     model.file.bad_stamps.clear();
     model.file.architecture = summary.architecture;
     model.file.vocabulary = static_cast<std::uint32_t>(std::min<std::uint64_t>(summary.vocabulary, UINT32_MAX));
-    model.memory.set_estimate(estimate_memory(summary, shape_));
+    const EngineShape shape = shape_of(shape_, model.choices, summary.context_length);
+    model.file.context_tokens = shape.context_tokens;
+    model.memory.set_estimate(estimate_memory(summary, shape));
 }
 
 /// The file that the engine maps is as it was, whatever has its name now: it may serve for as long as need be.
@@ -138,9 +147,11 @@ FileCheck::Verdict FileCheck::take_warm(WarmModel& model, const std::string& pat
         return {};
     }
     if (model.slot->stale || !look.summary) return {};  // all has been said
-    const auto error = *look.summary
-                           ? reason_not_to_fit_(model.name, ModelMemory(estimate_memory(**look.summary, shape_)))
-                           : std::optional(look.summary->error());
+    const auto reason = [&](const catalog::GgufSummary& summary) {
+        const EngineShape shape = shape_of(shape_, model.choices, summary.context_length);
+        return reason_not_to_fit_(model.name, ModelMemory(estimate_memory(summary, shape)));
+    };
+    const auto error = *look.summary ? reason(**look.summary) : std::optional(look.summary->error());
     if (error) {
         model.file.bad_stamps = std::move(look.stamps);
         note_file(model, fmt::format("{}, and cannot be loaded: {}", kChangedOnDisk, error->message));

@@ -37,6 +37,7 @@ class FileCheck {
     [[nodiscard]] Verdict take_cold(WarmModel& model, const std::string& path, FileLook look) const;
     [[nodiscard]] Verdict take_warm(WarmModel& model, const std::string& path, FileLook look) const;
     [[nodiscard]] Verdict take_rewritten(WarmModel& model, const std::string& path, FileLook look) const;
+    [[nodiscard]] Error not_there(const WarmModel& model) const;
     void take_over(WarmModel& model, const std::string& path, FileStamps stamps,
                    const catalog::GgufSummary& summary) const;
 

@@ -22,13 +22,13 @@ std::optional<Error> reason_not_to_fit(const std::string& name, const ModelMemor
     }
     placement::Room kept;
     std::string pinned, held;
-    for (const auto& [other_name, other] : models) {
+    for (const auto& [key, other] : models) {
         const placement::Model seen = other->seen(0, {});  // neither its score nor the time matters
-        if (other_name == name || !seen.pinned || seen.phase == placement::Phase::kCold) continue;
+        if (other->name == name || !seen.pinned || seen.phase == placement::Phase::kCold) continue;
         ++kept.places;
         kept.bytes += seen.bytes;
-        std::string& list = other->pinned ? pinned : held;
-        list += (list.empty() ? "" : ", ") + other_name;
+        std::string& list = other->is_pinned() ? pinned : held;
+        list += (list.empty() ? "" : ", ") + other->name;
     }
     const std::uint64_t free = room.bytes - std::min(kept.bytes, room.bytes);
     if (kept.places < room.places && needed <= free) return std::nullopt;

@@ -6,7 +6,8 @@
 
 namespace sutazai::models {
 
-Lease::Lease(std::shared_ptr<EngineSlot> slot, bool reserves) : slot_(std::move(slot)), reserves_(reserves) {
+Lease::Lease(std::shared_ptr<EngineSlot> slot, AskedModel asked, bool reserves)
+    : slot_(std::move(slot)), asked_(std::move(asked)), reserves_(reserves) {
     ++slot_->n_leases;
     slot_->n_reserving += reserves_ ? 1 : 0;
 }
@@ -14,6 +15,7 @@ Lease::Lease(std::shared_ptr<EngineSlot> slot, bool reserves) : slot_(std::move(
 Lease& Lease::operator=(Lease&& other) noexcept {
     Lease taken(std::move(other));
     std::swap(slot_, taken.slot_);
+    std::swap(asked_, taken.asked_);
     std::swap(reserves_, taken.reserves_);
     return *this;
 }
@@ -29,8 +31,9 @@ Lease::~Lease() {
 ipc::EngineClient& Lease::engine() const {
     return *slot_->engine;
 }
-const std::string& Lease::model() const {
-    return slot_->model;
+const catalog::ModelProfile& Lease::profile() const {
+    static const catalog::ModelProfile kNothing;
+    return asked_.profile ? *asked_.profile : kNothing;
 }
 
 }  // namespace sutazai::models

@@ -3,11 +3,18 @@
 #include <memory>
 #include <string>
 
+#include "catalog/model_profile.h"
 #include "ipc/engine_client.h"
 
 namespace sutazai::models {
 
 struct EngineSlot;
+
+/// By what a model was asked for.
+struct AskedModel {
+    std::string name;                                      ///< the catalogue's
+    std::shared_ptr<const catalog::ModelProfile> profile;  ///< what is said of it; null: nothing
+};
 
 /// A request's hold on a warm model: while one is out the model is not evicted. Move-only; give it back by destroying
 /// it. Lives on the server's one I/O thread.
@@ -15,7 +22,7 @@ class Lease {
   public:
     Lease() = default;
     /// One that `reserves` keeps the model from being chosen to make room, which others only put off.
-    explicit Lease(std::shared_ptr<EngineSlot> slot, bool reserves = false);
+    Lease(std::shared_ptr<EngineSlot> slot, AskedModel asked, bool reserves = false);
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
     Lease(Lease&&) noexcept = default;
@@ -23,10 +30,13 @@ class Lease {
     ~Lease();
 
     [[nodiscard]] ipc::EngineClient& engine() const;
-    [[nodiscard]] const std::string& model() const;  ///< the catalogue's name, not the alias that was asked for
+    /// The catalogue's name of what was asked for; others may have the same engine.
+    [[nodiscard]] const std::string& model() const { return asked_.name; }
+    [[nodiscard]] const catalog::ModelProfile& profile() const;
 
   private:
     std::shared_ptr<EngineSlot> slot_;
+    AskedModel asked_;
     bool reserves_ = false;
 };
 

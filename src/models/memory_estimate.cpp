@@ -37,7 +37,8 @@ MemoryEstimate estimate_memory(const catalog::GgufSummary& model, const EngineSh
 
     MemoryEstimate out;
     out.weights = sum(model.tensor_bytes, model.tied_bytes);
-    out.kv = product(product(cells, model.kv_heads_in_all), product(2, sum(model.key_length, model.value_length)));
+    out.kv = product(product(cells, model.kv_heads_in_all),
+                     product(shape.kv_bytes_of_32, sum(model.key_length, model.value_length)) / 32);
     const std::uint64_t row = sum(product(3, model.feed_forward_length), product(8, model.embedding_length));
     out.compute = sum(sum(product(4 * micro_batch, row), product(4 * micro_batch, cells)),
                       product(8 * sequences, model.vocabulary));

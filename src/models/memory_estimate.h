@@ -13,6 +13,7 @@ struct EngineShape {
     std::uint32_t batch_size = 8;
     std::uint32_t batch_size_max = 32;
     std::uint32_t batch_tokens = 2048;
+    std::uint64_t kv_bytes_of_32 = 64;  ///< what 32 values of the KV memory take
 };
 
 struct MemoryEstimate {
@@ -25,10 +26,10 @@ struct MemoryEstimate {
 };
 
 /// In bytes, of host memory. weights: all tensors; an embedding table that is the output layer as well counts twice,
-/// because each use has a layout of its own. kv: cells x KV heads of all layers x (key + value length) x 2 bytes
-/// (f16). compute: what a micro-batch of u = min(batch_tokens, 512) tokens leaves between two layers, 4u x (3 widest
-/// feed-forward + 8 width) bytes, its mask over all cells, 4u x cells, and a row of logits for each sequence that may
-/// end a step, 4 x vocabulary x sequences, twice (in the graph and handed out). process: kProcessBytes, and
+/// because each use has a layout of its own. kv: cells x KV heads of all layers x (key + value length) x what the
+/// KV type takes. compute: what a micro-batch of u = min(batch_tokens, 512) tokens leaves between two layers, 4u x (3
+/// widest feed-forward + 8 width) bytes, its mask over all cells, 4u x cells, and a row of logits for each sequence
+/// that may end a step, 4 x vocabulary x sequences, twice (in the graph and handed out). process: kProcessBytes, and
 /// kBytesPerToken for each token of the vocabulary. Unknown numbers count as nothing: what was measured corrects that.
 [[nodiscard]] MemoryEstimate estimate_memory(const catalog::GgufSummary& model, const EngineShape& shape);
 

@@ -1,5 +1,7 @@
 #include "models/memory_estimate.h"
 
+#include "models/engine_settings.h"
+
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -36,6 +38,23 @@ TEST(MemoryEstimate, FollowsTheFormula) {
 TEST(MemoryEstimate, TheSettingsCount) {
     EXPECT_EQ(estimate_memory(half_a_billion(), {.context_tokens = 1000}).kv, 1024ULL * 48 * 128 * 2);
     EXPECT_EQ(estimate_memory(half_a_billion(), {.batch_size = 64}).kv, 65536ULL * 48 * 128 * 2);
+}
+
+TEST(MemoryEstimate, AModelMayBeLoadedInItsOwnWay) {
+    const EngineShape server{.context_tokens = 0, .batch_size = 8};
+    const auto cells = [&](const catalog::LoadChoices& choices, EngineShape shape) {
+        return shape_of(shape, choices, 32'768).context_tokens;
+    };
+    EXPECT_EQ(cells({}, server), 0U) << "the engine chooses";
+    EXPECT_EQ(cells({.context_tokens = 100}, server), 100U);
+    EXPECT_EQ(cells({.least_context_tokens = 2048}, server), 16'384U) << "as many as usual are enough";
+    EXPECT_EQ(cells({.least_context_tokens = 20'000}, server), 20'000U);
+    EXPECT_EQ(cells({.least_context_tokens = 1'000'000}, server), 32'768U) << "no more than it was trained for";
+    EXPECT_EQ(cells({.least_context_tokens = 8192}, {.context_tokens = 4096}), 8192U);
+    EXPECT_EQ(cells({.least_context_tokens = 2048}, {.context_tokens = 4096}), 4096U);
+    const std::uint64_t usual = estimate_memory(half_a_billion(), server).kv;
+    EXPECT_EQ(estimate_memory(half_a_billion(), shape_of(server, {.kv_type = "f32"}, 0)).kv, usual * 2);
+    EXPECT_EQ(estimate_memory(half_a_billion(), shape_of(server, {.kv_type = "q8_0"}, 0)).kv, usual * 34 / 64);
 }
 
 TEST(MemoryEstimate, WhatAHostileFileClaimsDoesNotWrap) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -54,7 +56,8 @@ asio::awaitable<Result<Lease>> ask(std::shared_ptr<WarmSet> set, std::string nam
         found = set->find(name);
     }
     if (!found) co_return std::unexpected(found.error());
-    WarmModel& model = **found;
+    WarmModel& model = *found->model;
+    asking.model = std::move(found->asked);
     set->count_use(model, asking.purpose);
     for (bool warm = true;; warm = false) {
         FileCheck::Verdict file = co_await set->file_check().check(model);
@@ -83,12 +86,13 @@ asio::awaitable<Result<Lease>> ask(std::shared_ptr<WarmSet> set, std::string nam
 asio::awaitable<Result<bool>> evict_from(std::shared_ptr<WarmSet> set, std::string name, bool wait) {
     const auto found = set->find(name);
     if (!found) co_return std::unexpected(found.error());
-    WarmModel& model = **found;
+    WarmModel& model = *found->model;
     const auto refuse = [&](std::string_view why) {
         return fail(ErrorCode::kUnavailable, fmt::format("'{}' {}", model.name, why));
     };
     if (model.load.running) co_return refuse("is being loaded");
     if (!model.slot) co_return false;
+    if (!model.pinned_by.empty()) co_return refuse("is pinned in models.toml");
     if (model.pinned) co_return refuse("is pinned; unpin it first");
     const std::shared_ptr<EngineSlot> slot = model.slot;
     if (slot->n_leases > 0 && !wait) {
@@ -116,7 +120,12 @@ asio::awaitable<Result<bool>> evict_from(std::shared_ptr<WarmSet> set, std::stri
 asio::awaitable<Result<bool>> pin_in(std::shared_ptr<WarmSet> set, std::string name, bool pinned) {
     const auto found = set->find(name);
     if (!found) co_return std::unexpected(found.error());
-    (*found)->pinned = pinned;
+    WarmModel& model = *found->model;
+    if (!pinned && !model.pinned_by.empty()) {
+        co_return fail(ErrorCode::kUnavailable,
+                       fmt::format("'{}' is pinned in models.toml (as \"{}\")", model.name, *model.pinned_by.begin()));
+    }
+    model.pinned = pinned;
     set->arrange();
     if (set->draining()) co_return true;
     co_return co_await set->usage().write_now(set->usage_now());
@@ -155,11 +164,11 @@ asio::awaitable<Result<Lease>> AdvancedModelManager::warm_if_room(std::string na
 Result<Lease> AdvancedModelManager::hold_if_warm(const std::string& name) {
     const auto found = warm_set_->find(name);
     if (!found) return std::unexpected(found.error());
-    const WarmModel& model = **found;
+    const WarmModel& model = *found->model;
     if (!model.slot || model.slot->leaving || warm_set_->closing()) {
         return fail(ErrorCode::kUnavailable, fmt::format("'{}' is not warm", model.name));
     }
-    return Lease(model.slot);
+    return Lease(model.slot, found->asked);
 }
 
 // --- orders
@@ -187,37 +196,74 @@ asio::awaitable<void> AdvancedModelManager::catch_up() {
 
 std::vector<std::string> AdvancedModelManager::startup_models() const {
     const catalog::Catalog& catalog = warm_set_->catalog();
+    std::vector<std::string> pinned;
+    for (const catalog::ModelFile& file : catalog.list()) {
+        if (file.problem.empty() && catalog::profile_of(file).pinned.value_or(false)) pinned.push_back(file.name);
+    }
     std::vector<std::string> names = configured_;
-    if (names.empty()) names = warm_set_->usage().was_warm(catalog);
+    if (names.empty()) {
+        names = std::move(pinned);
+        pinned = warm_set_->usage().was_warm(catalog);
+    }
+    for (std::string& name : pinned) {
+        if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
+    }
     if (names.empty() && !catalog.default_model().empty()) names.push_back(catalog.default_model());
     names.resize(std::min(names.size(), room().places));
     return names;
 }
 
+bool AdvancedModelManager::knows_startup_models() const {
+    const UsageRecord& usage = warm_set_->usage();
+    if (warm_set_->catalog().is_unresolved()) return false;
+    return !configured_.empty() || usage.n_was_warm() == usage.was_warm(warm_set_->catalog()).size();
+}
+
+std::string AdvancedModelManager::name_of(const std::string& name) const {
+    const auto file = warm_set_->catalog().find(name);
+    return file ? file->name : name;
+}
+
 std::vector<ModelStatus> AdvancedModelManager::status() const {
     const WarmModels& models = warm_set_->models();
-    const auto& files = warm_set_->catalog().list();
-    std::vector<ModelStatus> out;
-    out.reserve(files.size());
-    auto known = models.begin();
-    // A model whose file is gone matters for as long as it is in use.
-    const auto add_unlisted = [&] {
-        if (known->second->state() != ModelState::kCold) out.push_back(status_of(*known->second, nullptr));
-        ++known;
+    const catalog::Catalog& catalog = warm_set_->catalog();
+    /// The name that a model's figures are given under; others only point to it.
+    const auto main_name = [&](const WarmModel& model) {
+        const auto own = catalog.find(model.name);
+        if (own && own->engine == model.key) return model.name;
+        const catalog::ModelFile* other = catalog.find_engine(model.key);
+        return other != nullptr ? other->name : model.name;
     };
-    for (const catalog::ModelFile& file : files) {
-        while (known != models.end() && known->first < file.name) add_unlisted();
-        if (known != models.end() && known->first == file.name) {
-            out.push_back(status_of(*known->second, file.problem.empty() ? &file : nullptr));
-            ++known;
+    std::map<const WarmModel*, std::string> names;
+    for (const auto& [key, model] : models) names.emplace(model.get(), main_name(*model));
+
+    std::vector<ModelStatus> out;
+    out.reserve(catalog.list().size());
+    std::set<const WarmModel*> listed;
+    for (const catalog::ModelFile& file : catalog.list()) {
+        if (const auto known = models.find(file.engine); known != models.end()) {
+            const WarmModel& model = *known->second;
+            listed.insert(&model);
+            ModelStatus& one = out.emplace_back(status_of(model, file.problem.empty() ? &file : nullptr));
+            one.name = file.name;
+            if (names.at(&model) != file.name) one.alias_of = names.at(&model);
             continue;
         }
         ModelStatus& cold = out.emplace_back();
         cold.name = file.name;
         cold.file_note = file.problem;
-        cold.pinned = warm_set_->usage().was_pinned(file.name);
+        cold.pinned = warm_set_->usage().was_pinned(file.name) || catalog::profile_of(file).pinned.value_or(false);
     }
-    while (known != models.end()) add_unlisted();
+    // A model whose file is gone matters for as long as it is in use.
+    bool sorted = true;
+    for (const auto& [key, model] : models) {
+        if (listed.contains(model.get()) || model->state() == ModelState::kCold) continue;
+        // The name stands for another by now, whose state is to be seen.
+        if (model->replaced && !model->slot && !model->load.running) continue;
+        out.push_back(status_of(*model, nullptr));
+        sorted = false;
+    }
+    if (!sorted) std::ranges::stable_sort(out, {}, &ModelStatus::name);
     return out;
 }
 

@@ -85,14 +85,20 @@ class AdvancedModelManager {
     /// not be written down, so that it ends with the server.
     [[nodiscard]] boost::asio::awaitable<Result<bool>> pin(std::string name, bool pinned);
 
-    /// What to warm at the start, most important first: the models of MODELS in their order, else those that were warm
-    /// when the server last ran, most used first, else the default one; as many as may be warm at once.
+    /// What to warm at the start, most important first: the models of MODELS in their order and those
+    /// that models.toml pins; without MODELS the pinned ones first, then those that were warm when the server last ran,
+    /// most used first; else the default one. As many as may be warm at once.
     [[nodiscard]] std::vector<std::string> startup_models() const;
+    /// Are these known before the catalogue is complete?
+    [[nodiscard]] bool knows_startup_models() const;
+    /// As the catalogue has it; `name` as it is when there is none.
+    [[nodiscard]] std::string name_of(const std::string& name) const;
 
     /// Ends every engine: running requests finish until `deadline`, then are cut. No acquire() succeeds from now on.
     [[nodiscard]] boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
 
-    [[nodiscard]] std::vector<ModelStatus> status() const;  ///< every model of the catalogue, by name
+    /// Every name of the catalogue, by name, and what is in use though no name stands for it any more.
+    [[nodiscard]] std::vector<ModelStatus> status() const;
     [[nodiscard]] bool any_warm() const;
     [[nodiscard]] std::size_t open_requests() const;
     [[nodiscard]] placement::Room room() const;  ///< for all models together

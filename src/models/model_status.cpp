@@ -26,6 +26,7 @@ CacheSummary summarize(std::span<const ModelStatus> models) {
     std::uint64_t requests = 0, found_warm = 0, prompt = 0, cached = 0, bytes = 0;
     for (const ModelStatus& model : models) {
         ++out.total_models;
+        if (!model.alias_of.empty()) continue;
         requests += model.requests;
         found_warm += model.found_warm;
         prompt += model.stats.prompt_tokens;

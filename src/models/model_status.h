@@ -25,6 +25,8 @@ enum class ModelState : std::uint8_t {
 
 struct ModelStatus {
     std::string name;
+    /// The name under which the figures of its engine count, where several names share one; empty: this one.
+    std::string alias_of = {};
     ModelState state = ModelState::kCold;
     float load_progress = 0;  ///< 0 to 1 while loading
     std::string last_error;   ///< why the last load failed or the engine ended, or what is wrong with what it computes;

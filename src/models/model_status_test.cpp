@@ -27,6 +27,10 @@ TEST(CacheSummary, AddsUp) {
     EXPECT_EQ(sum.hit_rate_percent, 70);
     EXPECT_EQ(sum.prefix_hit_rate_percent, 40);
     EXPECT_EQ(sum.total_size_mb, 2.5);
+    ModelStatus alias = warm;
+    alias.alias_of = "warm";
+    EXPECT_EQ(summarize(std::vector{warm, alias}).total_models, 2U);
+    EXPECT_EQ(summarize(std::vector{warm, alias}).warmed_models, 1U) << "one engine counts once";
     EXPECT_EQ(summarize({}).hit_rate_percent, 0);
 }
 

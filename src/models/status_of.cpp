@@ -40,7 +40,7 @@ ModelStatus status_of(const WarmModel& model, const catalog::ModelFile* listed) 
     out.estimate = model.memory.estimate();
     out.expected_bytes = out.estimate.total() == 0 ? 0 : model.memory.expected_bytes();
     out.load_time = std::chrono::duration_cast<std::chrono::milliseconds>(model.load.took);
-    out.pinned = model.pinned;
+    out.pinned = model.is_pinned();
     out.last_used = model.use.last;
     out.stats = model.past;
     if (const EngineSlot* slot = model.slot.get()) {
@@ -57,7 +57,7 @@ ModelStatus status_of(const WarmModel& model, const catalog::ModelFile* listed) 
                 n);
         }
         out.file_note = file_note(model, listed);
-        if (slot->n_leases == 0 && slot->unload_at && !model.pinned) out.unload_at = to_system(*slot->unload_at);
+        if (slot->n_leases == 0 && slot->unload_at && !model.is_pinned()) out.unload_at = to_system(*slot->unload_at);
     }
     for (const auto& slot : model.ending) {
         const EngineStats& stats = slot->engine->stats();

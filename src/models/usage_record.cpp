@@ -35,8 +35,14 @@ UsageRecord::UsageRecord(BlockingPool& pool, const std::string& path) : writer_(
     if (!path.empty()) before_ = read_usage(path);
 }
 
-void UsageRecord::recall(WarmModel& model, std::uint64_t n_requests) const {
-    const auto found = before_.find(model.name);
+void UsageRecord::recall(WarmModel& model, std::uint64_t n_requests, const catalog::Catalog& catalog) const {
+    auto found = before_.find(model.name);
+    if (found == before_.end()) {
+        found = std::ranges::find_if(before_, [&](const auto& entry) {
+            const auto file = catalog.find(entry.first);
+            return file && file->engine == model.key;
+        });
+    }
     if (found == before_.end()) return;
     const Usage& usage = found->second;
     model.use.popularity.begin_with(usage.score, n_requests);
@@ -67,10 +73,17 @@ std::vector<std::string> UsageRecord::was_warm(const catalog::Catalog& catalog) 
     return names;
 }
 
+std::size_t UsageRecord::n_was_warm() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(before_, [](const auto& entry) { return entry.second.warm; }));
+}
+
 UsageByName UsageRecord::now(const WarmModels& models, std::uint64_t n_requests) const {
     UsageByName now = before_;
     for (auto& [name, usage] : now) usage.warm = false;
-    for (const auto& [name, model] : models) now.insert_or_assign(name, usage_of(*model, n_requests));
+    for (const auto& [key, model] : models) {
+        if (!model->replaced) now.insert_or_assign(model->name, usage_of(*model, n_requests));
+    }
     return now;
 }
 

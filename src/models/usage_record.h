@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -21,12 +22,13 @@ class UsageRecord {
     /// Reads the file at `path`, before the event loop runs; empty: nothing is remembered.
     UsageRecord(BlockingPool& pool, const std::string& path);
 
-    /// A model that is met for the first time begins with what is known of it from the last run. `n_requests`: of all
-    /// models so far.
-    void recall(WarmModel& model, std::uint64_t n_requests) const;
+    /// A model that is met for the first time begins with what is known of it, under whichever of its names, from the
+    /// last run. `n_requests`: of all models so far.
+    void recall(WarmModel& model, std::uint64_t n_requests, const catalog::Catalog& catalog) const;
     [[nodiscard]] bool was_pinned(const std::string& name) const;
     /// What was warm when the server last ran and is in the catalogue, pinned and most used first.
     [[nodiscard]] std::vector<std::string> was_warm(const catalog::Catalog& catalog) const;
+    [[nodiscard]] std::size_t n_was_warm() const;  ///< whether they are in the catalogue or not
 
     /// As of now: of these models, and of those that nobody has asked for yet.
     [[nodiscard]] UsageByName now(const WarmModels& models, std::uint64_t n_requests) const;

@@ -39,7 +39,7 @@ placement::Model WarmModel::seen(std::uint64_t n_requests, Clock::time_point now
         return !waiter->result && waiter->asking.purpose != Purpose::kModestWarmUp;
     });
     out.n_admitted = n_admitted;
-    out.pinned = pinned;
+    out.pinned = is_pinned();
     out.score = use.popularity.score(n_requests);
     out.bytes = memory.expected_bytes();
     out.displaced = displaced_until && *displaced_until > now;
@@ -50,7 +50,7 @@ placement::Model WarmModel::seen(std::uint64_t n_requests, Clock::time_point now
         out.dismissed = slot->dismissed;
         if (slot->stale) out.next_bytes = memory.expected_bytes();
         out.n_leases = slot->n_leases;
-        out.pinned = pinned || slot->n_reserving > 0;
+        out.pinned = is_pinned() || slot->n_reserving > 0;
         out.bytes = std::max(out.bytes, slot->measured_bytes);
         out.loaded_at = slot->loaded_at;
         out.idle_since = slot->idle_since;
@@ -60,10 +60,10 @@ placement::Model WarmModel::seen(std::uint64_t n_requests, Clock::time_point now
 }
 
 Lease WarmModel::grant(const Asking& asking, KeepAlive keep_alive) {
-    if (asking.purpose != Purpose::kRequest) return Lease(slot, true);
-    slot->keep_alive = asking.keep_alive.value_or(keep_alive);
+    if (asking.purpose != Purpose::kRequest) return {slot, asking.model, true};
+    slot->keep_alive = asking.keep_alive_or(keep_alive);
     ++n_admitted;
-    return Lease(slot);
+    return {slot, asking.model};
 }
 
 void WarmModel::grant_all(KeepAlive keep_alive) {
@@ -91,14 +91,14 @@ void WarmModel::load_begins() {
     spdlog::info("model {}: loading, about {}", name, byte_text(memory.expected_bytes()));
 }
 
-void WarmModel::loaded(ipc::OwnedEngine engine, KeepAlive keep_alive) {
+void WarmModel::loaded(ipc::OwnedEngine engine, KeepAlive otherwise) {
     slot = std::make_shared<EngineSlot>();
-    slot->model = name;
     slot->engine = std::move(engine);
     slot->stamps = std::move(load.stamps);
     slot->loaded_at = slot->idle_since = Clock::now();
     // Who loads it without using it wants it to be there for a while.
-    slot->keep_alive = keep_alive.count() == 0 ? kKeepForEver : keep_alive;
+    slot->keep_alive = keep_alive.value_or(otherwise);
+    if (slot->keep_alive.count() == 0) slot->keep_alive = kKeepForEver;
     if (slot->keep_alive.count() > 0) slot->unload_at = slot->loaded_at + slot->keep_alive;
     if (displaced_until && *displaced_until != Clock::time_point::max()) slot->unload_at = *displaced_until;
     displaced_until.reset();
@@ -116,6 +116,7 @@ Error WarmModel::load_failed(Error error) {
     displaced_until.reset();
     error.code = ErrorCode::kLoadFailed;
     error.message = fmt::format("'{}' could not be loaded: {}", name, error.message);
+    if (!load_hint.empty()) error.message += ". " + load_hint;
     error.retry_after_s = failures.backoff.retry_after_s(now);
     spdlog::error("model {}: {}", name, error.message);
     failures.last = error;

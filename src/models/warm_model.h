@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/engine_stats.h"
 #include "base/error.h"
 #include "base/model_parts.h"
+#include "catalog/model_profile.h"
 #include "ipc/signal.h"
 #include "models/backoff.h"
 #include "models/engine_slot.h"
@@ -33,6 +35,13 @@ enum class Purpose : std::uint8_t {
 struct Asking {
     Purpose purpose;
     std::optional<KeepAlive> keep_alive;
+    AskedModel model = {};
+
+    /// How long the model stays warm then; `otherwise` where nobody says anything.
+    [[nodiscard]] KeepAlive keep_alive_or(KeepAlive otherwise) const {
+        if (!keep_alive && model.profile) return model.profile->keep_alive.value_or(otherwise);
+        return keep_alive.value_or(otherwise);
+    }
 };
 
 /// Somebody who waits for a lease.
@@ -42,16 +51,23 @@ struct Waiter {
     ipc::Signal ready;
 };
 
-/// All that is known of one model since it was first asked for.
+/// All that is known of one model since it was first asked for: of its weights, loaded in one way. Several names may
+/// stand for it.
 struct WarmModel {
     using Clock = placement::Clock;
     WarmModel(std::string its_name, Backoff backoff) : name(std::move(its_name)), failures{backoff} {}
 
-    std::string name;
-    std::shared_ptr<EngineSlot> slot;  // when warm
-    std::vector<std::shared_ptr<EngineSlot>>
-        ending;  // engines that have been told to end, or are to when they are idle
-    bool pinned = false;
+    std::string name;                                  // by which it was first asked for
+    std::string key;                                   // catalog::engine_key()
+    catalog::LoadChoices choices;                      // which are part of that
+    std::string load_hint;                             // a sentence for whoever hears that it does not load
+    bool replaced = false;                             // no name stands for it any more
+    std::shared_ptr<EngineSlot> slot;                  // when warm
+    // Engines that have been told to end, or are to when they are idle.
+    std::vector<std::shared_ptr<EngineSlot>> ending;
+    bool pinned = false;                               // by order
+    std::set<std::string> pinned_by;                   // names that models.toml pins
+    std::optional<KeepAlive> keep_alive;               // as models.toml has it for the name that was asked for last
     std::optional<Clock::time_point> displaced_until;  // it made room; else it would be warm until then
     EngineStats past;                                  // counters of engines that have ended
     ModelMemory memory;
@@ -59,12 +75,13 @@ struct WarmModel {
     struct File {
         std::string path;  // with what follows as of the last look; empty before the first one
         std::uint64_t bytes = 0;
-        FileStamps stamps;             // empty: what the file holds is not known
-        FileStamps bad_stamps;         // of one that cannot be used
-        std::string architecture;      // as the file has it
-        std::uint32_t vocabulary = 0;  // tokens
-        std::string note;              // what is to be said of the file of a warm model; empty when all is well
-        bool looking = false;          // at the file
+        FileStamps stamps;                 // empty: what the file holds is not known
+        FileStamps bad_stamps;             // of one that cannot be used
+        std::string architecture;          // as the file has it
+        std::uint32_t vocabulary = 0;      // tokens
+        std::uint32_t context_tokens = 0;  // for it to be loaded with
+        std::string note;                  // what is to be said of the file of a warm model; empty when all is well
+        bool looking = false;              // at the file
         ipc::Signal looked;
     } file;
 
@@ -95,6 +112,7 @@ struct WarmModel {
     Clock::time_point waiting_since;
     std::size_t n_admitted = 0;  // placement::Model says since when
 
+    [[nodiscard]] bool is_pinned() const { return pinned || !pinned_by.empty(); }
     [[nodiscard]] ModelState state() const;
     [[nodiscard]] std::size_t n_waiting() const;  ///< of `waiting`, those without a result
     /// What decides on its place. `n_requests`: of all models so far.
@@ -107,8 +125,8 @@ struct WarmModel {
 
     // What becomes of its engine.
     void load_begins();
-    /// `keep_alive` holds until a request says something else.
-    void loaded(ipc::OwnedEngine engine, KeepAlive keep_alive);
+    /// `otherwise`: how long it stays warm where models.toml says nothing, until a request does.
+    void loaded(ipc::OwnedEngine engine, KeepAlive otherwise);
     /// Returns what to tell those who asked.
     Error load_failed(Error error);
     /// What the engine of the warm model takes, at most once a second.
@@ -122,6 +140,6 @@ struct WarmModel {
   private:
     void over(EngineSlot& slot);
 };
-using WarmModels = std::map<std::string, std::unique_ptr<WarmModel>>;  // by name
+using WarmModels = std::map<std::string, std::unique_ptr<WarmModel>>;  // by key
 
 }  // namespace sutazai::models

@@ -86,18 +86,63 @@ void WarmSet::live_on(const asio::any_io_executor& executor) {
     if (!executor_) executor_ = executor;
 }
 
-Result<WarmModel*> WarmSet::find(const std::string& name) {
-    if (const auto known = models_.find(name); known != models_.end()) return known->second.get();
+Result<WarmSet::Found> WarmSet::find(const std::string& name) {
+    follow_pins();
     const auto file = catalog_.find(name);
-    if (!file) return std::unexpected(file.error());
-    auto& model = models_[file->name];
+    if (!file) {
+        // Better what is there than nothing.
+        const auto known = by_name_.find(name);
+        if (known == by_name_.end()) return std::unexpected(file.error());
+        return Found{known->second.model, {known->first, known->second.profile}};
+    }
+    WarmModel& model = model_of(*file);
+    Known& known = by_name_[file->name];
+    WarmModel* const before = std::exchange(known.model, &model);
+    known.profile = file->profile;
+    model.keep_alive = catalog::profile_of(*file).keep_alive;
+    if (catalog::profile_of(*file).pinned.value_or(false)) model.pinned_by.insert(file->name);
+    if (before != nullptr && before != &model) replace(*before, model);
+    return Found{&model, {file->name, file->profile}};
+}
+
+WarmModel& WarmSet::model_of(const catalog::ModelFile& file) {
+    auto& model = models_[file.engine];
     if (!model) {
         model = std::make_unique<WarmModel>(
-            file->name, Backoff(tuning_.first_backoff, tuning_.longest_backoff, tuning_.stable_after));
-        model->file.bytes = file->bytes;
-        usage_.recall(*model, n_requests_);
+            file.name, Backoff(tuning_.first_backoff, tuning_.longest_backoff, tuning_.stable_after));
+        model->key = file.engine;
+        model->choices = catalog::profile_of(file).load;
+        model->load_hint = catalog::profile_of(file).load_hint;
+        model->file.bytes = file.bytes;
+        usage_.recall(*model, n_requests_, catalog_);
     }
-    return model.get();
+    model->replaced = false;
+    return *model;
+}
+
+/// A name that stood for `old` stands for `now`.
+void WarmSet::replace(WarmModel& old, WarmModel& now) {
+    if (catalog_.find_engine(old.key) != nullptr) return;
+    old.replaced = true;
+    now.pinned = now.pinned || old.pinned;
+    old.pinned = false;
+    old.pinned_by.clear();
+    if (now.use.requests == 0) now.use.popularity = old.use.popularity;
+    old.displaced_until.reset();
+    if (!old.slot || old.slot->stale) return;
+    spdlog::info("model {}: is loaded anew, since what it is has changed", now.name);
+    old.slot->stale = old.slot->leaving = old.slot->dismissed = true;
+    arrange();
+}
+
+void WarmSet::follow_pins() {
+    if (std::exchange(pins_of_, catalog_.generation()) == catalog_.generation()) return;
+    for (const auto& [key, model] : models_) {
+        std::erase_if(model->pinned_by, [&](const std::string& name) {
+            const auto file = catalog_.find(name);
+            return file && !catalog::profile_of(*file).pinned.value_or(false);
+        });
+    }
 }
 
 void WarmSet::count_use(WarmModel& model, Purpose purpose) {
@@ -267,6 +312,10 @@ void WarmSet::start_engine(WarmModel& model) {
     options.arguments = {"--name", model.name};
     options.arguments.insert(options.arguments.end(), tuning_.engine_arguments.begin(), tuning_.engine_arguments.end());
     options.path = model.file.path;
+    options.context_tokens = model.file.context_tokens;
+    options.kv_type = model.choices.kv_type;
+    options.own_template = model.choices.chat_template;
+    if (!model.choices.fallback_template.empty()) options.chat_template = model.choices.fallback_template;
     options.architecture = model.file.architecture;
     options.vocabulary = model.file.vocabulary;
     model.load_begins();
@@ -300,6 +349,7 @@ void WarmSet::on_loaded(WarmModel& model, ipc::OwnedEngine engine) {
     });
     model.grant_all(keep_alive_);
     model.n_admitted = 0;
+    if (model.replaced) model.slot->stale = model.slot->leaving = model.slot->dismissed = true;
     usage_.write(usage_now());
     arrange();
 }

@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,8 +32,13 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     WarmSet(const config::Settings& settings, catalog::Catalog& catalog, BlockingPool& pool, std::string executable,
             Tuning tuning);
 
-    /// The model that the catalogue has under this name or alias; it lives as long as the set.
-    [[nodiscard]] Result<WarmModel*> find(const std::string& name);
+    struct Found {
+        WarmModel* model;  ///< lives as long as the set
+        AskedModel asked;
+    };
+    /// The model that the catalogue has under this name. One that has another one there by now is let go, unless other
+    /// names stand for it; one that the catalogue no longer has goes on being found.
+    [[nodiscard]] Result<Found> find(const std::string& name);
     [[nodiscard]] const WarmModels& models() const { return models_; }
     [[nodiscard]] const catalog::Catalog& catalog() const { return catalog_; }
     [[nodiscard]] CatalogKeeper& files() { return *files_; }
@@ -70,6 +76,9 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     void close();
 
   private:
+    [[nodiscard]] WarmModel& model_of(const catalog::ModelFile& file);
+    void replace(WarmModel& old, WarmModel& now);
+    void follow_pins();
     void carry_out(placement::Action::Kind kind, WarmModel& model);
     void look_again(std::optional<Clock::time_point> when);
     [[nodiscard]] placement::Room ending() const;
@@ -99,6 +108,12 @@ class WarmSet : public std::enable_shared_from_this<WarmSet> {
     boost::asio::any_io_executor executor_;
     std::optional<boost::asio::steady_timer> timer_;
     WarmModels models_;
+    struct Known {
+        WarmModel* model = nullptr;
+        std::shared_ptr<const catalog::ModelProfile> profile;
+    };
+    std::map<std::string, Known> by_name_;  // the catalogue's names that were asked for
+    std::uint64_t pins_of_ = 0;             // the catalogue's generation
     std::vector<std::shared_ptr<EngineSlot>> ending_;
     std::uint64_t n_requests_ = 0;
     bool draining_ = false;

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "serve/model_defaults.h"
+
 namespace sutazai::serve {
 
 namespace asio = boost::asio;
@@ -24,17 +26,6 @@ Result<void> check_priority(const Caller& caller, int priority, std::string_view
 
 }  // namespace
 
-Result<void> complete_request(const Context& context, const Caller& caller, GenerationRequest& request,
-                              std::string_view path) {
-    if (auto allowed = check_priority(caller, request.priority, path); !allowed) return allowed;
-    request.cache_salt = caller.tenant;
-    const auto limit = static_cast<std::int64_t>(context.settings.max_tokens_limit);
-    if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
-        request.max_tokens = static_cast<int>(limit);
-    }
-    return {};
-}
-
 Result<void> check_keep_alive(const config::Settings& settings, const Caller& caller,
                               std::optional<KeepAlive> keep_alive) {
     if (caller.admin || !keep_alive || *keep_alive == settings.model_keep_alive) return {};
@@ -48,6 +39,20 @@ Result<void> check_keep_alive(const config::Settings& settings, const Caller& ca
                     show_keep_alive(least), show_keep_alive(most), show_keep_alive(settings.model_keep_alive),
                     show_keep_alive(*keep_alive)),
         "keep_alive");
+}
+
+Result<void> complete_request(const Caller& caller, GenerationRequest& request, std::string_view path) {
+    if (auto allowed = check_priority(caller, request.priority, path); !allowed) return allowed;
+    request.cache_salt = caller.tenant;
+    return {};
+}
+
+void settle(const Context& context, const models::Lease& lease, GenerationRequest& request) {
+    apply_defaults(lease.profile(), request);
+    const auto limit = static_cast<std::int64_t>(context.settings.max_tokens_limit);
+    if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
+        request.max_tokens = static_cast<int>(limit);
+    }
 }
 
 asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller, std::string model,

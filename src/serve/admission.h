@@ -16,11 +16,14 @@
 /// What every request goes through before it runs.
 namespace sutazai::serve {
 
-/// What the server adds to every request of a caller: the tenant, and the cap on max_tokens. kInvalidArgument for a
-/// priority below 0, which lets a request go before others, unless the caller is an administrator; `path` is put before
-/// the field's name.
-[[nodiscard]] Result<void> complete_request(const Context& context, const Caller& caller, GenerationRequest& request,
+/// What the server adds to every request of a caller: the tenant. kInvalidArgument for a priority below 0, which lets a
+/// request go before others, unless the caller is an administrator; `path` is put before the field's name.
+[[nodiscard]] Result<void> complete_request(const Caller& caller, GenerationRequest& request,
                                             std::string_view path = {});
+
+/// What is left open once it is known which model has the request: its defaults (model_defaults.h), then the cap on
+/// max_tokens.
+void settle(const Context& context, const models::Lease& lease, GenerationRequest& request);
 
 /// May the caller say so? A plain one's neither unloads a model that others use nor overrides MODEL_KEEP_ALIVE for
 /// ever, so that it is from a minute to a day, or as the server has it; kInvalidArgument for "keep_alive" beyond that.

@@ -21,18 +21,21 @@ class AdmissionTest : public testing_support::ServeTest {};
 
 asio::awaitable<void> completes(Context& context) {
     GenerationRequest request;
-    EXPECT_TRUE(complete_request(context, kPlain, request));
+    EXPECT_TRUE(complete_request(kPlain, request));
     EXPECT_EQ(request.cache_salt, "them");
+    const auto lease = co_await lease_model(context, kPlain, "", {});
+    EXPECT_TRUE(lease);
+    if (!lease) co_return;
+    settle(context, *lease, request);
     EXPECT_EQ(request.max_tokens, 50) << "without a wish it is the cap";
     request.max_tokens = 20;
-    EXPECT_TRUE(complete_request(context, kPlain, request));
+    settle(context, *lease, request);
     EXPECT_EQ(request.max_tokens, 20);
     request.priority = -1;
-    EXPECT_TRUE(complete_request(context, kAdmin, request));
-    const auto refused = complete_request(context, kPlain, request, "requests[2].");
+    EXPECT_TRUE(complete_request(kAdmin, request));
+    const auto refused = complete_request(kPlain, request, "requests[2].");
     EXPECT_FALSE(refused);
     EXPECT_EQ(refused.error().field, "requests[2].priority");
-    co_return;
 }
 
 TEST_F(AdmissionTest, ARequestGetsItsTenantAndTheCap) {

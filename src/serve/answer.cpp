@@ -56,12 +56,13 @@ void make_plain(GenerationRequest& request) {
 
 asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Caller caller, AnswerRequest request) {
     for (GenerationRequest& one : request.generations) {
-        if (auto complete = complete_request(context, caller, one); !complete) {
+        if (auto complete = complete_request(caller, one); !complete) {
             co_return std::unexpected(std::move(complete.error()));
         }
     }
     auto lease = co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
+    for (GenerationRequest& one : request.generations) settle(context, *lease, one);
     const ipc::ModelInfo& info = lease->engine().info();
     if (request.context_tokens > info.context_per_sequence) {
         co_return fail(

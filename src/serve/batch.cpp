@@ -70,7 +70,7 @@ asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, 
     api::batch::BatchRequest& batch = job.request;
     for (const std::size_t index : job.order) {
         auto& item = batch.items[index];
-        auto complete = complete_request(context, caller, *item, fmt::format("requests[{}].", index));
+        auto complete = complete_request(caller, *item, fmt::format("requests[{}].", index));
         if (!complete) item = std::unexpected(std::move(complete.error()));
     }
     std::erase_if(job.order, [&](std::size_t index) { return !batch.items[index]; });
@@ -94,6 +94,7 @@ asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, 
     for (const std::size_t index : job.order) {
         GenerationRequest& request = *batch.items[index];
         if (lease->engine().info().has_chat_template) api::batch::as_chat(request);
+        settle(context, *lease, request);
         requests.push_back(std::move(request));
     }
     Generations generations(lease->engine(), std::move(requests), static_cast<std::size_t>(answer.batch_size));

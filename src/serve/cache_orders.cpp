@@ -30,7 +30,7 @@ CacheOutcome went_wrong(std::string model, const Error& error) {
 std::vector<std::string> warm_models(const models::AdvancedModelManager& manager) {
     std::vector<std::string> names;
     for (const ModelStatus& model : manager.status()) {
-        if (model.state == ModelState::kWarm) names.push_back(model.name);
+        if (model.state == ModelState::kWarm && model.alias_of.empty()) names.push_back(model.name);
     }
     return names;
 }
@@ -131,6 +131,7 @@ asio::awaitable<CacheOutcome> act(models::AdvancedModelManager& manager, CacheAc
 
 asio::awaitable<std::vector<CacheOutcome>> carry_out(models::AdvancedModelManager& manager, api::CacheCommand command) {
     if (command.models.empty()) command.models = own_choice(manager, command.action);
+    for (std::string& name : command.models) name = manager.name_of(name);
     std::vector<CacheOutcome> outcomes;
     {
         std::vector<Lease> held;

@@ -43,7 +43,7 @@ class VectorKeeper final : public Listener {
 
 asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, EmbedRequest request) {
     for (GenerationRequest& input : request.inputs) {
-        if (auto complete = complete_request(context, caller, input); !complete) {
+        if (auto complete = complete_request(caller, input); !complete) {
             co_return std::unexpected(std::move(complete.error()));
         }
     }

@@ -25,6 +25,7 @@ json::value time_or_null(const std::optional<std::chrono::system_clock::time_poi
 
 json::object model_json(const ModelStatus& model) {
     return {{"name", model.name},
+            {"alias_of", api::or_null(model.alias_of)},
             {"state", models::to_string(model.state)},
             {"load_progress", rounded(model.load_progress, 2)},
             {"pid", model.pid},
@@ -81,8 +82,8 @@ json::value room_mb(const models::placement::Room& room) {
 }  // namespace
 
 std::string cache_status_json(std::span<const ModelStatus> models, const models::placement::Room& room,
-                              std::span<const models::StandbyStatus> standby) {
-    json::object out{{"action", "status"}};
+                              std::span<const models::StandbyStatus> standby, std::string_view config_problem) {
+    json::object out{{"action", "status"}, {"config_problem", api::or_null(std::string(config_problem))}};
     add_cache_figures(out, models::summarize(models));
     out["max_models"] = room.places;
     out["max_cache_size_mb"] = room_mb(room);

@@ -53,17 +53,17 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
     EXPECT_EQ(
         cache_status_json(std::vector{warm, failed}, {3, 2 << 20}, std::vector{models::StandbyStatus{12, 34}}),
         written(
-            R"({"action": "status", "total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
+            R"({"action": "status", "config_problem": null, "total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
             R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 25.0, "max_models": 3, "max_cache_size_mb": 2.0, )"
             R"("standby_engines": [{"pid": 12, "bytes": 34}], "models": [)"
-            R"({"name": "qwen2.5:3b", "state": "warm", "load_progress": 0.00, "pid": 99, "bytes_estimated": 10, )"
+            R"({"name": "qwen2.5:3b", "alias_of": null, "state": "warm", "load_progress": 0.00, "pid": 99, "bytes_estimated": 10, )"
             R"("bytes_expected": 11, "bytes_measured": 1572864, )"
             R"("estimate": {"weights": 1, "kv": 2, "compute": 3, "process": 4}, "requests": 8, "found_warm": 7, "in_use": 2, )"
             R"("waiting": 0, "load_ms": 420, "last_used": "2025-01-26T14:30:52.123Z", "pinned": true, "unload_at": null, )"
             R"("prefixes": 5, "prompt_tokens": 100, "cached_tokens": 25, "grammar_hits": 9, "grammar_misses": 4, )"
             R"("crashes": 0, "last_crash": null, )"
             R"("artifacts": {"count": 6, "bytes": 7, "restored_tokens": 8}, "file_note": "changed on disk", "last_error": null}, )"
-            R"({"name": "f", "state": "failed", "load_progress": 0.00, "pid": 0, "bytes_estimated": 0, "bytes_expected": 0, )"
+            R"({"name": "f", "alias_of": null, "state": "failed", "load_progress": 0.00, "pid": 0, "bytes_estimated": 0, "bytes_expected": 0, )"
             R"("bytes_measured": 0, "estimate": {"weights": 0, "kv": 0, "compute": 0, "process": 0}, "requests": 0, )"
             R"("found_warm": 0, "in_use": 0, "waiting": 0, "load_ms": 0, "last_used": null, "pinned": false, )"
             R"("unload_at": "2025-01-26T14:30:52.123Z", "prefixes": 0, "prompt_tokens": 0, "cached_tokens": 0, )"

@@ -92,11 +92,13 @@ std::string readiness(bool ready, std::span<const ModelStatus> models) {
     return to_json(out);
 }
 
-std::string advanced_health(std::span<const ModelStatus> models) {
-    return to_json(json::object{{"status", to_string(health_of(models))},
-                                {"gpu_available", any_on_gpu(models)},
-                                {"active_processors", std::ranges::count_if(models, is_warm)},
-                                {"models", states(models)}});
+std::string advanced_health(std::span<const ModelStatus> models, std::string_view config_problem) {
+    json::object out{{"status", to_string(health_of(models))},
+                     {"gpu_available", any_on_gpu(models)},
+                     {"active_processors", models::summarize(models).warmed_models}};
+    if (!config_problem.empty()) out["config_problem"] = config_problem;
+    out["models"] = states(models);
+    return to_json(out);
 }
 
 void add_cache_figures(json::object& out, const models::CacheSummary& cache) {
@@ -114,6 +116,7 @@ std::string performance_metrics(std::span<const ModelStatus> models, const serve
     json::object performance_stats;
     std::uint64_t waiting = 0;
     for (const ModelStatus& model : models) {
+        if (!model.alias_of.empty()) continue;  // counted under that name
         waiting += model.waiting + (is_warm(model) ? model.stats.waiting : 0);
         // A model that nobody asked for and that is not warm has no performance to tell of.
         if (model.requests == 0 && !is_warm(model)) continue;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "models/model_manager.h"
 #include "serve/latency_book.h"
@@ -22,8 +23,10 @@ enum class Health : std::uint8_t {
 [[nodiscard]] std::string readiness(bool ready);
 [[nodiscard]] std::string readiness(bool ready, std::span<const models::ModelStatus> models);
 
-/// {"status", "gpu_available", "active_processors", "models": [...]} of GET health/advanced.
-[[nodiscard]] std::string advanced_health(std::span<const models::ModelStatus> models);
+/// {"status", "gpu_available", "active_processors", "models": [...]} of GET health/advanced, and "config_problem" when
+/// something is wrong with models.toml.
+[[nodiscard]] std::string advanced_health(std::span<const models::ModelStatus> models,
+                                          std::string_view config_problem = {});
 
 /// Adds "total_models", "warmed_models", "cache_hit_rate" (percent of requests that found their model warm),
 /// "total_cache_size_mb" (MiB) and "prefix_hit_rate" (percent of prompt tokens whose KV was there).

@@ -82,7 +82,11 @@ class ManagerFixture : public testing::Test {
 
     /// Runs `test`, then drains the manager and waits until everything has ended.
     void run(Test test) {
-        catalog::Catalog catalog({}, folder_.string(), {});
+        catalog::ModelSources sources;
+        sources.models_dir = folder_.string();
+        sources.models_toml = (folder_ / "models.toml").string();
+        catalog::Catalog catalog(std::move(sources));
+        catalog_ = &catalog;
         BlockingPool pool;
         AdvancedModelManager manager(settings_, catalog, pool, SUTAZAI_FAKE_ENGINE, tuning_);
         asio::co_spawn(io_, test_and_drain(std::move(test), manager), [](std::exception_ptr e) {
@@ -90,6 +94,7 @@ class ManagerFixture : public testing::Test {
         });
         io_.run_for(60s);
         EXPECT_TRUE(io_.stopped()) << "something never ended";
+        catalog_ = nullptr;
     }
     static asio::awaitable<void> test_and_drain(Test test, AdvancedModelManager& manager) {
         co_await test(manager);
@@ -143,6 +148,7 @@ class ManagerFixture : public testing::Test {
     fs::path folder_;
     config::Settings settings_;
     Tuning tuning_;
+    catalog::Catalog* catalog_ = nullptr;  // of the running test
 };
 
 }  // namespace sutazai::models::testing_support

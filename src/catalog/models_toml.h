@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "catalog/model_profile.h"
+
+/// models.toml: aliases, and settings of single models.
+namespace sutazai::catalog {
+
+/// [models.NAME]
+struct ConfiguredModel {
+    std::string name;
+    std::string from;           ///< another model's name; empty: this is about the model that has the name anyway
+    std::string path;           ///< instead of that, of a GGUF file
+    std::string template_file;  ///< whose text is to be profile.load.chat_template; read by whoever uses this
+    ModelProfile profile;
+    std::string place;  ///< "models.toml:12", for messages
+
+    bool operator==(const ConfiguredModel&) const = default;
+};
+
+/// Keys of a model: from, context, kv_type, template, system, temperature, top_k, top_p, min_p, repeat_penalty,
+/// presence_penalty, frequency_penalty, seed, max_tokens, stop, pinned, keep_alive. Paths are taken from `folder`, the
+/// file's own. kInvalidArgument names file, line, key and what is allowed; also for keys that are not known, and for
+/// adapters and draft, which are not built yet. Pure.
+[[nodiscard]] Result<std::vector<ConfiguredModel>> parse_models_toml(std::string_view text, const std::string& folder);
+
+inline constexpr std::string_view kModelsToml = "models.toml";
+
+}  // namespace sutazai::catalog

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/error.h"
+#include "catalog/model_profile.h"
+
+/// What the JSON blobs of an Ollama model say, into a profile. Pure. kLoadFailed for what is no such JSON.
+namespace sutazai::catalog {
+
+/// The config: a description, and whether the weights are GGUF at all.
+[[nodiscard]] Result<void> take_ollama_config(std::string_view text, ModelProfile& profile);
+
+/// The parameters of a Modelfile: temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty,
+/// frequency_penalty, seed, num_predict, stop, num_ctx. Those that are no matter of one request (num_gpu, num_thread
+/// and the like), and values that a request may not have either, count as not said.
+[[nodiscard]] Result<void> take_ollama_params(std::string_view text, ModelProfile& profile);
+
+/// A list of {"role", "content"}.
+[[nodiscard]] Result<void> take_ollama_messages(std::string_view text, ModelProfile& profile);
+
+}  // namespace sutazai::catalog

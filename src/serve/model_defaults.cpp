@@ -1,0 +1,51 @@
+#include "serve/model_defaults.h"
+
+#include <algorithm>
+#include <variant>
+
+namespace sutazai::serve {
+namespace {
+
+template <typename T, typename Default>
+void apply(bool given, const std::optional<Default>& value, T& out) {
+    if (!given && value) out = *value;
+}
+
+bool is_system(const ChatMessage& message) {
+    return message.role == Role::kSystem || message.role == Role::kDeveloper;
+}
+
+void apply_to_chat(const catalog::RequestDefaults& defaults, Chat& chat) {
+    const bool has_system = std::ranges::any_of(chat.messages, is_system);
+    std::vector<ChatMessage> first;
+    if (!has_system && defaults.system && !defaults.system->empty()) {
+        first.push_back(text_message(Role::kSystem, *defaults.system));
+    }
+    for (const ChatMessage& message : defaults.messages) {
+        // One system message is enough, and the request's own counts.
+        if (!is_system(message) || (!has_system && first.empty())) first.push_back(message);
+    }
+    chat.messages.insert(chat.messages.begin(), first.begin(), first.end());
+}
+
+}  // namespace
+
+void apply_defaults(const catalog::ModelProfile& profile, GenerationRequest& request) {
+    if (request.task != Task::kGenerate) return;
+    const catalog::RequestDefaults& defaults = profile.request;
+    const GivenFields& given = request.given;
+    SamplingParams& sampling = request.sampling;
+    apply(given.temperature, defaults.temperature, sampling.temperature);
+    apply(given.top_k, defaults.top_k, sampling.top_k);
+    apply(given.top_p, defaults.top_p, sampling.top_p);
+    apply(given.min_p, defaults.min_p, sampling.min_p);
+    apply(given.repeat_penalty, defaults.repeat_penalty, sampling.repeat_penalty);
+    apply(given.presence_penalty, defaults.presence_penalty, sampling.presence_penalty);
+    apply(given.frequency_penalty, defaults.frequency_penalty, sampling.frequency_penalty);
+    apply(given.seed, defaults.seed, sampling.seed);
+    apply(given.max_tokens, defaults.max_tokens, request.max_tokens);
+    apply(given.stop, defaults.stop, request.stop);
+    if (auto* chat = std::get_if<Chat>(&request.prompt)) apply_to_chat(defaults, *chat);
+}
+
+}  // namespace sutazai::serve
