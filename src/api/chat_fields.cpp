@@ -195,16 +195,15 @@ void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out) {
 }
 
 void note_given(const FieldReader& fields, GivenFields& given) {
-    const std::pair<const char*, bool GivenFields::*> names[] = {
-        {"temperature", &GivenFields::temperature},
-        {"top_k", &GivenFields::top_k},
-        {"top_p", &GivenFields::top_p},
-        {"min_p", &GivenFields::min_p},
-        {"repeat_penalty", &GivenFields::repeat_penalty},
-        {"presence_penalty", &GivenFields::presence_penalty},
-        {"frequency_penalty", &GivenFields::frequency_penalty},
-        {"seed", &GivenFields::seed},
-        {"stop", &GivenFields::stop}};
+    const std::pair<const char*, bool GivenFields::*> names[] = {{"temperature", &GivenFields::temperature},
+                                                                 {"top_k", &GivenFields::top_k},
+                                                                 {"top_p", &GivenFields::top_p},
+                                                                 {"min_p", &GivenFields::min_p},
+                                                                 {"repeat_penalty", &GivenFields::repeat_penalty},
+                                                                 {"presence_penalty", &GivenFields::presence_penalty},
+                                                                 {"frequency_penalty", &GivenFields::frequency_penalty},
+                                                                 {"seed", &GivenFields::seed},
+                                                                 {"stop", &GivenFields::stop}};
     for (const auto& [name, member] : names) given.*member |= fields.find(name) != nullptr;
 }
 

@@ -19,7 +19,7 @@ namespace {
 json::object details_json(const ModelCard& card) {
     json::object details{{"parent_model", card.parent}, {"format", "gguf"}, {"family", card.family}};
     details["families"] = card.family.empty() ? json::value() : json::value(json::array{json::string(card.family)});
-    details["parameter_size"] = human_number(card.parameters);
+    details["parameter_size"] = card.parameter_size;
     details["quantization_level"] = card.quantization;
     if (card.context_length > 0) details["context_length"] = card.context_length;
     if (card.embedding_length > 0) details["embedding_length"] = card.embedding_length;

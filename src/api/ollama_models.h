@@ -20,11 +20,11 @@ struct ModelCard {
     std::string name;
     std::chrono::system_clock::time_point modified;
     std::uint64_t bytes = 0;
-    std::string digest;       ///< 64 hex digits
-    std::string parent = {};  ///< the model that it was made of
-    std::string family = {};  ///< the architecture, for example "qwen2"
-    std::uint64_t parameters = 0;
-    std::string quantization = {};  ///< "Q4_K_M" and so on
+    std::string digest;               ///< 64 hex digits
+    std::string parent = {};          ///< the model that it was made of
+    std::string family = {};          ///< the architecture, for example "qwen2"
+    std::string parameter_size = {};  ///< human_number()
+    std::string quantization = {};    ///< "Q4_K_M" and so on
     std::uint64_t context_length = 0;
     std::uint64_t embedding_length = 0;
     std::vector<std::string> capabilities = {};  ///< "completion", "embedding"

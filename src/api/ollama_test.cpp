@@ -57,7 +57,16 @@ TEST(Ollama, ReadsEveryOption) {
     expected.max_tokens = 9;
     expected.stop = {"a", "b"};
     expected.top_logprobs = 3;
+    expected.given = {true, true, true, true, true, true, true, true, true, true};
     EXPECT_EQ(request->generation, expected);
+}
+
+TEST(Ollama, WhatIsGivenGoesBeforeTheModelsOwnDefaults) {
+    EXPECT_EQ(chat("")->generation.given, GivenFields{});
+    EXPECT_EQ(chat(R"("options":{"top_k":7,"num_predict":5})")->generation.given,
+              (GivenFields{.top_k = true, .max_tokens = true}));
+    EXPECT_EQ(refusal(chat(R"("options":{"max_tokens":5})")),
+              "options.max_tokens: options.max_tokens is not supported");
 }
 
 TEST(Ollama, AsManyTokensAsThereIsRoomFor) {

@@ -245,6 +245,7 @@ class SummaryReader {
         summary_.head_count_kv = number(prefix + "attention.head_count_kv");
         interpret_shape(prefix);
         summary_.has_chat_template = keys_.contains("tokenizer.chat_template");
+        summary_.has_pooling_type = keys_.contains(prefix + "pooling_type");
         if (numbers_.contains("general.file_type")) {
             summary_.file_type = static_cast<std::uint32_t>(number("general.file_type"));
         }

@@ -32,6 +32,7 @@ struct GgufSummary {
     std::uint64_t tied_bytes = 0;            ///< of the embedding table, where it is the output layer as well
     std::optional<std::uint32_t> file_type;  ///< quantisation, as file_type_name() reads it
     bool has_chat_template = false;
+    bool has_pooling_type = false;    ///< it is made for embeddings
     std::uint64_t data_offset = 0;    ///< where the tensors' bytes begin
     std::uint64_t tensor_bytes = 0;   ///< from there to the end of the last tensor; inside the file
     std::uint64_t split_count = 0;    ///< files that the model was split into; 0 or 1: it is whole

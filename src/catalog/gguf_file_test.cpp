@@ -81,6 +81,7 @@ TEST(GgufFile, ReadsAWholeFile) {
         EXPECT_EQ(summary->file_type, 2);
         EXPECT_STREQ(file_type_name(*summary->file_type), "Q4_0");
         EXPECT_TRUE(summary->has_chat_template);
+        EXPECT_FALSE(summary->has_pooling_type);
         EXPECT_EQ(summary->tensor_bytes, 84);
         EXPECT_EQ(summary->data_offset + summary->tensor_bytes, bytes.size());
     }

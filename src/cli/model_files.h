@@ -21,11 +21,11 @@ inline constexpr const char* kToyModel = "sutazai-toy";
 [[nodiscard]] std::map<std::string, std::string> bundled_models(const config::Settings& settings,
                                                                 const std::filesystem::path& executable);
 
-/// Those, the named ones, those of SUTAZAI_HOME/models.toml, the folder's and the stores'. kInvalidArgument for a --model
-/// name that no client could ask for, and for a models.toml that is wrong.
-[[nodiscard]] Result<catalog::Catalog> open_catalog(
-    const config::Settings& settings, const std::filesystem::path& executable,
-    catalog::Scanner::Extent extent = catalog::Scanner::Extent::kAll);
+/// Those, the named ones, those of SUTAZAI_HOME/models.toml, the folder's and the stores'. kInvalidArgument for a
+/// --model name that no client could ask for, and for a models.toml that is wrong.
+[[nodiscard]] Result<catalog::Catalog> open_catalog(const config::Settings& settings,
+                                                    const std::filesystem::path& executable,
+                                                    catalog::Scanner::Extent extent = catalog::Scanner::Extent::kAll);
 
 /// What is wrong with the folder that MODELS_DIR names, as a sentence; empty when all is well, or when nobody named
 /// one.

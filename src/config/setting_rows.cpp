@@ -12,8 +12,8 @@
 namespace sutazai::config {
 namespace {
 
-/// llama.cpp has 256, and one of them is for states that go in and out.
-constexpr std::uint64_t kMostSequences = 255;
+/// llama.cpp's.
+constexpr std::uint64_t kMostSequences = 256;
 /// llama.cpp works in steps of so many cells, and counts them in 32 bits.
 constexpr std::uint64_t kLeastContext = 256;
 constexpr std::uint64_t kMostContext = 1 << 30;
@@ -294,8 +294,10 @@ std::vector<SettingRow> make_rows() {
                "cap on a request's max_tokens; 0: no cap"),
 
         path("MODELS_DIR", &Settings::models_dir, "folder of GGUF files; empty: the folder models in SUTAZAI_HOME"),
-        row("OLLAMA_MODELS",
-            "folder of Ollama's models, which is only read; empty: ~/.ollama/models and the system service's; off: none",
+        row(
+            "OLLAMA_MODELS",
+            "folder of Ollama's models, which is only read; empty: ~/.ollama/models and the system service's; off: "
+            "none",
             [](Settings& settings, std::string_view text) -> Parsed<void> {
                 settings.ollama_models = text;
                 return {};

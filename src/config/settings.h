@@ -22,8 +22,8 @@ inline constexpr std::string_view kOff = "off";
 struct Settings {
     // The specification's names.
     bool advanced_caching_enabled = true;       ///< ADVANCED_CACHING_ENABLED; false keeps one model warm at a time
-    std::uint32_t batch_size = 8;               ///< BATCH_SIZE, sequences decoded together, 1 to 255
-    std::uint32_t batch_size_max = 32;          ///< BATCH_SIZE_MAX, what the batch may grow to under load, 1 to 255
+    std::uint32_t batch_size = 8;               ///< BATCH_SIZE, sequences decoded together, 1 to 256
+    std::uint32_t batch_size_max = 32;          ///< BATCH_SIZE_MAX, what the batch may grow to under load, 1 to 256
     std::uint32_t batch_timeout_ms = 100;       ///< BATCH_TIMEOUT_MS, 0 to 10000
     bool streaming_enabled = true;              ///< STREAMING_ENABLED; false refuses stream requests
     bool gpu_acceleration = true;               ///< GPU_ACCELERATION

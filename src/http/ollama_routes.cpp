@@ -6,6 +6,7 @@
 #include "api/ollama.h"
 #include "api/ollama_embeddings.h"
 #include "api/ollama_lines.h"
+#include "api/ollama_models.h"
 #include "api/vectors.h"
 #include "base/json_text.h"
 #include "http/answer.h"
@@ -13,6 +14,7 @@
 #include "http/routes.h"
 #include "serve/embeddings.h"
 #include "serve/formats.h"
+#include "serve/model_pages.h"
 #include "serve/warm_orders.h"
 
 namespace sutazai::http {
@@ -121,6 +123,53 @@ asio::awaitable<Result<void>> post_ollama_embeddings(Services& services, Exchang
     const auto& vectors = embedded->made.vectors;
     const std::string json = ollama::encode_embedding(vectors.empty() ? none : vectors.front());
     co_return co_await exchange.send_json(200, json);
+}
+
+asio::awaitable<Result<void>> get_ollama_tags(Services& services, Exchange& exchange) {
+    co_await services.models.catch_up();
+    // Files that nobody has looked into yet are, beside this thread.
+    auto encode = [&cards = services.cards, files = services.catalog.list()] {
+        std::vector<ollama::ModelCard> all;
+        for (const catalog::ModelFile& file : files) {
+            if (auto card = cards.of(file)) all.push_back(std::move(*card));
+        }
+        return ollama::encode_tags(all);
+    };
+    co_return co_await send_made(services, exchange, 200, serve::kLightBytes + 1, encode);
+}
+
+asio::awaitable<Result<void>> get_ollama_ps(Services& services, Exchange& exchange) {
+    co_await services.models.catch_up();
+    std::vector<std::pair<catalog::ModelFile, models::ModelStatus>> warm;
+    for (models::ModelStatus& status : services.models.status()) {
+        if (status.pid == 0 || !status.alias_of.empty()) continue;
+        if (auto file = services.catalog.find(status.name)) warm.emplace_back(std::move(*file), std::move(status));
+    }
+    auto encode = [&cards = services.cards, warm = std::move(warm)] {
+        std::vector<ollama::RunningModel> all;
+        for (const auto& [file, status] : warm) {
+            if (auto card = cards.of(file)) all.push_back(serve::running_model(std::move(*card), status));
+        }
+        return ollama::encode_ps(all, std::chrono::system_clock::now());
+    };
+    co_return co_await send_made(services, exchange, 200, serve::kLightBytes + 1, encode);
+}
+
+asio::awaitable<Result<void>> post_ollama_show(Services& services, Exchange& exchange) {
+    auto body = co_await parse_body(services, exchange, ollama::parse_show);
+    if (!body) co_return std::unexpected(body.error());
+    co_await services.models.catch_up();
+    auto file = services.catalog.find(body->model);
+    if (!file) {
+        file.error().field = "model";
+        co_return std::unexpected(std::move(file.error()));
+    }
+    auto encode = [&cards = services.cards, file = std::move(*file), verbose = body->verbose]() -> Result<std::string> {
+        const auto page = serve::model_page(cards, file, verbose);
+        if (!page) return std::unexpected(page.error());
+        return ollama::encode_show(*page);
+    };
+    co_return co_await send_made(services, exchange, 200, serve::kLightBytes + 1, encode);
 }
 
 asio::awaitable<Result<void>> get_ollama_version(Services& /*services*/, Exchange& exchange) {

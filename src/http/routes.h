@@ -33,6 +33,9 @@ boost::asio::awaitable<Result<void>> post_ollama_chat(Services& services, Exchan
 boost::asio::awaitable<Result<void>> post_ollama_generate(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_ollama_embed(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_ollama_embeddings(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_ollama_tags(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_ollama_ps(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_ollama_show(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_ollama_version(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_root(Services& services, Exchange& exchange);
 

@@ -26,9 +26,9 @@ struct EngineOptions {
     std::uint32_t queue_timeout_ms = 0;  ///< 0: requests wait for ever
     std::uint32_t token_gap_ms = 50;
     bool prefix_sharing = true;
-    std::string kv_type;                      ///< one of kKvTypes; empty: the default one
-    std::string own_template = {};            ///< Jinja, or llama.cpp's name of one, in place of the file's; empty: none
-    std::string chat_template;                ///< a name or text that llama.cpp knows, for files without; empty: none
+    std::string kv_type;            ///< one of kKvTypes; empty: the default one
+    std::string own_template = {};  ///< Jinja, or llama.cpp's name of one, in place of the file's; empty: none
+    std::string chat_template;      ///< a name or text that llama.cpp knows, for files without; empty: none
     bool control_tokens_in_messages = false;  ///< a message's text may become control tokens
     std::uint64_t prefix_cache_bytes = 0;
     std::string artifacts_dir;  ///< empty: no artifacts

@@ -55,8 +55,8 @@ class BuiltInTemplate : public ChatTemplate {
             const int size = llama_chat_apply_template(name_.c_str(), messages.data(), messages.size(), begins_answer,
                                                        text.data(), static_cast<int>(text.size()));
             if (size < 0) {
-                return fail(ErrorCode::kInvalidArgument,
-                            "this model's chat template does not take these messages", "messages");
+                return fail(ErrorCode::kInvalidArgument, "this model's chat template does not take these messages",
+                            "messages");
             }
             const bool fits = std::cmp_less_equal(size, text.size());
             text.resize(static_cast<std::size_t>(size));

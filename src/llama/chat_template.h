@@ -54,8 +54,9 @@ class ChatTemplate {
 
 /// Which template is used beside, or instead of, a file's own. Empty: nothing is said.
 struct TemplateChoice {
-    std::string own = {};       ///< Jinja, or the name of a built-in one: in place of the file's
-    std::string fallback = {};  ///< where the file has none that can be read: a name, or a text that llama.cpp recognises
+    std::string own = {};  ///< Jinja, or the name of a built-in one: in place of the file's
+    std::string fallback =
+        {};  ///< where the file has none that can be read: a name, or a text that llama.cpp recognises
 };
 
 /// A word that is in none of the messages, for finding a place in what is rendered: templates leave it as it is.

@@ -31,7 +31,7 @@ struct LoadOptions {
     /// What the file is said to hold, when that is known: the vocabulary is then loaded beside the weights, not before
     /// them. When it is not so, or does not work out, the file is loaded as one.
     std::string architecture = {};
-    std::uint32_t vocabulary = 0;             ///< tokens
+    std::uint32_t vocabulary = 0;  ///< tokens
     TemplateChoice templates = {};
     bool control_tokens_in_messages = false;  ///< names of control tokens in a message's text become those tokens
 };

@@ -46,9 +46,9 @@ struct Vocabulary {
 [[nodiscard]] LlamaModel load_weights(const std::string& path, llama_model_params params,
                                       const std::string& architecture, std::uint32_t n_tokens);
 
-/// The one that was chosen for the model; else the file's own template; where it has none, or one that cannot be read, the
-/// fallback. kInvalidArgument (field "messages") says to users why there is none; a chosen one that cannot be read is not
-/// made up for by another.
+/// The one that was chosen for the model; else the file's own template; where it has none, or one that cannot be read,
+/// the fallback. kInvalidArgument (field "messages") says to users why there is none; a chosen one that cannot be read
+/// is not made up for by another.
 [[nodiscard]] Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model,
                                                                        const TemplateChoice& templates);
 

@@ -18,6 +18,7 @@ namespace sutazai::models {
 /// One engine process that has loaded its model. Shared by the model and the leases on it; who is last ends it.
 struct EngineSlot {
     using Time = placement::Time;
+    std::string model;  // by which it was first asked for
     ipc::OwnedEngine engine;
     std::function<void(const std::shared_ptr<EngineSlot>&)> on_idle;  // its last lease has ended
     std::size_t n_leases = 0;

@@ -93,6 +93,7 @@ void WarmModel::load_begins() {
 
 void WarmModel::loaded(ipc::OwnedEngine engine, KeepAlive otherwise) {
     slot = std::make_shared<EngineSlot>();
+    slot->model = name;
     slot->engine = std::move(engine);
     slot->stamps = std::move(load.stamps);
     slot->loaded_at = slot->idle_since = Clock::now();

@@ -57,12 +57,12 @@ struct WarmModel {
     using Clock = placement::Clock;
     WarmModel(std::string its_name, Backoff backoff) : name(std::move(its_name)), failures{backoff} {}
 
-    std::string name;                                  // by which it was first asked for
-    std::string key;                                   // catalog::engine_key()
-    catalog::LoadChoices choices;                      // which are part of that
-    std::string load_hint;                             // a sentence for whoever hears that it does not load
-    bool replaced = false;                             // no name stands for it any more
-    std::shared_ptr<EngineSlot> slot;                  // when warm
+    std::string name;                  // by which it was first asked for
+    std::string key;                   // catalog::engine_key()
+    catalog::LoadChoices choices;      // which are part of that
+    std::string load_hint;             // a sentence for whoever hears that it does not load
+    bool replaced = false;             // no name stands for it any more
+    std::shared_ptr<EngineSlot> slot;  // when warm
     // Engines that have been told to end, or are to when they are idle.
     std::vector<std::shared_ptr<EngineSlot>> ending;
     bool pinned = false;                               // by order

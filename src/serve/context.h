@@ -6,6 +6,7 @@
 #include "config/settings.h"
 #include "models/model_manager.h"
 #include "serve/latency_book.h"
+#include "serve/model_pages.h"
 
 namespace sutazai::serve {
 
@@ -16,6 +17,7 @@ struct Context {
     const catalog::Catalog& catalog;
     BlockingPool& pool;
     LatencyBook latencies = {};
+    ModelCards cards = {};
     api::batch::BatchIds batch_ids = {};
 };
 

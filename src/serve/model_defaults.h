@@ -6,8 +6,8 @@
 namespace sutazai::serve {
 
 /// What the request left open and the model has a default for. The order of what counts: the request, models.toml, the
-/// store's parameters (both in `profile`, docs/decisions/0029-models-and-their-settings.md), the server. A chat without a
-/// system message gets the model's; messages that come with the model go before all others. Pure.
+/// store's parameters (both in `profile`, docs/decisions/0029-models-and-their-settings.md), the server. A chat without
+/// a system message gets the model's; messages that come with the model go before all others. Pure.
 void apply_defaults(const catalog::ModelProfile& profile, GenerationRequest& request);
 
 }  // namespace sutazai::serve

@@ -11,10 +11,9 @@
 /// What POST cache/manage answers, as JSON text. Pure.
 namespace sutazai::status {
 
-/// {"action": "status", "config_problem": what is wrong with models.toml or null, figures of the cache as in cache_status
-/// of the metrics, "max_models", "max_cache_size_mb",
-/// "standby_engines": [{"pid", "bytes"}...], "models": [...]}. Sizes in bytes unless their name says MB (MiB); times in
-/// ISO 8601, null when there is none.
+/// {"action": "status", "config_problem": what is wrong with models.toml or null, figures of the cache as in
+/// cache_status of the metrics, "max_models", "max_cache_size_mb", "standby_engines": [{"pid", "bytes"}...], "models":
+/// [...]}. Sizes in bytes unless their name says MB (MiB); times in ISO 8601, null when there is none.
 [[nodiscard]] std::string cache_status_json(std::span<const models::ModelStatus> models,
                                             const models::placement::Room& room,
                                             std::span<const models::StandbyStatus> standby,

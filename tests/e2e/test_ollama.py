@@ -1,5 +1,6 @@
 """Ollama's routes, spoken to by its official client for Python, and with what its documents say for curl."""
 
+import datetime
 import json
 import subprocess
 
@@ -130,6 +131,39 @@ def test_models_are_loaded_and_unloaded_by_empty_requests(model_file, tmp_path):
         assert len(server.engines()) == 1
         assert client.embed("b", []).embeddings == []
         assert len(server.engines()) == 2
+
+
+def test_models_are_listed_and_shown(smollm2, tmp_path):
+    with harness.running(tmp_path, "--model", smollm2) as server:
+        client = client_of(server)
+        listed = {model.model: model for model in client.list().models}
+        assert set(listed) == {model["id"] for model in httpx.get(server.url + "/v1/models").json()["data"]}
+        model = listed["smollm2"]
+        assert (model.details.family, model.details.parameter_size) == ("llama", "134.52M")
+        assert model.details.quantization_level == "Q4_1"
+        assert len(model.digest) == 64 and model.size > 50_000_000
+        assert client.list().models[0].digest == client.list().models[0].digest, "the same file, the same digest"
+
+        shown = client.show("smollm2")
+        assert shown.modelinfo["general.architecture"] == "llama"
+        assert shown.modelinfo["llama.context_length"] == 8192
+        assert shown.modelinfo["tokenizer.ggml.tokens"] is None
+        assert "<|im_start|>" in shown.template and shown.template in shown.modelfile
+        assert shown.capabilities == ["completion"]
+        verbose = server.post("/api/show", {"model": "smollm2", "verbose": True}).json()
+        assert len(verbose["model_info"]["tokenizer.ggml.tokens"]) == 49152
+        with pytest.raises(ollama.ResponseError, match="nobody") as missing:
+            client.show("nobody")
+        assert missing.value.status_code == 404
+
+        client.generate("smollm2", keep_alive="1h")
+        (running,) = client.ps().models
+        assert (running.model, running.details.family) == ("smollm2", "llama")
+        assert running.size > 50_000_000 and running.size_vram == 0
+        left = running.expires_at - datetime.datetime.now(datetime.timezone.utc)
+        assert datetime.timedelta(minutes=50) < left < datetime.timedelta(minutes=61)
+        assert server.post("/api/generate", {"model": "smollm2", "keep_alive": -1}).status_code == 200
+        assert client.ps().models[0].expires_at.year > 2100
 
 
 def test_errors_have_ollamas_shape(server, client):

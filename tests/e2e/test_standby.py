@@ -59,7 +59,8 @@ def test_the_list_of_processes_names_each_engine(start_server, model_file):
         return [harness.BINARY, "engine", "--fd", "3", *more]
 
     longest = "n" * 200
-    models = [text for name in ("m1", longest, "m3") for text in ("--model", f"{name}={model_file(1)}")]
+    models = [text for seed, name in enumerate(("m1", longest, "m3"), 1)
+              for text in ("--model", f"{name}={model_file(seed)}")]  # fmt: skip
     server = start_server(*models, CACHE_WARMUP_ON_STARTUP="false")
     first = one_standing_by(server)
     harness.wait_until("it stands by under its title", lambda: "." * 200 not in harness.command_line(first))

@@ -156,7 +156,7 @@ def test_another_method_is_refused_with_those_allowed(server, method, path, allo
     error_of(response, path)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/api/v1/streaming", "/api/v1/streaming/chat/stream/", "/%00"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/api/v1/streaming", "/api/v1/streaming/chat/stream/", "/%00"])
 def test_an_unknown_route_is_not_found(server, path):
     response = server.client.get(server.url + path)
     assert response.status_code == 404
