@@ -182,9 +182,9 @@ def test_errors_have_ollamas_shape(server, client):
     client.chat("toy", ASK, options={"num_ctx": 256, **GREEDY})
 
 
-def test_an_error_in_a_stream_is_its_last_line(toy, tmp_path):
-    with harness.running(tmp_path, "--model", toy) as server:
-        body = {"model": "toy", "messages": ASK, "options": {"num_predict": 100_000, "temperature": 0}}
+def test_an_error_in_a_stream_is_its_last_line(endless, tmp_path):
+    with harness.running(tmp_path, "--model", endless, CONTEXT_TOKENS=harness.ENDLESS) as server:
+        body = {"model": "endless", "messages": ASK, "options": {"temperature": 0}}
         with httpx.stream("POST", server.url + "/api/chat", json=body, timeout=60) as answer:
             lines = answer.iter_lines()
             assert not json.loads(next(lines))["done"]

@@ -133,7 +133,8 @@ def test_half_sent_bodies_share_their_memory(start_server, toy):
         assert large.json()["error"]["code"] == "unavailable" and "BODY_MEMORY_BYTES" in large.json()["error"]["message"]
         small = httpx.post(server.url + path, json={"messages": harness.user("Hello"), "stream": False, **SHORT}, timeout=60 * harness.SLOWDOWN)
         assert small.status_code == 200
-    assert peak_bytes(server.pid) - before < 64 << 20
+    # What is held is 32 MiB; a sanitizer keeps freed memory for a while. Without the budget it would be 180 MB.
+    assert peak_bytes(server.pid) - before < (64 if harness.SLOWDOWN == 1 else 128) << 20
     for connection in held:
         connection.close()
     too_long = {"messages": harness.user("x " * 1_000_000)}
