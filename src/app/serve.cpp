@@ -38,8 +38,8 @@ namespace asio = boost::asio;
 using namespace asio::experimental::awaitable_operators;
 using std::chrono::milliseconds;
 
-/// Time for cut streams to hand their error on.
-constexpr milliseconds kLastWords{500};
+/// Time for cut streams to hand their error on, however busy the machine is.
+constexpr milliseconds kLastWords{2000};
 /// Time for the last lines of the log to be written.
 constexpr milliseconds kLastLines{2000};
 /// Supervisors may signal a process and its group: what comes so soon after the first signal is still that one.
