@@ -9,9 +9,9 @@
 #include <system_error>
 #include <utility>
 
+#include "base/small_file.h"
 #include "catalog/model_names.h"
 #include "catalog/ollama_name.h"
-#include "catalog/small_file.h"
 
 namespace sutazai::catalog {
 

@@ -168,7 +168,7 @@ TEST_F(OllamaStoreTest, TheBlobsFolderIsAllThatIsRead) {
         kQwen,
         fmt::format(R"({{"layers":[{{"mediaType":"application/vnd.ollama.image.system","digest":"sha256:{}"}}]}})",
                     hex));
-    EXPECT_NE(only().problem.find("is no file"), std::string::npos) << only().problem;
+    EXPECT_NE(only().problem.find("is a folder; it must be a file"), std::string::npos) << only().problem;
 }
 
 TEST_F(OllamaStoreTest, AStoreThatIsNotThereHasNothing) {

@@ -9,10 +9,10 @@
 #include <tuple>
 #include <utility>
 
+#include "base/small_file.h"
 #include "catalog/hf_cache.h"
 #include "catalog/model_names.h"
 #include "catalog/ollama_name.h"
-#include "catalog/small_file.h"
 
 namespace sutazai::catalog {
 namespace {

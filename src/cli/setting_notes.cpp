@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
+#include <utility>
+
+#include "base/kv_cells.h"
 
 namespace sutazai::cli {
 namespace {
@@ -30,11 +33,12 @@ std::vector<std::string> setting_notes(const config::Loaded& loaded, unsigned n_
         notes.push_back(fmt::format("BATCH_SIZE_MAX={} is less than BATCH_SIZE: {} is used", settings.batch_size_max,
                                     settings.batch_size));
     }
-    constexpr std::uint32_t kMostSequences = 255;  // llama.cpp has one more, for states that go in and out
-    if (settings.batch_size > kMostSequences) {
-        notes.push_back(
-            fmt::format("BATCH_SIZE={} is more than fits: {} is used", settings.batch_size, kMostSequences));
-    }
+    const auto holds = [&](const char* name, std::uint32_t sequences) {
+        if (std::cmp_less_equal(sequences, kMaxSequences)) return;
+        notes.push_back(fmt::format("{}={} is more than fits: {} is used", name, sequences, kMaxSequences));
+    };
+    holds("BATCH_SIZE", settings.batch_size);
+    holds("BATCH_SIZE_MAX", settings.batch_size_max);
     const std::uint32_t sequences = std::max(settings.batch_size, settings.batch_size_max);
     if (settings.batch_tokens < sequences) {
         notes.push_back(fmt::format("BATCH_TOKENS={} has no token for each sequence of a full batch: {} is used",

@@ -27,6 +27,7 @@ TEST(SettingNotes, NameTheSettingAndWhatIsUsed) {
     EXPECT_EQ(notes_of({{"THREADS", "2"}}, 1),
               Notes{"THREADS=2, and there is 1 processor: threads that share one make a step slower"});
     EXPECT_EQ(notes_of({{"BATCH_SIZE", "256"}}), Notes{"BATCH_SIZE=256 is more than fits: 255 is used"});
+    EXPECT_EQ(notes_of({{"BATCH_SIZE_MAX", "256"}}), Notes{"BATCH_SIZE_MAX=256 is more than fits: 255 is used"});
     EXPECT_EQ(notes_of({{"BATCH_SIZE_MAX", "4"}}), Notes{"BATCH_SIZE_MAX=4 is less than BATCH_SIZE: 8 is used"});
     EXPECT_EQ(notes_of({{"BATCH_TOKENS", "16"}}),
               Notes{"BATCH_TOKENS=16 has no token for each sequence of a full batch: 32 is used"});

@@ -25,7 +25,6 @@ namespace sutazai::llama {
 namespace {
 
 constexpr std::uint32_t kMicroBatchTokens = 512;
-constexpr int kMaxSequences = 255;  // LLAMA_MAX_SEQ of llama.cpp, less the one through which states go in and out
 constexpr int kSpareCells = 256;
 constexpr int kKeptChains = 64;  // chains of finished requests beside the running ones
 constexpr int kLeastKeptChains = 4;
