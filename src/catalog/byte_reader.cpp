@@ -2,8 +2,21 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 namespace sutazai::catalog {
+
+Result<OpenFile> open_model_file(const std::string& path) {
+    std::error_code error;
+    // Opening a pipe would wait for its writer.
+    if (!std::filesystem::is_regular_file(path, error)) {
+        return fail(ErrorCode::kLoadFailed, error ? "the file cannot be read: " + error.message() : "it is not a file");
+    }
+    OpenFile file{std::ifstream(path, std::ios::binary), std::filesystem::file_size(path, error)};
+    if (error || !file.in) return fail(ErrorCode::kLoadFailed, "the file cannot be opened; check its permissions");
+    return file;
+}
 
 std::string ByteReader::read_text(std::uint64_t length) {
     if (!ok_ || length > remaining()) {

@@ -2,13 +2,24 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <istream>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "base/error.h"
+
 /// Little-endian values from a stream that may lie about itself.
 namespace sutazai::catalog {
+
+/// A file at its beginning.
+struct OpenFile {
+    std::ifstream in;
+    std::uint64_t size = 0;
+};
+/// kLoadFailed, with the reason, for what is no regular file or cannot be opened. Blocks on the disk; any thread.
+[[nodiscard]] Result<OpenFile> open_model_file(const std::string& path);
 
 /// Reads forward through the first `size` bytes of a stream. Once anything goes wrong (past the end, a stream that
 /// fails, a length over its limit) ok() is false for good, values read are 0 and nothing is read any more; so a caller

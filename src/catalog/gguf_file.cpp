@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <map>
 #include <string_view>
@@ -355,15 +354,9 @@ class SummaryReader {
 };
 
 Result<GgufSummary> read_file(const std::string& path) {
-    std::error_code error;
-    // Opening a pipe would wait for its writer.
-    if (!std::filesystem::is_regular_file(path, error)) {
-        return fail(ErrorCode::kLoadFailed, error ? "the file cannot be read: " + error.message() : "it is not a file");
-    }
-    const std::uintmax_t size = std::filesystem::file_size(path, error);
-    std::ifstream in(path, std::ios::binary);
-    if (error || !in) return fail(ErrorCode::kLoadFailed, "the file cannot be opened; check its permissions");
-    return read_gguf_summary(in, size);
+    auto file = open_model_file(path);
+    if (!file) return std::unexpected(std::move(file.error()));
+    return read_gguf_summary(file->in, file->size);
 }
 
 /// Takes what `part` has beside the parts before it into the numbers of all. False when a sum does not fit.

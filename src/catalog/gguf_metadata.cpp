@@ -3,11 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "catalog/byte_reader.h"
@@ -142,15 +139,9 @@ Result<std::vector<MetadataEntry>> read_gguf_metadata(std::istream& in, std::uin
 }
 
 Result<std::vector<MetadataEntry>> read_gguf_metadata(const std::string& path, Arrays arrays) {
-    std::error_code error;
-    // Opening a pipe would wait for its writer.
-    if (!std::filesystem::is_regular_file(path, error)) {
-        return fail(ErrorCode::kLoadFailed, error ? "the file cannot be read: " + error.message() : "it is not a file");
-    }
-    const std::uintmax_t size = std::filesystem::file_size(path, error);
-    std::ifstream in(path, std::ios::binary);
-    if (error || !in) return fail(ErrorCode::kLoadFailed, "the file cannot be opened; check its permissions");
-    return read_gguf_metadata(in, size, arrays);
+    auto file = open_model_file(path);
+    if (!file) return std::unexpected(std::move(file.error()));
+    return read_gguf_metadata(file->in, file->size, arrays);
 }
 
 std::string text_of(const std::vector<MetadataEntry>& entries, std::string_view key) {
