@@ -77,6 +77,11 @@ bool is_whole(const json::value& number) {
 
 }  // namespace
 
+bool is_absent(const json::value* field) {
+    return field == nullptr || field->is_null() || (field->is_array() && field->get_array().empty()) ||
+           (field->is_string() && field->get_string().empty());
+}
+
 FieldReader::FieldReader(const json::object& object, std::optional<Error>& error, std::string path)
     : object_(object), error_(error), path_(std::move(path)) {}
 

@@ -24,6 +24,9 @@ inline constexpr std::size_t kMaxJsonDepth = 32;
 /// The kind of a value in words: "a string", "null" and so on.
 [[nodiscard]] const char* kind_of(const boost::json::value& value);
 
+/// Whether a field asks for nothing, in the ways that clients leave one empty: not there, null, "" or [].
+[[nodiscard]] bool is_absent(const boost::json::value* field);
+
 /// What a number may be. Both ends count, unless `above_min`.
 struct Range {
     double min;

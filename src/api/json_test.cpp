@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/json/parse.hpp>
+
 namespace sutazai::api {
 namespace {
 
@@ -18,6 +20,18 @@ std::string message_of(std::string_view body, Read read) {
 
 std::string nested(std::size_t levels) {
     return R"({"a":)" + std::string(levels - 1, '[') + std::string(levels - 1, ']') + "}";
+}
+
+TEST(Json, AFieldIsAbsentHoweverItIsLeftEmpty) {
+    EXPECT_TRUE(is_absent(nullptr));
+    for (const char* text : {"null", "\"\"", "[]"}) {
+        const boost::json::value value = boost::json::parse(text);
+        EXPECT_TRUE(is_absent(&value)) << text;
+    }
+    for (const char* text : {"0", "false", "{}", "[0]", "\" \""}) {
+        const boost::json::value value = boost::json::parse(text);
+        EXPECT_FALSE(is_absent(&value)) << text;
+    }
 }
 
 TEST(ParseObject, RefusesWhatIsNoObject) {

@@ -130,12 +130,6 @@ void read_shared(FieldReader& fields, AnswerBody& out, bool has_prompt) {
     out.order = unloads ? Order::kUnload : Order::kLoad;
 }
 
-/// Empty in every way that clients leave a field empty.
-bool is_absent(const json::value* value) {
-    return value == nullptr || (value->is_array() && value->get_array().empty()) ||
-           (value->is_string() && value->get_string().empty());
-}
-
 void refuse_unless_absent(FieldReader& fields, const char* name, const char* what) {
     if (!is_absent(fields.find(name))) fields.refuse(name, what);
 }

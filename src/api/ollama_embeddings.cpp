@@ -15,14 +15,9 @@ namespace json = boost::json;
 
 namespace {
 
-bool is_empty(const json::value* value) {
-    return value == nullptr || (value->is_string() && value->get_string().empty()) ||
-           (value->is_array() && value->get_array().empty());
-}
-
 void read_shared(FieldReader& fields, const char* input, std::size_t max_inputs, openai::EmbeddingsRequest& out) {
     fields.string("model", out.model);
-    if (!is_empty(fields.find(input))) out.inputs = openai::read_prompts(fields, input, max_inputs);
+    if (!is_absent(fields.find(input))) out.inputs = openai::read_prompts(fields, input, max_inputs);
     read_keep_alive(fields, out.keep_alive);
     read_load_options(fields);
 }

@@ -129,11 +129,7 @@ asio::awaitable<Result<void>> get_ollama_tags(Services& services, Exchange& exch
     co_await services.models.catch_up();
     // Files that nobody has looked into yet are, beside this thread.
     auto encode = [&cards = services.cards, files = services.catalog.list()] {
-        std::vector<ollama::ModelCard> all;
-        for (const catalog::ModelFile& file : files) {
-            if (auto card = cards.of(file)) all.push_back(std::move(*card));
-        }
-        return ollama::encode_tags(all);
+        return ollama::encode_tags(cards.all(files));
     };
     co_return co_await send_made(services, exchange, 200, serve::kLightBytes + 1, encode);
 }

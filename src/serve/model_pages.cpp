@@ -4,6 +4,8 @@
 
 #include <boost/json/array.hpp>
 #include <chrono>
+#include <set>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -107,6 +109,18 @@ std::string modelfile_of(const ModelPage& page, const std::vector<std::string>& 
 }
 
 }  // namespace
+
+std::vector<ModelCard> ModelCards::all(std::span<const catalog::ModelFile> files) {
+    std::vector<ModelCard> cards;
+    std::set<std::string_view> paths;
+    for (const catalog::ModelFile& file : files) {
+        paths.insert(file.path);
+        if (auto card = of(file)) cards.push_back(std::move(*card));
+    }
+    const std::lock_guard lock(mutex_);
+    std::erase_if(known_, [&](const auto& entry) { return !paths.contains(entry.first); });
+    return cards;
+}
 
 std::optional<ModelCard> ModelCards::of(const catalog::ModelFile& file) {
     if (!file.problem.empty()) return std::nullopt;

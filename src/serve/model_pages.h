@@ -3,7 +3,9 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "api/ollama_models.h"
 #include "base/error.h"
@@ -20,6 +22,8 @@ namespace sutazai::serve {
 class ModelCards {
   public:
     ModelCards() = default;
+    /// Of those that can be used, in their order. What is known of other files is forgotten.
+    [[nodiscard]] std::vector<api::ollama::ModelCard> all(std::span<const catalog::ModelFile> files);
     /// Nothing for a file that cannot be used.
     [[nodiscard]] std::optional<api::ollama::ModelCard> of(const catalog::ModelFile& file);
     /// With all that its file says, whatever its store does.
