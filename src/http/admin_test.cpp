@@ -11,8 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view kManage = "/api/v1/streaming/cache/manage";
-constexpr std::string_view kStream = "/api/v1/streaming/chat/stream";
-constexpr std::string_view kBatch = "/api/v1/streaming/batch/process";
 constexpr std::string_view kPlain = "Authorization: Bearer plain\r\n";
 constexpr std::string_view kAdmin = "Authorization: Bearer admin\r\n";
 

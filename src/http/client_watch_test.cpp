@@ -13,8 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kStream = "/api/v1/streaming/chat/stream";
-constexpr std::string_view kWhole = "/v1/chat/completions";
+constexpr std::string_view kWhole = kCompletions;
 
 /// The content is a command to the fake engine: "pace 900" takes most of a second or more.
 std::string chat(std::string_view path, std::string_view command, std::string_view version = "1.1") {

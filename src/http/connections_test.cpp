@@ -18,15 +18,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-/// The content of the last message is a command to the fake engine: "count 5" gives the text " t0 t1 t2 t3 t4".
-std::string chat(std::string_view command, std::string_view more = "") {
-    return fmt::format(R"({{"model": "m", "messages": [{{"role": "user", "content": "{}"}}]{}}})", command, more);
-}
-
-constexpr std::string_view kStream = "/api/v1/streaming/chat/stream";
-constexpr std::string_view kBatch = "/api/v1/streaming/batch/process";
-constexpr std::string_view kCompletions = "/v1/chat/completions";
-
 class ConnectionsTest : public ServedTest {
   protected:
     void SetUp() override {
@@ -59,7 +50,7 @@ TEST_F(ConnectionsTest, LimitsBodiesAndHeads) {
 
 TEST_F(ConnectionsTest, ReadsChunkedBodiesAndAsksForExpectedOnes) {
     start();
-    const std::string body = chat("count 1");
+    const std::string body = chat_of("count 1");
     TestClient client(port_);
     client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.send(fmt::format("{:x};note=1\r\n{}\r\n", 10, body.substr(0, 10)));
@@ -82,13 +73,13 @@ TEST_F(ConnectionsTest, ReadsGzipBodiesWithinTheLimit) {
     settings_.max_body_bytes = 100'000;
     start();
     TestClient client(port_);
-    client.send(raw_post(kCompletions, gzip_text(chat("count 2")), "Content-Encoding: gzip\r\n"));
+    client.send(raw_post(kCompletions, gzip_text(chat_of("count 2")), "Content-Encoding: gzip\r\n"));
     const Response good = client.receive();
     EXPECT_EQ(good.status, 200);
     EXPECT_NE(good.body.find(" t0 t1"), std::string::npos) << good.body;
     // 100 kB of spaces are 120 bytes.
-    client.send(
-        raw_post(kCompletions, gzip_text(chat("count 2") + std::string(100'000, ' ')), "Content-Encoding: x-gzip\r\n"));
+    client.send(raw_post(kCompletions, gzip_text(chat_of("count 2") + std::string(100'000, ' ')),
+                         "Content-Encoding: x-gzip\r\n"));
     const Response bomb = client.receive();
     EXPECT_EQ(bomb.status, 413);
     EXPECT_NE(bomb.body.find("MAX_BODY_BYTES"), std::string::npos) << bomb.body;
@@ -96,14 +87,14 @@ TEST_F(ConnectionsTest, ReadsGzipBodiesWithinTheLimit) {
     EXPECT_EQ(client.receive().status, 400) << "no gzip; the connection goes on";
     for (const char* name : {"br", "deflate", "gzip, br"}) {
         TestClient other(port_);
-        other.send(raw_post(kCompletions, chat("count 1"), fmt::format("Content-Encoding: {}\r\n", name)));
+        other.send(raw_post(kCompletions, chat_of("count 1"), fmt::format("Content-Encoding: {}\r\n", name)));
         const Response refused = other.receive();
         EXPECT_EQ(refused.status, 415) << name;
         EXPECT_EQ(refused.headers.at("accept-encoding"), "gzip");
         EXPECT_NE(refused.body.find(name), std::string::npos) << refused.body;
     }
     TestClient twice(port_);
-    twice.send(raw_post(kCompletions, chat("count 1"), "Content-Encoding: gzip\r\nContent-Encoding: br\r\n"));
+    twice.send(raw_post(kCompletions, chat_of("count 1"), "Content-Encoding: gzip\r\nContent-Encoding: br\r\n"));
     EXPECT_EQ(twice.receive().status, 415);
 }
 
@@ -123,7 +114,7 @@ TEST_F(ConnectionsTest, OfTransferCodingsOnlyChunkedIsTaken) {
 
 TEST_F(ConnectionsTest, AByteOrderMarkIsPassedOver) {
     start();
-    EXPECT_EQ(ask("POST", kCompletions, "\xEF\xBB\xBF" + chat("count 1")).status, 200);
+    EXPECT_EQ(ask("POST", kCompletions, "\xEF\xBB\xBF" + chat_of("count 1")).status, 200);
     const Response wide = ask("POST", kCompletions, std::string_view("\xFF\xFE{\0}\0", 6));
     EXPECT_EQ(wide.status, 400);
     EXPECT_NE(wide.body.find("UTF-16"), std::string::npos) << wide.body;
@@ -132,12 +123,12 @@ TEST_F(ConnectionsTest, AByteOrderMarkIsPassedOver) {
 TEST_F(ConnectionsTest, LargeBodiesAndAnswersGoBesideTheIoThread) {
     start();
     const std::string spaces(3 << 20, ' ');
-    const Response large = ask("POST", kCompletions, chat("burst 200000") + spaces);
+    const Response large = ask("POST", kCompletions, chat_of("burst 200000") + spaces);
     ASSERT_EQ(large.status, 200);
     EXPECT_TRUE(large.whole);
     EXPECT_NE(large.body.find(" t199999\""), std::string::npos);
-    EXPECT_EQ(ask("POST", kCompletions, chat("count 1", R"(, "temperature": 9)") + spaces).status, 400);
-    EXPECT_EQ(ask("POST", kStream, chat("count 1") + spaces).status, 200);
+    EXPECT_EQ(ask("POST", kCompletions, chat_of("count 1", R"(, "temperature": 9)") + spaces).status, 400);
+    EXPECT_EQ(ask("POST", kStream, chat_of("count 1") + spaces).status, 200);
     EXPECT_NE(ask("POST", "/v1/completions", R"({"model": "m", "prompt": "count 2"})" + spaces).body.find(" t0 t1"),
               std::string::npos);
     const Response batch = ask(
@@ -150,7 +141,7 @@ TEST_F(ConnectionsTest, AClientMayLeaveWhileItsBodyIsRead) {
     start();
     for (int i = 0; i < 5; ++i) {
         TestClient client(port_);
-        client.send(request_text("POST", kCompletions, chat("pace 1000000") + std::string(6 << 20, ' ')));
+        client.send(request_text("POST", kCompletions, chat_of("pace 1000000") + std::string(6 << 20, ' ')));
         std::this_thread::sleep_for(std::chrono::milliseconds(i));
     }
     EXPECT_TRUE(all_requests_end());
@@ -195,7 +186,7 @@ TEST_F(ConnectionsTest, AReaderThatTakesNothingIsCut) {
     settings_.write_timeout_s = 1;
     start();
     TestClient client(port_, 4096);
-    for (int i = 0; i < 8; ++i) client.send(request_text("POST", kStream, chat("burst 200000")));
+    for (int i = 0; i < 8; ++i) client.send(request_text("POST", kStream, chat_of("burst 200000")));
     std::this_thread::sleep_for(4s);
     int whole = 0;
     while (client.receive().whole) ++whole;
@@ -208,7 +199,7 @@ TEST_F(ConnectionsTest, EmptyLinesBeforeARequestArePassedOver) {
     TestClient client(port_);
     client.send("\r\n\r\n" + health);
     EXPECT_EQ(client.receive().status, 200);
-    client.send(request_text("POST", kCompletions, chat("count 1")) + "\r\n" + health);
+    client.send(request_text("POST", kCompletions, chat_of("count 1")) + "\r\n" + health);
     EXPECT_EQ(client.receive().status, 200);
     EXPECT_EQ(client.receive().status, 200);
     for (const char* piece : {"\r", "\n", "\r", "\n\r\n"}) {
@@ -228,7 +219,8 @@ TEST_F(ConnectionsTest, TrailersCountAsHeadersDo) {
     start();
     const std::string begun =
         "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
-    const std::string whole = fmt::format("{}{:x}\r\n{}\r\n0\r\n", begun, chat("count 1").size(), chat("count 1"));
+    const std::string whole =
+        fmt::format("{}{:x}\r\n{}\r\n0\r\n", begun, chat_of("count 1").size(), chat_of("count 1"));
     TestClient good(port_);
     good.send(whole + "X-Sum: 1\r\n\r\n" + request_text("GET", "/health"));
     EXPECT_EQ(good.receive().status, 200);
@@ -280,13 +272,13 @@ TEST_F(ConnectionsTest, HalfSentBodiesShareTheirMemory) {
     }
     for (int i = 0; i < 2; ++i) {
         half[i]->send(padding);
-        EXPECT_EQ(ask("POST", kCompletions, chat("count 1") + std::string(50'000, ' ')).status, 200) << "small";
+        EXPECT_EQ(ask("POST", kCompletions, chat_of("count 1") + std::string(50'000, ' ')).status, 200) << "small";
     }
     int status = 0;
     Response refused;
     for (int i = 0; i < 100 && status != 503; ++i) {
         std::this_thread::sleep_for(10ms);
-        refused = ask("POST", kCompletions, chat("count 1") + padding);
+        refused = ask("POST", kCompletions, chat_of("count 1") + padding);
         status = refused.status;
     }
     EXPECT_EQ(status, 503) << "by its Content-Length, before it is sent";
@@ -301,15 +293,15 @@ TEST_F(ConnectionsTest, HalfSentBodiesShareTheirMemory) {
                  padding);
     EXPECT_EQ(chunked.receive().status, 503);
     TestClient gzipped(port_);
-    gzipped.send(raw_post(kCompletions, gzip_text(chat("count 1") + padding), "Content-Encoding: gzip\r\n"));
+    gzipped.send(raw_post(kCompletions, gzip_text(chat_of("count 1") + padding), "Content-Encoding: gzip\r\n"));
     EXPECT_EQ(gzipped.receive().status, 503) << "when it is decoded";
     EXPECT_EQ(ask("GET", "/health").status, 200);
     half.clear();
     for (int i = 0; i < 500 && status != 200; ++i) {
-        status = ask("POST", kCompletions, chat("count 1") + padding).status;
+        status = ask("POST", kCompletions, chat_of("count 1") + padding).status;
     }
     EXPECT_EQ(status, 200);
-    for (int i = 0; i < 20; ++i) EXPECT_EQ(ask("POST", kCompletions, chat("count 1") + padding).status, 200) << i;
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(ask("POST", kCompletions, chat_of("count 1") + padding).status, 200) << i;
 }
 
 }  // namespace

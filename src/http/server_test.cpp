@@ -16,15 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-/// The content of the last message is a command to the fake engine: "count 5" gives the text " t0 t1 t2 t3 t4".
-std::string chat(std::string_view command, std::string_view more = "") {
-    return fmt::format(R"({{"model": "m", "messages": [{{"role": "user", "content": "{}"}}]{}}})", command, more);
-}
-
-constexpr std::string_view kStream = "/api/v1/streaming/chat/stream";
-constexpr std::string_view kBatch = "/api/v1/streaming/batch/process";
-constexpr std::string_view kCompletions = "/v1/chat/completions";
-
 class ServerTest : public ServedTest {
   protected:
     void SetUp() override {
@@ -40,7 +31,7 @@ class ServerTest : public ServedTest {
 
 TEST_F(ServerTest, StreamsTheSpecificationsEvents) {
     start();
-    const Response response = ask("POST", kStream, chat("count 3"));
+    const Response response = ask("POST", kStream, chat_of("count 3"));
     ASSERT_EQ(response.status, 200) << response.body;
     EXPECT_EQ(response.headers.at("content-type"), "text/event-stream");
     EXPECT_TRUE(response.whole);
@@ -57,10 +48,10 @@ TEST_F(ServerTest, StreamsTheSpecificationsEvents) {
 
 TEST_F(ServerTest, AnswersInOnePieceWhenAskedTo) {
     start();
-    const Response own = ask("POST", kStream, chat("count 3", R"(, "stream": false)"));
+    const Response own = ask("POST", kStream, chat_of("count 3", R"(, "stream": false)"));
     EXPECT_EQ(own.status, 200);
     EXPECT_TRUE(own.body.starts_with(R"({"model":"m","content":" t0 t1 t2","finish_reason":"length")")) << own.body;
-    const Response openai = ask("POST", kCompletions, chat("count 2"));
+    const Response openai = ask("POST", kCompletions, chat_of("count 2"));
     EXPECT_EQ(openai.status, 200);
     EXPECT_NE(openai.body.find(R"("message":{"role":"assistant","content":" t0 t1")"), std::string::npos)
         << openai.body;
@@ -70,7 +61,7 @@ TEST_F(ServerTest, AnswersInOnePieceWhenAskedTo) {
 TEST_F(ServerTest, StreamsOpenAiChunks) {
     start();
     const Response response =
-        ask("POST", kCompletions, chat("count 2", R"(, "stream": true, "stream_options": {"include_usage": true})"));
+        ask("POST", kCompletions, chat_of("count 2", R"(, "stream": true, "stream_options": {"include_usage": true})"));
     EXPECT_EQ(response.status, 200);
     EXPECT_NE(response.body.find(R"("delta":{"role":"assistant")"), std::string::npos);
     EXPECT_NE(response.body.find(R"("choices":[],"usage":{"prompt_tokens":3)"), std::string::npos) << response.body;
@@ -136,8 +127,8 @@ TEST_F(ServerTest, ALeavingClientCancelsAllOfItsGenerations) {
 TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrderOnOneConnection) {
     start();
     TestClient client(port_);
-    client.send(request_text("GET", "/health") + request_text("POST", kCompletions, chat("count 1")) +
-                request_text("POST", kStream, chat("count 2")) + request_text("GET", "/nowhere") +
+    client.send(request_text("GET", "/health") + request_text("POST", kCompletions, chat_of("count 1")) +
+                request_text("POST", kStream, chat_of("count 2")) + request_text("GET", "/nowhere") +
                 request_text("HEAD", "/health") + request_text("GET", "/v1/models/m"));
     EXPECT_EQ(client.receive().body, R"({"status": "ok"})");
     EXPECT_NE(client.receive().body.find("chat.completion"), std::string::npos);
@@ -160,10 +151,10 @@ TEST_F(ServerTest, RefusesInTheShapeOfTheFamily) {
     const Response method = ask("GET", kStream);
     EXPECT_EQ(method.status, 405);
     EXPECT_EQ(method.headers.at("allow"), "POST, OPTIONS");
-    const Response field = ask("POST", kStream, chat("count 1", R"(, "temperature": 3.5)"));
+    const Response field = ask("POST", kStream, chat_of("count 1", R"(, "temperature": 3.5)"));
     EXPECT_EQ(field.status, 422);
     EXPECT_NE(field.body.find("temperature must be between 0 and 2 (got 3.5)"), std::string::npos);
-    EXPECT_EQ(ask("POST", kCompletions, chat("count 1", R"(, "temperature": 3.5)")).status, 400);
+    EXPECT_EQ(ask("POST", kCompletions, chat_of("count 1", R"(, "temperature": 3.5)")).status, 400);
     const Response model = ask("POST", kCompletions, R"({"model":"x","messages":[{"role":"user","content":"hi"}]})");
     EXPECT_EQ(model.status, 404);
     EXPECT_NE(model.body.find("model_not_found"), std::string::npos) << model.body;
@@ -177,7 +168,7 @@ TEST_F(ServerTest, RefusesInTheShapeOfTheFamily) {
 
 TEST_F(ServerTest, AStreamThatFailsBeforeItsFirstTokenIsRefused) {
     start();
-    const Response response = ask("POST", kStream, chat("fail 0"));
+    const Response response = ask("POST", kStream, chat_of("fail 0"));
     EXPECT_EQ(response.status, 400);
     EXPECT_NE(response.body.find("too long"), std::string::npos) << response.body;
     EXPECT_EQ(response.headers.at("retry-after"), "2");
@@ -186,7 +177,7 @@ TEST_F(ServerTest, AStreamThatFailsBeforeItsFirstTokenIsRefused) {
 TEST_F(ServerTest, AnEngineThatDiesEndsItsStreamsWithAnError) {
     start();
     TestClient client(port_);
-    client.send(request_text("POST", kStream, chat("pace 1000000")));
+    client.send(request_text("POST", kStream, chat_of("pace 1000000")));
     ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; }));
     EXPECT_TRUE(client.receive_some().starts_with("HTTP/1.1 200"));
     int pid = 0;
@@ -204,7 +195,7 @@ TEST_F(ServerTest, AnEngineThatDiesEndsItsStreamsWithAnError) {
     }
     EXPECT_LT(Clock::now() - killed, 1s);
     EXPECT_NE(rest.find(R"(data: {"type": "error", "error": ")"), std::string::npos) << rest;
-    client.send(request_text("POST", kStream, chat("count 1")));
+    client.send(request_text("POST", kStream, chat_of("count 1")));
     EXPECT_EQ(client.receive().status, 200) << "the same connection, an engine started again";
 }
 
@@ -212,7 +203,7 @@ TEST_F(ServerTest, AClientThatLeavesFreesItsWork) {
     start();
     for (const std::string_view path : {kStream, kCompletions}) {
         TestClient client(port_);
-        client.send(request_text("POST", path, chat("pace 1000000")));
+        client.send(request_text("POST", path, chat_of("pace 1000000")));
         ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; })) << path;
         client.close();
         EXPECT_TRUE(all_requests_end()) << path;
@@ -264,10 +255,10 @@ TEST_F(ServerTest, SwitchesAreKept) {
     settings_.streaming_enabled = false;
     settings_.performance_monitoring = false;
     start();
-    const Response stream = ask("POST", kStream, chat("count 1"));
+    const Response stream = ask("POST", kStream, chat_of("count 1"));
     EXPECT_EQ(stream.status, 403);
     EXPECT_NE(stream.body.find("STREAMING_ENABLED"), std::string::npos);
-    EXPECT_EQ(ask("POST", kStream, chat("count 1", R"(, "stream": false)")).status, 200);
+    EXPECT_EQ(ask("POST", kStream, chat_of("count 1", R"(, "stream": false)")).status, 200);
     EXPECT_EQ(ask("GET", "/api/v1/streaming/performance/metrics").status, 403);
     EXPECT_EQ(ask("GET", "/ready").status, 200) << "the model is warm by now";
 }
@@ -278,7 +269,7 @@ TEST_F(ServerTest, DrainingLetsStreamsFinishAndTakesNothingNew) {
     idle.send(request_text("GET", "/health"));
     EXPECT_EQ(idle.receive().status, 200);
     TestClient busy(port_);
-    busy.send(request_text("POST", kStream, chat("pace 300")) + request_text("GET", "/health"));
+    busy.send(request_text("POST", kStream, chat_of("pace 300")) + request_text("GET", "/health"));
     ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; }));
     const std::future<void> drained = drain(5s);
     EXPECT_TRUE(idle.ends_within(1s));
@@ -292,7 +283,7 @@ TEST_F(ServerTest, DrainingLetsStreamsFinishAndTakesNothingNew) {
 TEST_F(ServerTest, DrainingCutsWhatTakesTooLong) {
     start();
     TestClient busy(port_);
-    busy.send(request_text("POST", kStream, chat("pace 1000000")));
+    busy.send(request_text("POST", kStream, chat_of("pace 1000000")));
     ASSERT_TRUE(becomes_true([this] { return models_->open_requests() == 1; }));
     const auto asked = Clock::now();
     EXPECT_EQ(drain(200ms).wait_for(10s), std::future_status::ready);

@@ -120,6 +120,14 @@ def iterate_sse(pieces):
     assert pending == b"", f"the stream ended inside a frame: {pending!r}"
 
 
+def mean_seconds(server: "Server", path: str) -> float:
+    """What one of 20 GET requests takes."""
+    begin = time.monotonic()
+    for _ in range(20):
+        assert server.client.get(server.url + path).status_code == 200
+    return (time.monotonic() - begin) / 20
+
+
 def user(content: str) -> list[dict]:
     return [{"role": "user", "content": content}]
 

@@ -1,5 +1,6 @@
 #include "http/testing/test_server.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -16,6 +17,10 @@ namespace sutazai::http {
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
+
+std::string chat_of(std::string_view command, std::string_view more) {
+    return fmt::format(R"({{"model": "m", "messages": [{{"role": "user", "content": "{}"}}]{}}})", command, more);
+}
 
 void ServedTest::SetUp() {
     std::string pattern = (fs::temp_directory_path() / "sutazai-http-XXXXXX").string();

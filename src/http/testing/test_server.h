@@ -11,6 +11,7 @@
 #include <future>
 #include <initializer_list>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -19,6 +20,14 @@
 
 /// What the tests of routes share; for tests only.
 namespace sutazai::http {
+
+inline constexpr std::string_view kStream = "/api/v1/streaming/chat/stream";
+inline constexpr std::string_view kBatch = "/api/v1/streaming/batch/process";
+inline constexpr std::string_view kCompletions = "/v1/chat/completions";
+
+/// A chat with the model "m". The content of its message is a command to the fake engine: "count 5" gives the text
+/// " t0 t1 t2 t3 t4".
+[[nodiscard]] std::string chat_of(std::string_view command, std::string_view more = "");
 
 /// The real server and model manager with a fake engine, on a thread of their own. A test names its models (their names
 /// say how the fake engine behaves), changes settings_ and tuning_ and starts it.
