@@ -12,8 +12,9 @@ packages=(
     prometheus-cpp-dev libspdlog-dev libfmt-dev libcli11-dev libssl-dev libgtest-dev
     libcurl4-openssl-dev libzstd-dev libxxhash-dev libsqlite3-dev zlib1g-dev libtomlplusplus-dev)
 
-# Node often comes from elsewhere, and Debian's npm would conflict with it.
+# Node and Go often come from elsewhere, and Debian's npm would conflict with another Node.
 command -v npm > /dev/null || packages+=(npm)
+command -v go > /dev/null || [ -x /usr/local/go/bin/go ] || packages+=(golang-go)
 
 if ! command -v dpkg-query > /dev/null; then
     echo "This script knows Debian 12 only. Install what these packages hold by your own means:" >&2

@@ -47,6 +47,7 @@ end_to_end() {
     shift
     python=$(scripts/venv.sh) || { broken_stages=1; exit 1; }
     stage "trained test models" scripts/test-models.sh
+    stage "clients of Ollama's API" scripts/clients.sh
     stage "end-to-end tests, $preset" env SUTAZAI_BIN="$PWD/build/$preset/sutazai" "$python" -m pytest -q tests/e2e \
         --junitxml="$results/e2e-$preset.xml" -o junit_suite_name="e2e-$preset" "$@"
 }

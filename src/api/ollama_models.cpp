@@ -80,8 +80,10 @@ Result<ShowBody> parse_show(std::string_view body) {
     std::optional<Error> error;
     FieldReader fields(*object, error);
     ShowBody show;
-    fields.string("name", show.model);  // its name in older versions
+    std::string name;  // its name in older versions, which clients still send beside an empty one
     fields.string("model", show.model);
+    fields.string("name", name);
+    if (show.model.empty()) show.model = std::move(name);
     if (show.model.empty()) fields.refuse("model", "is missing");
     fields.boolean("verbose", show.verbose);
     read_load_options(fields);

@@ -60,6 +60,7 @@ TEST(OllamaModels, ReadsWhatIsAskedFor) {
     EXPECT_EQ(parse_show(R"({"model":"a"})")->model, "a");
     EXPECT_EQ(parse_show(R"({"name":"a","verbose":true,"system":"","options":{}})")->model, "a");
     EXPECT_TRUE(parse_show(R"({"name":"a","verbose":true})")->verbose);
+    EXPECT_EQ(parse_show(R"({"model":"","name":"a"})")->model, "a") << "as Ollama's command line sends it";
     EXPECT_EQ(parse_show("{}").error().field, "model");
     EXPECT_EQ(parse_show(R"({"model":"a","system":"x"})").error().field, "system");
     EXPECT_EQ(parse_show(R"({"model":"a","nonsense":1})").error().field, "nonsense");

@@ -258,6 +258,8 @@ std::vector<SettingRow> make_rows() {
         row("HOST", "address to listen on; set API_KEYS before it is wider than loopback", set_host,
             [](const Settings& settings) { return settings.host; }),
         number("PORT", &Settings::port, 0, 65535, "TCP port; 0 takes a free one and prints it"),
+        number("OLLAMA_COMPAT_PORT", &Settings::ollama_compat_port, 0, 65535,
+               "a second port with the same routes, 11434 for programs that look for Ollama; 0: none"),
         row("LOG_LEVEL", "trace, debug, info, warn or error", set_log_level,
             [](const Settings& settings) { return settings.log_level; }),
         row("LOG_FORMAT", "text or json", set_log_format,

@@ -40,6 +40,7 @@ struct Settings {
     // The server.
     std::string host = "127.0.0.1";           ///< HOST
     std::uint16_t port = 8080;                ///< PORT; 0 takes a free one and prints it
+    std::uint16_t ollama_compat_port = 0;     ///< OLLAMA_COMPAT_PORT; 0: none
     std::string log_level = "info";           ///< LOG_LEVEL: trace, debug, info, warn, error
     LogFormat log_format = LogFormat::kText;  ///< LOG_FORMAT: text, json
     std::string home;                   ///< SUTAZAI_HOME; default $XDG_DATA_HOME/sutazai or ~/.local/share/sutazai

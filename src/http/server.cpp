@@ -12,6 +12,7 @@
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <list>
 #include <unordered_set>
 
 #include "http/accept_loop.h"
@@ -70,16 +71,18 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
                    // A compressed body and what it decodes to must fit, when there is nothing else.
                    BodyBudget(std::max(settings.body_memory_bytes, 2 * settings.max_body_bytes)),
                    places(settings)},
-          acceptor(context),
           changed(context) {}
 
     asio::io_context& io;
     Services services;
-    tcp::acceptor acceptor;
+    std::list<tcp::acceptor> acceptors;
     std::unordered_set<Session*> sessions;  // that have a place
     std::unordered_set<Session*> leaving;   // that have none: refused, or closed to make room
     asio::steady_timer changed;             // cancelled when the last session ends
 
+    Result<std::uint16_t> bind(std::uint16_t port, const char* setting, std::string_view way_out);
+    void accept_all();
+    void close();
     void start(tcp::socket socket);
     void make_room();
     asio::awaitable<void> wait_until_empty(std::chrono::milliseconds limit);
@@ -126,23 +129,23 @@ Server::Server(asio::io_context& io, const config::Settings& settings, models::A
     : impl_(std::make_shared<Impl>(io, settings, models, catalog, pool)) {}
 
 Server::~Server() {
-    error_code ignored;
-    impl_->acceptor.close(ignored);
+    impl_->close();
 }
 
-Result<std::uint16_t> Server::listen() {
-    const config::Settings& settings = impl_->services.settings;
-    std::string host = settings.host;
+/// Opens one more address to accept from; the port that it got.
+Result<std::uint16_t> Server::Impl::bind(std::uint16_t port, const char* setting, std::string_view way_out) {
+    std::string host = services.settings.host;
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     error_code failure;
-    tcp::resolver resolver(impl_->io);
-    const auto found = resolver.resolve(host, fmt::to_string(settings.port), tcp::resolver::passive, failure);
+    tcp::resolver resolver(io);
+    const auto found = resolver.resolve(host, fmt::to_string(port), tcp::resolver::passive, failure);
     if (failure || found.empty()) {
         return fail(ErrorCode::kUnavailable,
-                    fmt::format("The address of HOST={} was not found: {}.", settings.host, failure.message()), "HOST");
+                    fmt::format("The address of HOST={} was not found: {}.", services.settings.host, failure.message()),
+                    "HOST");
     }
     const tcp::endpoint endpoint = found.begin()->endpoint();
-    tcp::acceptor& acceptor = impl_->acceptor;
+    tcp::acceptor acceptor(io);
     acceptor.open(endpoint.protocol(), failure);
     if (!failure) acceptor.set_option(tcp::acceptor::reuse_address(true), failure);
     if (!failure && endpoint.address().is_v6()) {
@@ -151,29 +154,54 @@ Result<std::uint16_t> Server::listen() {
     if (!failure) acceptor.bind(endpoint, failure);
     if (!failure) acceptor.listen(asio::socket_base::max_listen_connections, failure);
     if (failure) {
-        error_code ignored;
-        acceptor.close(ignored);
         return fail(ErrorCode::kUnavailable,
-                    fmt::format("{}:{} cannot be listened on: {}. Choose another address with --host or --port.",
-                                settings.host, settings.port, failure.message()),
-                    "PORT");
+                    fmt::format("{}:{} cannot be listened on: {}. {}", services.settings.host, port, failure.message(),
+                                way_out),
+                    setting);
+    }
+    acceptors.push_back(std::move(acceptor));
+    return acceptors.back().local_endpoint().port();
+}
+
+void Server::Impl::accept_all() {
+    for (tcp::acceptor& acceptor : acceptors) {
+        asio::co_spawn(io,
+                       accept_until_closed(acceptor, [self = shared_from_this()](
+                                                         tcp::socket socket) { self->start(std::move(socket)); }),
+                       [](const std::exception_ptr& thrown) { report("The accepting of connections", thrown); });
+    }
+}
+
+void Server::Impl::close() {
+    error_code ignored;
+    for (tcp::acceptor& acceptor : acceptors) acceptor.close(ignored);
+}
+
+Result<std::uint16_t> Server::listen() {
+    const config::Settings& settings = impl_->services.settings;
+    const auto port = impl_->bind(settings.port, "PORT", "Choose another address with --host or --port.");
+    if (!port) return port;
+    if (settings.ollama_compat_port != 0 && settings.ollama_compat_port != *port) {
+        const auto second = impl_->bind(settings.ollama_compat_port, "OLLAMA_COMPAT_PORT",
+                                        "Does Ollama run? Stop it, or give OLLAMA_COMPAT_PORT another port.");
+        if (!second) {
+            impl_->acceptors.clear();
+            return second;
+        }
+        spdlog::info("Ollama's programs find this server on port {} too", *second);
     }
     if (impl_->services.places < settings.max_connections) {
         spdlog::warn("the limit of open files (ulimit -n) leaves {} of the {} connections of MAX_CONNECTIONS",
                      impl_->services.places, settings.max_connections);
     }
-    asio::co_spawn(
-        impl_->io,
-        accept_until_closed(acceptor, [impl = impl_](tcp::socket socket) { impl->start(std::move(socket)); }),
-        [](const std::exception_ptr& thrown) { report("The accepting of connections", thrown); });
-    return acceptor.local_endpoint().port();
+    impl_->accept_all();
+    return port;
 }
 
 asio::awaitable<void> Server::drain(std::chrono::milliseconds deadline) {
     const std::shared_ptr<Impl> impl = impl_;
     impl->services.draining = true;
-    error_code ignored;
-    impl->acceptor.close(ignored);
+    impl->close();
     for (Session* session : impl->sessions) session->close_if_idle();
     co_await impl->wait_until_empty(deadline);
     for (const auto* sessions : {&impl->sessions, &impl->leaving}) {

@@ -14,7 +14,7 @@
 
 namespace sutazai::http {
 
-/// The HTTP server: accepts connections on HOST:PORT and serves every route. Everything happens on the one thread that
+/// The HTTP server: accepts connections on HOST:PORT, and on OLLAMA_COMPAT_PORT if that is set, and serves every route. Everything happens on the one thread that
 /// runs `io`, but for work on large bodies. All arguments must outlive this object, and `io` must not run any more once
 /// it is destroyed unless drain() has completed.
 class Server {
@@ -25,8 +25,8 @@ class Server {
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    /// Binds, starts accepting, returns the port (the one chosen, if PORT is 0). kUnavailable when the address cannot
-    /// be had; the message says what to change.
+    /// Binds, starts accepting, returns the port (the one chosen, if PORT is 0). kUnavailable when an address cannot
+    /// be had: then there is none; the message says what to change.
     [[nodiscard]] Result<std::uint16_t> listen();
 
     /// Takes no new requests, lets running ones finish until `deadline`, then cuts them. Returns when every connection
