@@ -1,8 +1,6 @@
 #include "artifact/folder.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,11 +46,6 @@ std::uint64_t remove_leftovers(const fs::path& folder, IsOver is_over) {
         if (status && S_ISREG(status->st_mode) && is_over(path, *status) && unlink(path.c_str()) == 0) ++removed;
     }
     return removed;
-}
-
-bool is_writer_dead(const fs::path& path) {
-    const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    return file.is_open() && flock(file.fd(), LOCK_EX | LOCK_NB) == 0;
 }
 
 struct Candidate {
@@ -209,7 +202,7 @@ Result<PruneReport> prune_folder(const fs::path& folder, const PruneRules& rules
 
     for (const fs::path& path : fingerprint_folders) {
         report.leftovers += remove_leftovers(path / "tmp", [&](const fs::path& file, const struct stat& status) {
-            return now - usage_of(status).last_use > kProtected && is_writer_dead(file);
+            return now - usage_of(status).last_use > kProtected && is_unlocked(file);
         });
         report.leftovers += remove_leftovers(path / "quarantine", [&](const fs::path&, const struct stat& status) {
             return now - UnixTime(std::chrono::seconds(status.st_ctim.tv_sec)) > kQuarantineTime;

@@ -19,7 +19,7 @@ Catalog::Catalog(ModelSources sources, Scanner::Extent extent)
 Catalog::Catalog(std::map<std::string, std::string> named, std::string models_dir,
                  std::map<std::string, std::string> bundled, std::string preferred)
     : Catalog(ModelSources{
-          std::move(named), std::move(models_dir), std::move(bundled), std::move(preferred), {}, {}, {}}) {}
+          std::move(named), std::move(models_dir), std::move(bundled), std::move(preferred), {}, {}, {}, {}}) {}
 
 void Catalog::replace(std::shared_ptr<const Listing> listing) {
     if (listing == listing_) return;

@@ -145,6 +145,8 @@ struct Scanner::Round {
         const FolderVisitor visit = [this](const std::string& folder) { watch_folder(folder, Matters::kEverything); };
         std::error_code error;
         for (OllamaStore& store : stores) {
+            // Its coming is heard of: the first model may be made by another process.
+            if (store.root() == sources.model_store) visit(store.root() + "/manifests");
             if (!fs::is_directory(store.root() + "/manifests", error)) continue;
             auto found = store.scan(visit);
             for (ModelFile& model : found.models) add_from_store(std::move(model));
@@ -279,9 +281,11 @@ Scanner::Scanner(ModelSources sources) : sources_(std::move(sources)) {
     sources_.bundled = absolute(std::move(sources_.bundled));
     sources_.hf_cache = absolute(std::move(sources_.hf_cache));
     sources_.models_toml = absolute(std::move(sources_.models_toml));
+    sources_.model_store = absolute(std::move(sources_.model_store));
+    if (!sources_.model_store.empty()) stores_.emplace_back(sources_.model_store);
     for (std::string& root : sources_.ollama_stores) {
         root = absolute(std::move(root));
-        stores_.emplace_back(root);
+        if (root != sources_.model_store) stores_.emplace_back(root);
     }
 }
 

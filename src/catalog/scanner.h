@@ -25,6 +25,7 @@ struct ModelSources {
     std::map<std::string, std::string> bundled;  ///< name -> path, of the product's own
     std::string preferred;                       ///< the default model, when it is not empty
     std::vector<std::string> ollama_stores;      ///< may not exist
+    std::string model_store;                     ///< the one that is written to, before the others; may not exist yet
     std::string hf_cache;                        ///< may be empty or not exist
     std::string models_toml;                     ///< may be empty or not exist
 };

@@ -181,6 +181,23 @@ TEST_F(ScannerTest, NothingNewIsTheSameListing) {
     EXPECT_EQ(profile_of(changed->models[0]).request.system, "New.");
 }
 
+TEST_F(ScannerTest, TheStoreThatIsWrittenToComesFirstAndItsComingIsNews) {
+    store_.put("registry.ollama.ai/library/m/latest", {{"model", "theirs"}});
+    FolderWatch watch;
+    const std::string own = (folder_ / "home" / "store").string();
+    Scanner scanner({.ollama_stores = {(folder_ / "ollama").string(), own}, .model_store = own});
+    const auto before = scanner.scan(Scanner::Extent::kAll, &watch);
+    ASSERT_EQ(before->models.size(), 1U);
+    EXPECT_EQ(before->models[0].bytes, 6U);
+    EXPECT_TRUE(watch.hears_all());
+    EXPECT_FALSE(watch.has_news());
+    SmallStore(fs::path(own)).put("registry.ollama.ai/library/m/latest", {{"model", "ours"}});
+    EXPECT_TRUE(watch.has_news());
+    const auto after = scanner.scan(Scanner::Extent::kAll, &watch);
+    ASSERT_EQ(after->models.size(), 1U) << "it is one store, however often it is named";
+    EXPECT_EQ(after->models[0].bytes, 4U);
+}
+
 TEST_F(ScannerTest, ChangesInAStoreAreNews) {
     store_.put("registry.ollama.ai/library/m/latest", {{"model", "w"}});
     FolderWatch watch;

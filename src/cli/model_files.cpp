@@ -55,6 +55,7 @@ Result<catalog::Catalog> open_catalog(const config::Settings& settings, const fs
                                   .bundled = bundled_models(settings, executable),
                                   .preferred = settings.model_order.empty() ? "" : settings.model_order.front(),
                                   .ollama_stores = settings.ollama_stores,
+                                  .model_store = settings.model_store,
                                   .hf_cache = settings.hf_hub_cache == config::kOff ? "" : settings.hf_hub_cache,
                                   .models_toml = (fs::path(settings.home) / catalog::kModelsToml).string()};
     catalog::Catalog catalog(std::move(sources), extent);

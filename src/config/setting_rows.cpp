@@ -296,6 +296,8 @@ std::vector<SettingRow> make_rows() {
                "cap on a request's max_tokens; 0: no cap"),
 
         path("MODELS_DIR", &Settings::models_dir, "folder of GGUF files; empty: the folder models in SUTAZAI_HOME"),
+        path("MODEL_STORE", &Settings::model_store,
+             "folder that models are pulled and created in, laid out as Ollama's; empty: the folder store in SUTAZAI_HOME"),
         row(
             "OLLAMA_MODELS",
             "folder of Ollama's models, which is only read; empty: ~/.ollama/models and the system service's; off: "

@@ -112,6 +112,7 @@ Result<void> expand_tildes(Settings& settings, const std::map<std::string, std::
     std::vector<std::pair<std::string, std::string*>> paths{{"SUTAZAI_HOME", &settings.home},
                                                             {"CACHE_ARTIFACTS_DIR", &settings.cache_artifacts_dir},
                                                             {"MODELS_DIR", &settings.models_dir},
+                                                            {"MODEL_STORE", &settings.model_store},
                                                             {"OLLAMA_MODELS", &settings.ollama_models},
                                                             {"HF_HUB_CACHE", &settings.hf_hub_cache}};
     for (auto& [model, path] : settings.models) paths.emplace_back("MODELS", &path);
@@ -172,6 +173,7 @@ Result<Loaded> load(const Inputs& inputs) {
         settings.cache_artifacts_dir = (std::filesystem::path(settings.home) / "artifacts").string();
     }
     if (settings.models_dir.empty()) settings.models_dir = (std::filesystem::path(settings.home) / "models").string();
+    if (settings.model_store.empty()) settings.model_store = (std::filesystem::path(settings.home) / "store").string();
 
     choose_stores(settings, inputs.environment);
 

@@ -67,6 +67,7 @@ struct Settings {
 
     // The engine.
     std::string models_dir;                     ///< MODELS_DIR; default <home>/models
+    std::string model_store;                    ///< MODEL_STORE; default <home>/store
     std::string ollama_models;                  ///< OLLAMA_MODELS, a folder, or "off"; default: see below
     std::vector<std::string> ollama_stores;     ///< made of it; without it ~/.ollama/models and the system service's
     std::string hf_hub_cache;                   ///< HF_HUB_CACHE, a folder, or "off"; default as huggingface_hub has it

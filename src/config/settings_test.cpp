@@ -243,6 +243,8 @@ TEST(Settings, ATildeStandsForTheUsersFolder) {
 TEST(Settings, StoresAreWhereTheirOwnProgramsKeepThem) {
     using Folders = std::vector<std::string>;
     const auto user = load({.environment = {{"HOME", "/h"}}})->settings;
+    EXPECT_EQ(user.model_store, "/h/.local/share/sutazai/store");
+    EXPECT_EQ(load({.flags = {{"MODEL_STORE", "~/s"}}, .environment = {{"HOME", "/h"}}})->settings.model_store, "/h/s");
     EXPECT_EQ(user.ollama_stores, (Folders{"/h/.ollama/models", "/usr/share/ollama/.ollama/models"}));
     EXPECT_EQ(user.hf_hub_cache, "/h/.cache/huggingface/hub");
     const auto moved =
