@@ -36,7 +36,9 @@ asio::awaitable<Result<void>> carry_out(Services& services, Exchange& exchange, 
     if (unloads) {
         model = co_await serve::unload_model(services, exchange.caller, std::move(body.model));
     } else {
-        model = co_await serve::load_model(services, exchange.caller, std::move(body.model), body.keep_alive);
+        const auto context_tokens = static_cast<std::uint32_t>(body.context_tokens);
+        model = co_await serve::load_model(services, exchange.caller, std::move(body.model), body.keep_alive,
+                                           context_tokens);
     }
     if (!model) co_return std::unexpected(model.error());
     const std::string json =

@@ -25,7 +25,7 @@ struct EngineSlot {
     std::size_t n_reserving = 0;  // of those
     bool leaving = false;         // no new leases; it is evicted when the last one ends
     bool dismissed = false;       // leaving because somebody ordered it
-    bool stale = false;           // leaving because its file is another one now
+    bool stale = false;           // leaving because the model is to be loaded anew: its file is another one now, say
     FileStamps stamps;            // of the file that it was loaded from
     KeepAlive keep_alive{0};      // as the last request has it
     Time loaded_at;

@@ -38,10 +38,10 @@ void note_file(WarmModel& model, std::string note) {
     model.file.note = std::move(note);
 }
 
-/// True when it had not begun to leave for its file before.
-bool dismiss(WarmModel& model) {
+/// True when it had not begun to leave for another load before.
+bool dismiss(WarmModel& model, std::string_view why = "since its file has changed") {
     if (!model.slot || model.slot->stale) return false;
-    spdlog::info("model {}: is loaded anew, since its file has changed", model.name);
+    spdlog::info("model {}: is loaded anew, {}", model.name, why);
     model.slot->stale = model.slot->leaving = model.slot->dismissed = true;
     return true;
 }
@@ -93,6 +93,37 @@ asio::awaitable<FileCheck::Verdict> FileCheck::check(WarmModel& model) {
         asio::steady_timer timer(co_await asio::this_coro::executor, kSettle - *age);
         co_await timer.async_wait(asio::use_awaitable);
     }
+}
+
+bool FileCheck::is_too_narrow(const WarmModel& model, std::uint32_t context_tokens) const {
+    const bool is_settled = shape_.context_tokens != 0 || model.choices.context_tokens != 0;
+    if (is_settled || model.choices.least_context_tokens >= context_tokens || model.load.running) return false;
+    if (!model.slot || model.slot->leaving) return true;
+    const ipc::ModelInfo& info = model.slot->engine->info();
+    return info.context_per_sequence < std::min(context_tokens, info.training_context);
+}
+
+asio::awaitable<FileCheck::Verdict> FileCheck::widen(WarmModel& model, std::uint32_t context_tokens) {
+    while (model.file.looking) co_await model.file.looked.wait(ipc::Signal::kEver);
+    const Looking looking(model.file);
+    Result<FileLook> look = co_await look_at_file(looks_, model.file.path, {});
+    if (!look) co_return Verdict{.error = look.error()};
+    if (!is_too_narrow(model, context_tokens) || stopped_) co_return Verdict{};  // it has gone on meanwhile
+    if (!look->summary) co_return Verdict{.error = not_there(model)};
+    if (!*look->summary) co_return Verdict{.error = look->summary->error()};
+    const catalog::GgufSummary& summary = **look->summary;
+    catalog::LoadChoices wider = model.choices;
+    wider.least_context_tokens = context_tokens;
+    const ModelMemory memory(estimate_memory(summary, shape_of(shape_, wider, summary.context_length)));
+    if (const auto error = reason_not_to_fit_(model.name, memory)) {
+        co_return Verdict{.error = Error{ErrorCode::kInvalidArgument,
+                                         fmt::format("options.num_ctx is {}: {}", context_tokens, error->message),
+                                         "options.num_ctx"}};
+    }
+    model.choices = wider;
+    take_over(model, model.file.path, std::move(look->stamps), summary);
+    co_return Verdict{.dismissed = dismiss(model, fmt::format("with {} KV cells for a request with num_ctx={}",
+                                                              model.file.context_tokens, context_tokens))};
 }
 
 Error FileCheck::not_there(const WarmModel& model) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,11 +26,17 @@ class FileCheck {
 
     struct Verdict {
         std::optional<Error> error = {};  ///< why there can be no lease
-        bool dismissed = false;           ///< the slot has just begun to leave, for another file or other bytes
+        bool dismissed = false;           ///< the slot has just begun to leave, for what is to be loaded in its place
     };
     /// At a lease. What is warm and changed begins to leave; what is cold gets its outline read. Who asks meanwhile
     /// shares. The model and this outlive the wait.
     [[nodiscard]] boost::asio::awaitable<Verdict> check(WarmModel& model);
+    /// Would a request of so many tokens find too little context, and may there be more? Not where CONTEXT_TOKENS or
+    /// models.toml say how much there is.
+    [[nodiscard]] bool is_too_narrow(const WarmModel& model, std::uint32_t context_tokens) const;
+    /// From now on the model is loaded so that one request of so many tokens fits, or as many as it was trained for.
+    /// What is warm begins to leave. kInvalidArgument when there is no memory for that.
+    [[nodiscard]] boost::asio::awaitable<Verdict> widen(WarmModel& model, std::uint32_t context_tokens);
     /// All is well from now on: the server is shutting down.
     void stop() { stopped_ = true; }
 

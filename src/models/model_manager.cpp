@@ -38,8 +38,8 @@ asio::awaitable<Result<Lease>> wait_for(std::shared_ptr<WarmSet> set, WarmModel&
         if (wait.waiter.result || model.load.running || Clock::now() < deadline) continue;
         const bool stale = model.slot && model.slot->stale;
         Error error{ErrorCode::kUnavailable,
-                    stale ? fmt::format("the file of '{}' has changed on disk, and requests to what was loaded before "
-                                        "are still running",
+                    stale ? fmt::format("'{}' is to be loaded anew, and requests to what was loaded before are still "
+                                        "running",
                                         model.name)
                           : fmt::format("every model that is loaded is busy; '{}' found no place", model.name)};
         error.retry_after_s = kBusyRetryAfterS;
@@ -64,6 +64,12 @@ asio::awaitable<Result<Lease>> ask(std::shared_ptr<WarmSet> set, std::string nam
         if (file.dismissed) set->arrange();
         if (file.error) co_return std::unexpected(std::move(*file.error));
         if (set->closing()) co_return std::unexpected(WarmSet::shutting_down());
+        if (set->file_check().is_too_narrow(model, asking.context_tokens)) {
+            file = co_await set->file_check().widen(model, asking.context_tokens);
+            if (file.dismissed) set->arrange();
+            if (file.error) co_return std::unexpected(std::move(*file.error));
+            if (set->closing()) co_return std::unexpected(WarmSet::shutting_down());
+        }
         Result<Lease> lease;
         if (model.slot && !model.slot->leaving) {
             lease = set->grant(model, asking);
@@ -75,6 +81,8 @@ asio::awaitable<Result<Lease>> ask(std::shared_ptr<WarmSet> set, std::string nam
         }
         // Between the grant and now the engine may have died, or the server begun to drain.
         if (!lease->engine().alive() || set->draining()) continue;
+        // It was being loaded already when a request came that wants more of it.
+        if (set->file_check().is_too_narrow(model, asking.context_tokens)) continue;
         if (asking.purpose == Purpose::kRequest) {
             ++model.use.requests;
             model.use.found_warm += warm ? 1 : 0;
@@ -151,8 +159,9 @@ AdvancedModelManager::~AdvancedModelManager() {
 
 // --- leases
 
-asio::awaitable<Result<Lease>> AdvancedModelManager::acquire(std::string name, std::optional<KeepAlive> keep_alive) {
-    return ask(warm_set_, std::move(name), {Purpose::kRequest, keep_alive});
+asio::awaitable<Result<Lease>> AdvancedModelManager::acquire(std::string name, std::optional<KeepAlive> keep_alive,
+                                                             std::uint32_t context_tokens) {
+    return ask(warm_set_, std::move(name), {Purpose::kRequest, keep_alive, context_tokens});
 }
 asio::awaitable<Result<Lease>> AdvancedModelManager::warm(std::string name) {
     return ask(warm_set_, std::move(name), {Purpose::kWarmUp, {}});

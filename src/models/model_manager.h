@@ -62,12 +62,16 @@ class AdvancedModelManager {
     /// A hold on `name`, loading it first if need be. `keep_alive` says how long the model stays warm once it is idle
     /// (negative: for ever, 0: not at all), until another request says something else; without it MODEL_KEEP_ALIVE
     /// does. A warm model whose file is another one by now, or was written to, is drained and loaded anew first; the
-    /// old weights stay when the new file cannot be used. Errors: kNotFound, kLoadFailed (with the engine's reason;
+    /// old weights stay when the new file cannot be used. One that has been loaded with less context than
+    /// `context_tokens` is loaded anew with more, where nobody has settled how much there is and it was trained for
+    /// more; how much there is then is to be seen from the lease. Errors: kInvalidArgument when there is no memory for
+    /// that, kNotFound, kLoadFailed (with the engine's reason;
     /// refused at once with retry_after_s while a failed load backs off; with the numbers for a model larger than
     /// MODEL_CACHE_BYTES), kUnavailable (draining, every warm model is busy or pinned and none can make room in time,
     /// or the engine crashes again and again). A cancelled wait does not end the load.
     [[nodiscard]] boost::asio::awaitable<Result<Lease>> acquire(std::string name,
-                                                                std::optional<KeepAlive> keep_alive = {});
+                                                                std::optional<KeepAlive> keep_alive = {},
+                                                                std::uint32_t context_tokens = 0);
 
     /// Loads `name` if it is cold; the hold on it counts as no request, and while it is out the model makes room for
     /// nobody. Errors as above.

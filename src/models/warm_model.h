@@ -35,6 +35,7 @@ enum class Purpose : std::uint8_t {
 struct Asking {
     Purpose purpose;
     std::optional<KeepAlive> keep_alive;
+    std::uint32_t context_tokens = 0;  ///< that are to fit, where there may be so many; 0: whatever there is
     AskedModel model = {};
 
     /// How long the model stays warm then; `otherwise` where nobody says anything.
@@ -59,7 +60,7 @@ struct WarmModel {
 
     std::string name;                  // by which it was first asked for
     std::string key;                   // catalog::engine_key()
-    catalog::LoadChoices choices;      // which are part of that
+    catalog::LoadChoices choices;      // which are part of that; requests may have raised its least context since
     std::string load_hint;             // a sentence for whoever hears that it does not load
     bool replaced = false;             // no name stands for it any more
     std::shared_ptr<EngineSlot> slot;  // when warm

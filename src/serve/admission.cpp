@@ -24,6 +24,19 @@ Result<void> check_priority(const Caller& caller, int priority, std::string_view
                 fmt::format("{}priority", path));
 }
 
+Error too_narrow(std::string_view model, const ipc::ModelInfo& info, const Caller& caller, std::uint32_t wanted) {
+    std::string_view why = "; CONTEXT_TOKENS or models.toml say how many";
+    if (info.context_per_sequence >= info.training_context) {
+        why = ", which is as many as it was trained for";
+    } else if (!caller.admin) {
+        why = "; more need an administrator's key (ADMIN_API_KEYS), since it would be loaded anew for all";
+    }
+    return {ErrorCode::kInvalidArgument,
+            fmt::format("options.num_ctx is {}, and {} is served with a context of {} tokens{}.", wanted, model,
+                        info.context_per_sequence, why),
+            "options.num_ctx"};
+}
+
 }  // namespace
 
 Result<void> check_keep_alive(const config::Settings& settings, const Caller& caller,
@@ -56,7 +69,7 @@ void settle(const Context& context, const models::Lease& lease, GenerationReques
 }
 
 asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller, std::string model,
-                                                   std::optional<KeepAlive> keep_alive) {
+                                                   std::optional<KeepAlive> keep_alive, std::uint32_t context_tokens) {
     if (auto allowed = check_keep_alive(context.settings, caller, keep_alive); !allowed) {
         co_return std::unexpected(std::move(allowed.error()));
     }
@@ -64,11 +77,14 @@ asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller call
     if (model.empty()) {
         co_return fail(ErrorCode::kNotFound, "This server has no default model; name one in \"model\".", "model");
     }
-    Result<models::Lease> lease = co_await context.models.acquire(std::move(model), keep_alive);
+    const std::uint32_t may_have = caller.admin ? context_tokens : 0;
+    Result<models::Lease> lease = co_await context.models.acquire(std::move(model), keep_alive, may_have);
     if (!lease) {
         const ErrorCode code = lease.error().code;
         const bool wrong_name = code == ErrorCode::kNotFound || code == ErrorCode::kInvalidArgument;
-        if (wrong_name) lease.error().field = "model";
+        if (wrong_name && lease.error().field.empty()) lease.error().field = "model";
+    } else if (const ipc::ModelInfo& info = lease->engine().info(); context_tokens > info.context_per_sequence) {
+        co_return std::unexpected(too_narrow(lease->model(), info, caller, context_tokens));
     }
     co_return lease;
 }

@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,10 +31,13 @@ void settle(const Context& context, const models::Lease& lease, GenerationReques
 [[nodiscard]] Result<void> check_keep_alive(const config::Settings& settings, const Caller& caller,
                                             std::optional<KeepAlive> keep_alive);
 
-/// A hold on the model of that name, or on the default one. Errors name the field "model", or "keep_alive" as above.
+/// A hold on the model of that name, or on the default one, with a context of so many tokens at least (0: whatever
+/// there is). A model that has less is loaded anew for an administrator, unless there can be no more. Errors name the
+/// field "model", "keep_alive" as above, or "options.num_ctx".
 [[nodiscard]] boost::asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller,
                                                                         std::string model,
-                                                                        std::optional<KeepAlive> keep_alive);
+                                                                        std::optional<KeepAlive> keep_alive,
+                                                                        std::uint32_t context_tokens = 0);
 
 /// How many generations of a list of prompts are in an engine at once: a full batch, and another that waits behind it.
 [[nodiscard]] std::size_t generations_at_once(const config::Settings& settings);

@@ -60,19 +60,11 @@ asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Calle
             co_return std::unexpected(std::move(complete.error()));
         }
     }
-    auto lease = co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive);
+    auto lease = co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive,
+                                      request.context_tokens);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
     for (GenerationRequest& one : request.generations) settle(context, *lease, one);
-    const ipc::ModelInfo& info = lease->engine().info();
-    if (request.context_tokens > info.context_per_sequence) {
-        co_return fail(
-            ErrorCode::kInvalidArgument,
-            fmt::format("options.num_ctx is {}, and {} is served with a context of {} tokens; CONTEXT_TOKENS "
-                        "says how many.",
-                        request.context_tokens, lease->model(), info.context_per_sequence),
-            "options.num_ctx");
-    }
-    if (request.plain_without_template && !info.has_chat_template) {
+    if (request.plain_without_template && !lease->engine().info().has_chat_template) {
         for (GenerationRequest& one : request.generations) make_plain(one);
     }
     const std::size_t width = generations_at_once(context.settings);

@@ -9,8 +9,9 @@ namespace sutazai::serve {
 namespace asio = boost::asio;
 
 asio::awaitable<Result<std::string>> load_model(Context& context, Caller caller, std::string model,
-                                                std::optional<KeepAlive> keep_alive) {
-    const Result<models::Lease> lease = co_await lease_model(context, std::move(caller), std::move(model), keep_alive);
+                                                std::optional<KeepAlive> keep_alive, std::uint32_t context_tokens) {
+    const Result<models::Lease> lease =
+        co_await lease_model(context, std::move(caller), std::move(model), keep_alive, context_tokens);
     if (!lease) co_return std::unexpected(lease.error());
     co_return lease->model();
 }

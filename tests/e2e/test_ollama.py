@@ -177,9 +177,61 @@ def test_errors_have_ollamas_shape(server, client):
     assert httpx.get(server.url + "/api/nothing").status_code == 404
     with pytest.raises(ollama.ResponseError, match="think"):
         client.chat("toy", ASK, think=True)
-    with pytest.raises(ollama.ResponseError, match=r"options\.num_ctx.*CONTEXT_TOKENS"):
+    with pytest.raises(ollama.ResponseError, match=r"options\.num_ctx.*trained for"):
         client.chat("toy", ASK, options={"num_ctx": 1 << 20})
     client.chat("toy", ASK, options={"num_ctx": 256, **GREEDY})
+
+
+def context_of(client, model: str) -> int:
+    return next(one.context_length for one in client.ps().models if one.model == model)
+
+
+def test_more_context_is_loaded_when_a_request_needs_it(endless, tmp_path):
+    with harness.running(tmp_path, "--model", endless, BATCH_SIZE="1") as server:
+        client = client_of(server)
+        client.chat("endless", ASK, options=GREEDY)
+        usual, engine = context_of(client, "endless"), server.only_engine()
+        assert usual == 8192
+        client.chat("endless", ASK, options={"num_ctx": 4096, **GREEDY})
+        assert server.only_engine() == engine, "less than there is"
+
+        long = {"model": "endless", "messages": ASK, "options": {"temperature": 0, "num_predict": 300}}
+        with httpx.stream("POST", server.url + "/api/chat", timeout=60, json=long) as running:
+            lines = running.iter_lines()
+            next(lines)
+            answer = client.chat("endless", ASK, options={"num_ctx": 20000, **GREEDY})
+            *_, last = lines
+            assert json.loads(last)["eval_count"] == 300, "what ran goes on to its end"
+        assert answer.eval_count == 16
+        assert context_of(client, "endless") == 20224
+        harness.wait_until("the engine before has ended", lambda: engine not in server.engines())
+        wider = server.only_engine()
+        client.chat("endless", ASK, options={"num_ctx": 9000, **GREEDY})
+        client.generate("endless", options={"num_ctx": 20100})
+        assert server.only_engine() == wider, "there is enough already"
+        assert "with 20000 KV cells for a request with num_ctx=20000" in server.log()
+        client.generate("endless", keep_alive=0)
+        client.generate("endless", options={"num_ctx": 30000})  # loads it so at once
+        assert context_of(client, "endless") == 30208
+        assert server.log().count("with 30000 KV cells") == 0
+
+
+def test_more_context_only_where_nobody_else_has_a_say(endless, tmp_path):
+    def refusal(server, **more):
+        body = {"model": "endless", "messages": ASK, "options": {"num_ctx": 20000}}
+        answer = httpx.post(server.url + "/api/chat", json=body, timeout=60, **more)
+        assert answer.status_code == 400
+        return answer.json()["error"]
+
+    with harness.running(tmp_path, "--model", endless, CONTEXT_TOKENS="8192") as server:
+        assert "CONTEXT_TOKENS" in refusal(server)
+    with harness.running(tmp_path, "--model", endless, BATCH_SIZE="1", API_KEYS="k", ADMIN_API_KEYS="a") as server:
+        assert "administrator" in refusal(server, headers={"Authorization": "Bearer k"})
+    with harness.running(tmp_path, "--model", endless, BATCH_SIZE="1", MODEL_CACHE_BYTES="40MiB") as server:
+        client_of(server).chat("endless", ASK, options=GREEDY)
+        engine = server.only_engine()
+        assert "MODEL_CACHE_BYTES" in refusal(server)
+        assert server.only_engine() == engine
 
 
 def test_an_error_in_a_stream_is_its_last_line(endless, tmp_path):
