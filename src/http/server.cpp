@@ -70,6 +70,7 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
                    Router(all_routes()),
                    // A compressed body and what it decodes to must fit, when there is nothing else.
                    BodyBudget(std::max(settings.body_memory_bytes, 2 * settings.max_body_bytes)),
+                   serve::Jobs(context.get_executor()),
                    places(settings)},
           changed(context) {}
 

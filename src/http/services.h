@@ -10,6 +10,7 @@
 #include "http/host_check.h"
 #include "http/router.h"
 #include "serve/context.h"
+#include "serve/jobs.h"
 
 namespace sutazai::http {
 
@@ -27,6 +28,7 @@ struct Services : serve::Context {
     Auth auth;
     Router router;
     BodyBudget bodies;
+    serve::Jobs jobs;                  ///< models that are being made or moved
     std::size_t places = 0;            ///< connections that may be served at once
     std::list<Session*> waiting = {};  ///< those without a request, which may be closed for others; longest first
     ModelList model_list = {};

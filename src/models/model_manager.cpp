@@ -201,6 +201,10 @@ asio::awaitable<void> AdvancedModelManager::catch_up() {
     return warm_set_->files().catch_up();
 }
 
+asio::awaitable<void> AdvancedModelManager::look_again() {
+    return warm_set_->files().refresh();
+}
+
 // --- what can be seen
 
 std::vector<std::string> AdvancedModelManager::startup_models() const {

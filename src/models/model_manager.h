@@ -59,6 +59,9 @@ class AdvancedModelManager {
     /// Returns when the catalogue is as the disk is now.
     [[nodiscard]] boost::asio::awaitable<void> catch_up();
 
+    /// The same, when something was changed that might not be noticed.
+    [[nodiscard]] boost::asio::awaitable<void> look_again();
+
     /// A hold on `name`, loading it first if need be. `keep_alive` says how long the model stays warm once it is idle
     /// (negative: for ever, 0: not at all), until another request says something else; without it MODEL_KEEP_ALIVE
     /// does. A warm model whose file is another one by now, or was written to, is drained and loaded anew first; the
