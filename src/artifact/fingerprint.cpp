@@ -16,7 +16,7 @@ struct Label {
     std::string_view name;
     std::string_view label;
 };
-constexpr std::array<Label, 22> kLabels{{
+constexpr std::array<Label, 23> kLabels{{
     {"format", "artifact format version"},
     {"byte_order", "byte order"},
     {"llama_version", "llama.cpp version"},
@@ -38,6 +38,7 @@ constexpr std::array<Label, 22> kLabels{{
     {"rope_freq_base", "RoPE base"},
     {"rope_freq_scale", "RoPE scale"},
     {"rope_other", "RoPE parameters"},
+    {"translation", "translation of the file"},
     {"lora", "LoRA adapters"},
 }};
 
@@ -90,6 +91,7 @@ Fingerprint::Fingerprint(const FingerprintParts& parts) {
     add("rope_freq_scale", parts.rope_freq_scale);
     add("rope_other", parts.rope_other);
     add("lora", parts.lora);
+    if (!parts.translation.empty()) add("translation", parts.translation);  // others keep the fingerprint that they had
     seal();
 }
 

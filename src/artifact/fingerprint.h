@@ -36,8 +36,9 @@ struct FingerprintParts {
     /// What else decides on the positions' rotation: YaRN's parameters, or the context length where the factors depend
     /// on it. Free text, empty when nothing does.
     std::string rope_other;
-    std::string lora;                       ///< digests and scales of adapters; empty: none
-    std::string llama_version;              ///< "v0.5.0"
+    std::string translation;    ///< what is done to the file before it is loaded, "gemma3 1"; empty: nothing
+    std::string lora;           ///< digests and scales of adapters; empty: none
+    std::string llama_version;  ///< "v0.5.0"
     std::uint32_t llama_state_version = 0;  ///< LLAMA_STATE_SEQ_VERSION
 };
 

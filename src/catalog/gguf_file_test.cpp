@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "base/testing/temporary_folder.h"
-#include "catalog/testing/gguf_bytes.h"
+#include "gguf/testing/gguf_bytes.h"
 
 namespace sutazai::catalog {
 namespace {
+
+using gguf::Bytes;
 
 constexpr std::uint32_t kF32 = 0;
 constexpr std::uint32_t kQ4_0 = 2;

@@ -1,145 +1,109 @@
 #include "catalog/gguf_metadata.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <optional>
 #include <string_view>
 #include <utility>
 
-#include "catalog/byte_reader.h"
+#include "gguf/byte_reader.h"
+#include "gguf/outline.h"
+#include "gguf/translate.h"
 
 namespace sutazai::catalog {
 
 namespace {
 
 constexpr std::uint64_t kMaxBytes = 64ULL << 20;  // of all that is kept
-constexpr std::uint64_t kMaxKeyBytes = 65535;
-constexpr std::uint64_t kMaxPairs = 1 << 16;
 
-constexpr std::uint32_t kString = 8;
-constexpr std::uint32_t kArray = 9;
-/// Bytes of a value of each type of ggml's docs/gguf.md; 0: text, or an array.
-constexpr std::array<std::uint8_t, 13> kValueBytes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+std::unexpected<Error> damaged() {
+    return fail(ErrorCode::kLoadFailed, "the file is truncated or damaged, within its metadata");
+}
 
-class MetadataReader {
+MetadataScalar scalar(std::uint32_t type, std::string_view bytes) {
+    const auto from = [&]<typename T>(T) { return gguf::from_bytes<T>(bytes); };
+    switch (type) {
+        case gguf::kUint8: return std::uint64_t{from(std::uint8_t{})};
+        case gguf::kInt8: return std::int64_t{static_cast<std::int8_t>(from(std::uint8_t{}))};
+        case gguf::kUint16: return std::uint64_t{from(std::uint16_t{})};
+        case gguf::kInt16: return std::int64_t{static_cast<std::int16_t>(from(std::uint16_t{}))};
+        case gguf::kUint32: return std::uint64_t{from(std::uint32_t{})};
+        case gguf::kInt32: return std::int64_t{static_cast<std::int32_t>(from(std::uint32_t{}))};
+        case gguf::kFloat32: return double{std::bit_cast<float>(from(std::uint32_t{}))};
+        case gguf::kBool: return from(std::uint8_t{}) != 0;
+        case gguf::kUint64: return from(std::uint64_t{});
+        case gguf::kInt64: return static_cast<std::int64_t>(from(std::uint64_t{}));
+        case gguf::kFloat64: return std::bit_cast<double>(from(std::uint64_t{}));
+        default: return std::string(bytes);
+    }
+}
+
+/// Puts the elements of arrays into entries, as many as may be kept of one file.
+class ArrayReader {
   public:
-    MetadataReader(std::istream& in, std::uint64_t size, Arrays arrays) : reader_(in, size), arrays_(arrays) {}
+    explicit ArrayReader(std::istream& in) : in_(in) {}
 
-    Result<std::vector<MetadataEntry>> read() {
-        if (reader_.remaining() < 4 || reader_.read_text(4) != "GGUF") {
-            return fail(ErrorCode::kLoadFailed, "the file is no GGUF file: it does not begin with \"GGUF\"");
-        }
-        const auto version = reader_.read<std::uint32_t>();
-        reader_.skip(sizeof(std::uint64_t));  // the number of tensors
-        const auto pairs = reader_.read<std::uint64_t>();
-        if (!reader_.ok() || version < 2 || version > 3 || pairs > kMaxPairs) return damaged();
-        std::vector<MetadataEntry> entries;
-        for (std::uint64_t i = 0; i < pairs; ++i) {
-            std::optional<MetadataEntry> entry = read_entry();
-            if (!entry) return damaged();
-            entries.push_back(std::move(*entry));
-        }
-        return entries;
-    }
-
-  private:
-    static std::unexpected<Error> damaged() {
-        return fail(ErrorCode::kLoadFailed, "the file is truncated or damaged, within its metadata");
-    }
-
-    /// Takes so much of what may be kept.
-    bool take(std::uint64_t bytes) {
+    /// False when they are too many, or cannot be read.
+    bool read(const gguf::Value& value, std::vector<MetadataScalar>& out) {
+        if (value.count > (kMaxBytes - kept_) / sizeof(MetadataScalar)) return false;
+        const std::uint64_t bytes = value.place ? value.place->bytes : value.bytes.size();
+        kept_ += value.count * sizeof(MetadataScalar);
         if (bytes > kMaxBytes - kept_) return false;
         kept_ += bytes;
+        std::string held = value.bytes;
+        if (value.place && !load(*value.place, held)) return false;
+        std::string_view rest = held;
+        out.reserve(value.count);
+        for (std::uint64_t i = 0; i < value.count; ++i) {
+            std::uint64_t length = gguf::kValueBytes.at(value.element);
+            if (value.element == gguf::kString) {
+                if (rest.size() < sizeof length) return false;
+                length = gguf::from_bytes<std::uint64_t>(rest);
+                rest.remove_prefix(sizeof length);
+            }
+            if (length > rest.size()) return false;
+            out.push_back(scalar(value.element, rest.substr(0, length)));
+            rest.remove_prefix(length);
+        }
         return true;
     }
 
-    std::optional<std::string> read_string(std::uint64_t most) {
-        const auto length = reader_.read<std::uint64_t>();
-        if (length > most || !take(length)) return std::nullopt;
-        std::string text = reader_.read_text(length);
-        if (!reader_.ok()) return std::nullopt;
-        return text;
+  private:
+    bool load(const gguf::Range& place, std::string& out) {
+        out.resize(place.bytes);
+        in_.clear();
+        in_.seekg(static_cast<std::streamoff>(place.begin));
+        in_.read(out.data(), static_cast<std::streamsize>(out.size()));
+        return std::cmp_equal(in_.gcount(), out.size());
     }
 
-    std::optional<MetadataScalar> read_scalar(std::uint32_t type) {
-        switch (type) {
-            case 0: return std::uint64_t{reader_.read<std::uint8_t>()};
-            case 1: return std::int64_t{static_cast<std::int8_t>(reader_.read<std::uint8_t>())};
-            case 2: return std::uint64_t{reader_.read<std::uint16_t>()};
-            case 3: return std::int64_t{static_cast<std::int16_t>(reader_.read<std::uint16_t>())};
-            case 4: return std::uint64_t{reader_.read<std::uint32_t>()};
-            case 5: return std::int64_t{static_cast<std::int32_t>(reader_.read<std::uint32_t>())};
-            case 6: return double{std::bit_cast<float>(reader_.read<std::uint32_t>())};
-            case 7: return reader_.read<std::uint8_t>() != 0;
-            case kString: {
-                std::optional<std::string> text = read_string(kMaxBytes);
-                if (!text) return std::nullopt;
-                return MetadataScalar(std::move(*text));
-            }
-            case 10: return reader_.read<std::uint64_t>();
-            case 11: return static_cast<std::int64_t>(reader_.read<std::uint64_t>());
-            case 12: return std::bit_cast<double>(reader_.read<std::uint64_t>());
-            default: return std::nullopt;
-        }
-    }
-
-    std::optional<MetadataEntry> read_entry() {
-        MetadataEntry entry;
-        std::optional<std::string> key = read_string(kMaxKeyBytes);
-        const auto type = reader_.read<std::uint32_t>();
-        if (!key || !reader_.ok()) return std::nullopt;
-        entry.key = std::move(*key);
-        if (type == kArray) {
-            entry.is_array = true;
-            return read_array(entry) ? std::optional(std::move(entry)) : std::nullopt;
-        }
-        std::optional<MetadataScalar> value = read_scalar(type);
-        if (!value || !reader_.ok()) return std::nullopt;
-        entry.values.push_back(std::move(*value));
-        return entry;
-    }
-
-    bool read_array(MetadataEntry& entry) {
-        const auto type = reader_.read<std::uint32_t>();
-        const auto count = reader_.read<std::uint64_t>();
-        if (!reader_.ok() || type == kArray || type >= kValueBytes.size()) return false;
-        // A text takes at least the eight bytes of its length.
-        const std::uint64_t least_bytes = type == kString ? sizeof(std::uint64_t) : kValueBytes.at(type);
-        if (count > reader_.remaining() / least_bytes) return false;
-        if (arrays_ == Arrays::kRead) {
-            if (!take(count * sizeof(MetadataScalar))) return false;
-            entry.values.reserve(count);
-        } else if (type != kString) {
-            reader_.skip(count * least_bytes);
-            return reader_.ok();
-        }
-        for (std::uint64_t i = 0; i < count && reader_.ok(); ++i) {
-            if (arrays_ == Arrays::kSkip) {
-                reader_.skip(reader_.read<std::uint64_t>());
-                continue;
-            }
-            std::optional<MetadataScalar> value = read_scalar(type);
-            if (!value) return false;
-            entry.values.push_back(std::move(*value));
-        }
-        return reader_.ok();
-    }
-
-    ByteReader reader_;
-    Arrays arrays_;
+    std::istream& in_;
     std::uint64_t kept_ = 0;
 };
 
 }  // namespace
 
 Result<std::vector<MetadataEntry>> read_gguf_metadata(std::istream& in, std::uint64_t size, Arrays arrays) {
-    return MetadataReader(in, size, arrays).read();
+    auto outline = gguf::read_outline(in, size);
+    if (!outline) return std::unexpected(std::move(outline.error()));
+    const auto translation = gguf::translate(*outline, in);
+    if (!translation) return std::unexpected(translation.error());
+    ArrayReader reader(in);
+    std::vector<MetadataEntry> entries;
+    entries.reserve(outline->pairs.size());
+    for (gguf::Pair& pair : outline->pairs) {
+        MetadataEntry entry{std::move(pair.key), pair.value.type == gguf::kArray, {}};
+        if (!entry.is_array) {
+            entry.values.push_back(scalar(pair.value.type, pair.value.bytes));
+        } else if (arrays == Arrays::kRead && !reader.read(pair.value, entry.values)) {
+            return damaged();
+        }
+        entries.push_back(std::move(entry));
+    }
+    return entries;
 }
 
 Result<std::vector<MetadataEntry>> read_gguf_metadata(const std::string& path, Arrays arrays) {
-    auto file = open_model_file(path);
+    auto file = gguf::open_model_file(path);
     if (!file) return std::unexpected(std::move(file.error()));
     return read_gguf_metadata(file->in, file->size, arrays);
 }

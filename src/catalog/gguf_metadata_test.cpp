@@ -7,10 +7,12 @@
 #include <string>
 
 #include "base/testing/temporary_folder.h"
-#include "catalog/testing/gguf_bytes.h"
+#include "gguf/testing/gguf_bytes.h"
 
 namespace sutazai::catalog {
 namespace {
+
+using gguf::Bytes;
 
 Result<std::vector<MetadataEntry>> read(const std::string& bytes, Arrays arrays = Arrays::kRead) {
     std::istringstream in(bytes);

@@ -12,7 +12,7 @@ namespace sutazai::llama {
 namespace {
 
 TEST(KvFingerprint, FlashAttentionIsAsItIsUsed) {
-    const auto model = load_file(test_model(), llama_model_default_params());
+    const auto model = load_file({test_model(), {}}, llama_model_default_params());
     ASSERT_NE(model, nullptr);
     const auto used = [&](llama_flash_attn_type wanted) {
         llama_context_params params = llama_context_default_params();

@@ -19,6 +19,8 @@ struct llama_vocab;
 
 namespace sutazai::llama {
 
+struct ModelSource;  // vocabulary.h
+
 struct LoadOptions {
     std::string path;                   ///< GGUF file
     std::uint32_t context_tokens = 0;   ///< KV cells in all; 0: from the training context and batch_size
@@ -80,7 +82,7 @@ class Model final : public LanguageModel {
     void warm_up();
 
   private:
-    [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options,
+    [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options, const ModelSource& source,
                                                              const std::function<void(float)>& progress, bool in_parts);
     Model();
     [[nodiscard]] float* logits_of_passage(int position, Token token);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <future>
 #include <limits>
 #include <optional>
@@ -91,25 +92,35 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
     spdlog::debug("kernels for {} processors", kernels::cpu_level().name);
     auto files = FileGuard::open(model_parts(options.path));
     if (!files) return std::unexpected(files.error());
+    auto translated = gguf::VirtualFile::translated(options.path);
+    if (!translated) {
+        return fail(ErrorCode::kLoadFailed,
+                    fmt::format("{} could not be loaded: {}", options.path, translated.error().message));
+    }
+    const ModelSource source{options.path, std::move(*translated)};
+    if (source.translated) {
+        spdlog::info("{} is read as llama.cpp expects it ({})", options.path, source.translated->translation().id());
+    }
     auto model = [&]() -> Result<std::unique_ptr<Model>> {
         if (options.vocabulary > 0 && !options.architecture.empty()) {
-            if (auto loaded = load(options, progress, true)) return loaded;
+            if (auto loaded = load(options, source, progress, true)) return loaded;
             spdlog::debug("{} is not loaded in parts", options.path);
         }
-        return load(options, progress, false);
+        return load(options, source, progress, false);
     }();
     if (!files->intact() || !files->in_place()) {
         return fail(ErrorCode::kLoadFailed, options.path + " was changed while it was loaded");
     }
     if (model) {
         (*model)->properties_.files = files->stamps();
+        if (source.translated) (*model)->properties_.fingerprint.translation = source.translated->translation().id();
         (*model)->impl_->files.emplace(std::move(*files));
     }
     return model;
 }
 
-Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std::function<void(float)>& progress,
-                                           bool in_parts) {
+Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const ModelSource& source,
+                                           const std::function<void(float)>& progress, bool in_parts) {
     const auto threads = static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
     kernels::set_repack_threads(threads);
     std::unique_ptr<Model> self(new Model());
@@ -125,14 +136,14 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         params.progress_callback_user_data = const_cast<std::function<void(float)>*>(&progress);
         std::future<Vocabulary> words;
         if (in_parts) {
-            words = std::async(std::launch::async, load_vocabulary, options.path, options.templates);
-            impl.model = load_weights(options.path, params, options.architecture, options.vocabulary);
+            words = std::async(std::launch::async, load_vocabulary, std::cref(source), options.templates);
+            impl.model = load_weights(source, params, options.architecture, options.vocabulary);
         } else {
-            impl.model = load_file(options.path, params);
+            impl.model = load_file(source, params);
             if (impl.model == nullptr && offload) {
                 spdlog::warn("{} did not load on the GPU ({}); using the CPU", options.path, last_llama_error());
                 params.n_gpu_layers = 0;
-                impl.model = load_file(options.path, params);
+                impl.model = load_file(source, params);
             }
         }
         self->properties_.on_gpu = params.n_gpu_layers > 0;

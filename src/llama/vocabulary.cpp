@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/model_parts.h"
+#include "llama/virtual_stream.h"
 
 namespace sutazai::llama {
 namespace {
@@ -21,9 +22,16 @@ void copy_to(char (&to)[N], const std::string& from) {  // NOLINT(modernize-avoi
 
 }  // namespace
 
-LlamaModel load_file(const std::string& path, const llama_model_params& params) {
-    const std::vector<std::string> parts = model_parts(path);
-    if (parts.size() == 1) return LlamaModel(llama_model_load_from_file(path.c_str(), params));
+LlamaModel load_file(const ModelSource& source, llama_model_params params) {
+    if (source.translated) {
+        // Neither can be mapped: there is no such file.
+        params.load_mode = LLAMA_LOAD_MODE_NONE;
+        params.lazy_mode = LLAMA_LAZY_MODE_OFF;
+        const Stream stream = open_stream(*source.translated);
+        return LlamaModel(stream == nullptr ? nullptr : llama_model_load_from_file_ptr(stream.get(), params));
+    }
+    const std::vector<std::string> parts = model_parts(source.path);
+    if (parts.size() == 1) return LlamaModel(llama_model_load_from_file(source.path.c_str(), params));
     // Given one by one: llama.cpp finds them by itself only under names of its own.
     std::vector<const char*> paths;
     paths.reserve(parts.size());
@@ -31,21 +39,21 @@ LlamaModel load_file(const std::string& path, const llama_model_params& params) 
     return LlamaModel(llama_model_load_from_splits(paths.data(), paths.size(), params));
 }
 
-Vocabulary load_vocabulary(const std::string& path, const TemplateChoice& templates) {
+Vocabulary load_vocabulary(const ModelSource& source, const TemplateChoice& templates) {
     Vocabulary out;
     try {
         llama_model_params params = llama_model_default_params();
         params.vocab_only = true;
-        out.model = load_file(path, params);
+        out.model = load_file(source, params);
         if (out.model != nullptr) out.tokenizer = std::make_unique<Tokenizer>(llama_model_get_vocab(out.model.get()));
         if (out.model != nullptr) out.take_template(make_chat_template(out.model.get(), templates));
     } catch (const std::exception& e) {
-        spdlog::debug("the vocabulary of {} by itself: {}", path, e.what());
+        spdlog::debug("the vocabulary of {} by itself: {}", source.path, e.what());
     }
     return out;
 }
 
-LlamaModel load_weights(const std::string& path, llama_model_params params, const std::string& architecture,
+LlamaModel load_weights(const ModelSource& source, llama_model_params params, const std::string& architecture,
                         std::uint32_t n_tokens) {
     std::array<llama_model_kv_override, 3> overrides{};  // ends with one that has no key
     overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_STR;
@@ -55,7 +63,7 @@ LlamaModel load_weights(const std::string& path, llama_model_params params, cons
     copy_to(overrides[1].key, architecture + ".vocab_size");
     overrides[1].val_i64 = n_tokens;
     params.kv_overrides = overrides.data();
-    return load_file(path, params);
+    return load_file(source, params);
 }
 
 Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model, const TemplateChoice& templates) {

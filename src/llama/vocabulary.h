@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
+#include "gguf/virtual_file.h"
 #include "llama/chat_template.h"
 #include "llama/tokenizer.h"
 
@@ -34,16 +36,23 @@ struct Vocabulary {
     }
 };
 
-/// What llama.cpp makes of a file, or of all files of a split model whose first one it is; null when it refuses.
-[[nodiscard]] LlamaModel load_file(const std::string& path, const llama_model_params& params);
+/// What a model is loaded from. Outlives the load, not the model.
+struct ModelSource {
+    std::string path;                             ///< of a split model the first file
+    std::optional<gguf::VirtualFile> translated;  ///< in place of the file, where llama.cpp expects another one
+};
+
+/// What llama.cpp makes of a file, or of all files of a split model; null when it refuses. A file as it is stays
+/// mapped, a translated one is read.
+[[nodiscard]] LlamaModel load_file(const ModelSource& source, llama_model_params params);
 
 /// Loads the vocabulary of a file, with make_chat_template(). Without a model when that fails: loading weights and
 /// vocabulary as one tells why. Any thread.
-[[nodiscard]] Vocabulary load_vocabulary(const std::string& path, const TemplateChoice& templates);
+[[nodiscard]] Vocabulary load_vocabulary(const ModelSource& source, const TemplateChoice& templates);
 
 /// Loads the weights of a file and no vocabulary: llama.cpp is told that there are `n_tokens` tokens without a text.
 /// Null when that fails.
-[[nodiscard]] LlamaModel load_weights(const std::string& path, llama_model_params params,
+[[nodiscard]] LlamaModel load_weights(const ModelSource& source, llama_model_params params,
                                       const std::string& architecture, std::uint32_t n_tokens);
 
 /// The one that was chosen for the model; else the file's own template; where it has none, or one that cannot be read,

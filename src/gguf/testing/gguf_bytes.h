@@ -6,7 +6,7 @@
 #include <vector>
 
 /// For tests only.
-namespace sutazai::catalog {
+namespace sutazai::gguf {
 
 /// Bytes of a GGUF file, put together by hand.
 class Bytes {
@@ -45,4 +45,4 @@ class Bytes {
     std::string data_;
 };
 
-}  // namespace sutazai::catalog
+}  // namespace sutazai::gguf

@@ -1,11 +1,11 @@
-#include "catalog/byte_reader.h"
+#include "gguf/byte_reader.h"
 
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
 
-namespace sutazai::catalog {
+namespace sutazai::gguf {
 
 Result<OpenFile> open_model_file(const std::string& path) {
     std::error_code error;
@@ -71,4 +71,4 @@ bool ByteReader::refill() {
     return buffer_end_ > 0;
 }
 
-}  // namespace sutazai::catalog
+}  // namespace sutazai::gguf

@@ -11,7 +11,7 @@
 #include "base/error.h"
 
 /// Little-endian values from a stream that may lie about itself.
-namespace sutazai::catalog {
+namespace sutazai::gguf {
 
 /// A file at its beginning.
 struct OpenFile {
@@ -61,4 +61,4 @@ class ByteReader {
     bool ok_ = true;
 };
 
-}  // namespace sutazai::catalog
+}  // namespace sutazai::gguf
