@@ -71,7 +71,8 @@ void put_words(gguf_context* file, const TinyShape& shape) {
     for (const std::string& text : texts) pointers.push_back(text.c_str());
     std::vector<float> scores(texts.size());
     for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = -static_cast<float>(i);
-    gguf_set_val_str(file, "tokenizer.ggml.model", pieces ? "llama" : "gpt2");
+    const bool gemma4 = shape.words == TinyShape::Words::kGemma4;
+    gguf_set_val_str(file, "tokenizer.ggml.model", pieces ? "llama" : gemma4 ? "gemma4" : "gpt2");
     if (!pieces && !shape.pre.empty()) gguf_set_val_str(file, "tokenizer.ggml.pre", shape.pre.c_str());
     gguf_set_arr_str(file, "tokenizer.ggml.tokens", pointers.data(), pointers.size());
     gguf_set_arr_data(file, "tokenizer.ggml.scores", GGUF_TYPE_FLOAT32, scores.data(), scores.size());

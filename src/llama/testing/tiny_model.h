@@ -16,7 +16,7 @@ struct TinyShape {
     std::string architecture;
     /// Metadata under the architecture's name, beside tiny_shape()'s or in place of it.
     std::vector<std::pair<std::string, TinyValue>> values;
-    enum class Words : std::uint8_t { kBytePairs, kPieces } words = Words::kBytePairs;
+    enum class Words : std::uint8_t { kBytePairs, kPieces, kGemma4 } words = Words::kBytePairs;
     std::string pre = "default";            ///< of byte pairs: the pre-tokenizer
     bool mxfp4_experts = false;             ///< else all is F32
     std::vector<std::string> without = {};  ///< optional tensors that the file is not to have: what ends their names
