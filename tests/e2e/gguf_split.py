@@ -8,7 +8,7 @@ _STRING, _ARRAY, _UINT16, _INT32 = 8, 9, 2, 5
 _ALIGNMENT = 32
 
 
-class _Reader:
+class Reader:
     def __init__(self, data: bytes):
         self.data, self.at = data, 0
 
@@ -36,18 +36,18 @@ class _Reader:
             self.at += _SIZES[kind]
 
 
-def _text(value: bytes) -> bytes:
+def text_bytes(value: bytes) -> bytes:
     return struct.pack("<Q", len(value)) + value
 
 
-def _padded(data: bytes) -> bytes:
+def padded(data: bytes) -> bytes:
     return data + b"\0" * (-len(data) % _ALIGNMENT)
 
 
 def split(path: pathlib.Path, folder: pathlib.Path, name: str, extension: str = ".gguf") -> list[pathlib.Path]:
     """Two files that together are the model of `path`."""
     data = path.read_bytes()
-    reader = _Reader(data)
+    reader = Reader(data)
     assert reader.data[:4] == b"GGUF"
     reader.at = 4
     assert reader.number("I") == 3
@@ -69,7 +69,7 @@ def split(path: pathlib.Path, folder: pathlib.Path, name: str, extension: str = 
     files = []
     for number, (first, last) in enumerate([(0, n_tensors // 2), (n_tensors // 2, n_tensors)]):
         own = b"".join(
-            _text(key) + struct.pack("<I" + code, kind, value)
+            text_bytes(key) + struct.pack("<I" + code, kind, value)
             for key, kind, code, value in [
                 (b"split.no", _UINT16, "H", number),
                 (b"split.count", _UINT16, "H", 2),
@@ -80,8 +80,8 @@ def split(path: pathlib.Path, folder: pathlib.Path, name: str, extension: str = 
         head += own + (pairs if number == 0 else b"")
         body = b""
         for (tensor_name, middle, offset), end in zip(tensors[first:last], ends[first:last], strict=True):
-            head += _text(tensor_name) + middle + struct.pack("<Q", len(body))
-            body += _padded(data[data_at + offset : data_at + end])
+            head += text_bytes(tensor_name) + middle + struct.pack("<Q", len(body))
+            body += padded(data[data_at + offset : data_at + end])
         files.append(folder / f"{name}-{number + 1:05}-of-00002{extension}")
-        files[-1].write_bytes(_padded(head) + body)
+        files[-1].write_bytes(padded(head) + body)
     return files
