@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "api/response_format.h"
 #include "api/unsupported.h"
@@ -105,13 +106,11 @@ void read_think(FieldReader& fields) {
     fields.refuse("think", "asks for thinking apart from the answer, which is not supported yet");
 }
 
-/// What would make a prompt fit by cutting it is off here, always.
-void refuse_cutting(FieldReader& fields) {
-    for (const char* name : {"truncate", "shift"}) {
-        bool wanted = false;
-        fields.boolean(name, wanted);
-        if (wanted) fields.refuse(name, "is not supported: a prompt that does not fit is refused, never cut");
-    }
+/// A full context ends an answer here, always.
+void refuse_shift(FieldReader& fields) {
+    bool wanted = false;
+    fields.boolean("shift", wanted);
+    if (wanted) fields.refuse("shift", "is not supported: an answer ends where the context is full");
 }
 
 /// What both routes share. `has_prompt`: there is something to be answered.
@@ -124,7 +123,7 @@ void read_shared(FieldReader& fields, AnswerBody& out, bool has_prompt) {
     read_format(fields, out.generation.json_schema);
     read_think(fields);
     read_logprobs(fields, out.generation.top_logprobs);
-    refuse_cutting(fields);
+    refuse_shift(fields);
     if (has_prompt) return;
     const bool unloads = out.keep_alive && out.keep_alive->count() == 0;
     out.order = unloads ? Order::kUnload : Order::kLoad;
@@ -141,6 +140,56 @@ void point_to_options(FieldReader& fields) {
     }
 }
 
+/// What an earlier answer gave back.
+void read_context(FieldReader& fields, std::vector<std::int32_t>& out) {
+    const json::value* value = fields.find("context");
+    if (value == nullptr) return;
+    if (!value->is_array()) {
+        return fields.refuse("context", fmt::format("must be an array of token ids (got {})", kind_of(*value)));
+    }
+    out.reserve(value->get_array().size());
+    for (const json::value& one : value->get_array()) {
+        if (!one.is_int64() || one.get_int64() < 0 || one.get_int64() > kMaxInt) {
+            return fields.refuse("context", "must be an array of token ids, as an earlier answer had them");
+        }
+        out.push_back(static_cast<std::int32_t>(one.get_int64()));
+    }
+}
+
+/// What the model is to read: a text as it is, a gap in one, or a chat of one message.
+void read_generate_prompt(FieldReader& fields, AnswerBody& request, std::string prompt) {
+    std::string system;
+    std::string suffix;
+    bool raw = false;
+    bool truncate = false;
+    GenerationRequest& generation = request.generation;
+    fields.string("system", system);
+    fields.string("suffix", suffix);
+    fields.boolean("raw", raw);
+    fields.boolean("truncate", truncate);
+    read_context(fields, generation.context);
+    if (truncate) fields.refuse("truncate", "is not supported here: one prompt is never cut; /api/chat cuts chats");
+    for (const auto& [is_so, what] : {std::pair{raw, "raw, which takes the prompt as it is"},
+                                      std::pair{!suffix.empty(), "suffix, which is about the prompt's text alone"}}) {
+        if (!is_so) continue;
+        if (!system.empty()) fields.refuse("system", fmt::format("does not go with {}", what));
+        if (!generation.context.empty()) fields.refuse("context", fmt::format("does not go with {}", what));
+    }
+    if (!suffix.empty()) {
+        if (raw) fields.refuse("suffix", "does not go with raw, which takes the prompt as it is");
+        generation.prompt = Infill{std::move(prompt), std::move(suffix)};
+    } else if (raw) {
+        generation.prompt = std::move(prompt);
+    } else {
+        Chat chat;
+        if (!system.empty()) chat.messages.push_back(text_message(Role::kSystem, std::move(system)));
+        chat.messages.push_back(text_message(Role::kUser, std::move(prompt)));
+        generation.prompt = std::move(chat);
+        generation.returns_tokens = true;
+        request.plain_without_template = true;
+    }
+}
+
 }  // namespace
 
 Result<AnswerBody> parse_chat(std::string_view body) {
@@ -152,6 +201,7 @@ Result<AnswerBody> parse_chat(std::string_view body) {
     const bool has_prompt = !is_absent(fields.find("messages"));
     read_shared(fields, request, has_prompt);
     if (has_prompt) request.generation.prompt = read_chat(fields);
+    fields.boolean("truncate", request.generation.truncate);
     point_to_options(fields);
     refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));
@@ -165,26 +215,12 @@ Result<AnswerBody> parse_generate(std::string_view body) {
     FieldReader fields(*object, error);
     AnswerBody request;
     std::string prompt;
-    std::string system;
-    bool raw = false;
     fields.string("prompt", prompt);
-    fields.string("system", system);
-    fields.boolean("raw", raw);
-    read_shared(fields, request, !prompt.empty());
+    const bool has_suffix = fields.find("suffix") != nullptr && !is_absent(fields.find("suffix"));
+    read_shared(fields, request, !prompt.empty() || has_suffix);
     refuse_unless_absent(fields, "images", "are not supported yet");
-    refuse_unless_absent(fields, "suffix", "is not supported yet");
-    refuse_unless_absent(fields, "context", "is not supported; send the conversation to /api/chat");
     refuse_unless_absent(fields, "template", "is not supported: the model's own is used");
-    if (raw && !system.empty()) fields.refuse("system", "does not go with raw, which takes the prompt as it is");
-    if (raw) {
-        request.generation.prompt = std::move(prompt);
-    } else {
-        Chat chat;
-        if (!system.empty()) chat.messages.push_back(text_message(Role::kSystem, std::move(system)));
-        chat.messages.push_back(text_message(Role::kUser, std::move(prompt)));
-        request.generation.prompt = std::move(chat);
-        request.plain_without_template = true;
-    }
+    read_generate_prompt(fields, request, std::move(prompt));
     point_to_options(fields);
     refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));

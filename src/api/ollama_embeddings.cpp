@@ -31,9 +31,7 @@ Result<openai::EmbeddingsRequest> parse_embed(std::string_view body, std::size_t
     FieldReader fields(*object, error);
     openai::EmbeddingsRequest request;
     read_shared(fields, "input", max_inputs, request);
-    bool truncate = false;
-    fields.boolean("truncate", truncate);
-    if (truncate) fields.refuse("truncate", "is not supported: an input that does not fit is refused, never cut");
+    fields.boolean("truncate", request.truncate);
     int dimensions = 0;
     fields.integer("dimensions", 0, 65536, dimensions);
     request.dimensions = static_cast<std::size_t>(dimensions);

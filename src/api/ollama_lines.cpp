@@ -1,8 +1,11 @@
 #include "api/ollama_lines.h"
 
+#include <fmt/format.h>
+
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/system/error_code.hpp>
+#include <iterator>
 #include <utility>
 
 #include "api/answer_parts.h"
@@ -73,6 +76,18 @@ void add_end(json::object& out, const Finished& finished, const Durations& durat
     out["eval_duration"] = ns(finished.timings.decode);
 }
 
+/// For the next request of the conversation: /api/generate has no messages.
+void append_context(std::string& object, std::span<const std::int32_t> tokens) {
+    if (tokens.empty()) return;
+    object.pop_back();
+    object += R"(,"context":[)";
+    for (const std::int32_t token : tokens) {
+        fmt::format_to(std::back_inserter(object), "{},", token);
+    }
+    object.back() = ']';
+    object += '}';
+}
+
 }  // namespace
 
 LineEncoder::LineEncoder(Route route, std::string_view model, bool logprobs) : route_(route), logprobs_(logprobs) {
@@ -116,7 +131,8 @@ void LineEncoder::finish(std::string& out, WallTime now, const Finished& finishe
     json::object rest;
     add_text(rest, route_, {});
     add_end(rest, finished, durations);
-    const std::string text = to_json(rest);
+    std::string text = to_json(rest);
+    append_context(text, finished.tokens);
     out += std::string_view(text).substr(1);  // what comes before it is in the head
     out += '\n';
 }
@@ -132,7 +148,9 @@ std::string encode_answer(Route route, std::string_view model, WallTime now, con
     add_text(answer, route, choice.answer);
     add_end(answer, choice.finished, durations);
     if (logprobs) answer["logprobs"] = logprobs_json(choice.scores);
-    return to_json(answer);
+    std::string out = to_json(answer);
+    append_context(out, choice.finished.tokens);
+    return out;
 }
 
 std::string encode_order(Route route, std::string_view model, WallTime now, std::string_view reason) {

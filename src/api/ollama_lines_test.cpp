@@ -31,6 +31,16 @@ TEST(OllamaLines, WritesTheGoldenChat) {
                    "\n");
 }
 
+TEST(OllamaLines, TheContextIsInTheLastLine) {
+    Finished finished = kFinished;
+    finished.tokens = {1, 42, 151935};
+    std::string out;
+    LineEncoder(Route::kGenerate, "m", false).finish(out, kNow, finished, kDurations);
+    EXPECT_TRUE(out.ends_with("\"eval_duration\":3000000,\"context\":[1,42,151935]}\n")) << out;
+    const std::string whole = encode_answer(Route::kGenerate, "m", kNow, {.finished = finished}, kDurations, false);
+    EXPECT_EQ(boost::json::parse(whole).at("context").as_array().size(), 3U);
+}
+
 TEST(OllamaLines, WritesTheGoldenGeneration) {
     const LineEncoder encoder(Route::kGenerate, "m", false);
     std::string out;

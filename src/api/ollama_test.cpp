@@ -106,6 +106,31 @@ TEST(Ollama, GenerateMakesAChatUnlessItIsRaw) {
     EXPECT_TRUE(refusal(generate(R"("raw":true,"system":"x")")).starts_with("system: "));
 }
 
+TEST(Ollama, AGapIsBetweenTwoTexts) {
+    const auto gap = generate(R"("suffix":"return x")");
+    ASSERT_TRUE(gap) << refusal(gap);
+    EXPECT_EQ(std::get<Infill>(gap->generation.prompt), (Infill{"hi", "return x"}));
+    EXPECT_FALSE(gap->plain_without_template);
+    const auto only = parse_generate(R"({"model":"m","suffix":"b"})");
+    ASSERT_TRUE(only) << refusal(only);
+    EXPECT_EQ(only->order, Order::kAnswer) << "the text may end with the gap";
+    for (const char* field : {R"("raw":true)", R"("system":"x")", R"("context":[1])"}) {
+        EXPECT_FALSE(generate(std::string(R"("suffix":"b",)") + field)) << field;
+    }
+}
+
+TEST(Ollama, AGenerationGoesOnWhereAnEarlierOneEnded) {
+    const auto first = generate(R"("options":{})");
+    EXPECT_TRUE(first->generation.returns_tokens);
+    EXPECT_TRUE(first->generation.context.empty());
+    const auto next = generate(R"("context":[0,7,151935])");
+    ASSERT_TRUE(next) << refusal(next);
+    EXPECT_EQ(next->generation.context, (std::vector<std::int32_t>{0, 7, 151935}));
+    EXPECT_FALSE(generate(R"("raw":true)")->generation.returns_tokens);
+    EXPECT_TRUE(refusal(generate(R"("raw":true,"context":[1])")).starts_with("context: "));
+    EXPECT_TRUE(chat(R"("truncate":true)")->generation.truncate);
+}
+
 TEST(Ollama, TheLastMessageOfTheAssistantIsContinued) {
     const auto request =
         parse_chat(R"({"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"He",)"
@@ -120,7 +145,7 @@ TEST(Ollama, WhatWouldChangeTheAnswerIsRefusedByName) {
     for (const auto& [field, name] : std::initializer_list<std::pair<const char*, const char*>>{
              {R"("think":true)", "think"},
              {R"("think":"high")", "think"},
-             {R"("truncate":true)", "truncate"},
+             {R"("truncate":1)", "truncate"},
              {R"("shift":true)", "shift"},
              {R"("tools":[{"type":"function"}])", "tools"},
              {R"("temperature":0.5)", "temperature"},
@@ -137,7 +162,9 @@ TEST(Ollama, WhatWouldChangeTheAnswerIsRefusedByName) {
         EXPECT_EQ(request.error().field, name);
         EXPECT_EQ(request.error().code, ErrorCode::kInvalidArgument);
     }
-    for (const char* field : {R"("suffix":"x")", R"("template":"x")", R"("context":[1])", R"("images":["aGk="])"}) {
+    for (const char* field :
+         {R"("truncate":true)", R"("template":"x")", R"("context":7)", R"("context":[-1])", R"("context":[1.5])",
+          R"("context":["1"])", R"("context":[4294967296])", R"("suffix":1)", R"("images":["aGk="])"}) {
         const auto request = generate(field);
         ASSERT_FALSE(request) << field;
         EXPECT_NE(std::string_view(field).find('"' + request.error().field + '"'), std::string_view::npos);

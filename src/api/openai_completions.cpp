@@ -104,10 +104,26 @@ std::vector<GenerationRequest> CompletionRequest::take_generations() {
         GenerationRequest& request = all.emplace_back(generation);
         request.n = best_of;
         std::visit([&](auto& item) { request.prompt = std::move(item); }, prompt);
+        if (auto* text = std::get_if<std::string>(&request.prompt); text != nullptr && !suffix.empty()) {
+            request.prompt = Infill{std::move(*text), suffix};
+        }
     }
     prompts.clear();
     return all;
 }
+
+namespace {
+
+void read_suffix(FieldReader& fields, CompletionRequest& request) {
+    fields.string("suffix", request.suffix);
+    if (request.suffix.empty()) return;
+    if (request.generation.echo) fields.refuse("suffix", "does not go with echo");
+    for (const PromptItem& prompt : request.prompts) {
+        if (!std::holds_alternative<std::string>(prompt)) fields.refuse("suffix", "needs prompts that are texts");
+    }
+}
+
+}  // namespace
 
 Result<CompletionRequest> parse_completion(std::string_view body, std::size_t max_generations) {
     const auto object = parse_object(body);
@@ -142,6 +158,7 @@ Result<CompletionRequest> parse_completion(std::string_view body, std::size_t ma
         fields.refuse("prompt", fmt::format("times n or best_of makes {} generations; at most {} are allowed",
                                             n_generations, max_generations));
     }
+    read_suffix(fields, request);
     refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));
     return request;

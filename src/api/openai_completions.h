@@ -30,6 +30,7 @@ using PromptItem = std::variant<std::string, std::vector<std::int32_t>>;
 struct CompletionRequest : ChatRequest {
     std::vector<PromptItem> prompts;  ///< until take_generations()
     std::size_t n_prompts = 0;
+    std::string suffix;  ///< what is behind the gap that each prompt is before; empty: there is none
     bool include_usage = false;
     int n = 1;
     int best_of = 1;  ///< generated for each prompt; the `n` most likely are given back

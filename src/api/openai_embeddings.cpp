@@ -21,6 +21,7 @@ std::vector<GenerationRequest> EmbeddingsRequest::generations() const {
         std::visit([&](const auto& item) { one.prompt = item; }, input);
         one.task = Task::kEmbed;
         one.priority = priority;
+        one.truncate = truncate;
     }
     return all;
 }

@@ -19,6 +19,7 @@ struct EmbeddingsRequest {
     std::vector<PromptItem> inputs;  ///< not empty
     bool base64 = false;             ///< encoding_format
     std::size_t dimensions = 0;      ///< 0: as many as the model makes
+    bool truncate = false;           ///< an input that is too long loses its end
     int priority = 0;
     std::optional<KeepAlive> keep_alive;
 

@@ -79,6 +79,14 @@ struct Chat {
     bool operator==(const Chat&) const = default;
 };
 
+/// A gap in a text, which the model is to fill.
+struct Infill {
+    std::string prefix = {};
+    std::string suffix = {};
+
+    bool operator==(const Infill&) const = default;
+};
+
 /// How the next token is chosen. Defaults and meanings are llama.cpp's; the chain is applied in this order:
 /// penalties, top_k, top_p, min_p, temperature, draw.
 struct SamplingParams {
@@ -119,8 +127,11 @@ struct GivenFields {
 
 struct GenerationRequest {
     /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is;
-    /// token ids are taken as they are.
-    std::variant<Chat, std::string, std::vector<std::int32_t>> prompt;
+    /// token ids are taken as they are; what is around a gap goes between the tokens that the model has for that.
+    std::variant<Chat, std::string, std::vector<std::int32_t>, Infill> prompt;
+    std::vector<std::int32_t> context = {};  ///< tokens of what was said before, in front of the prompt
+    /// A chat that is too long loses its oldest messages, the system's aside; kEmbed: a text its end.
+    bool truncate = false;
     SamplingParams sampling;
     int max_tokens = -1;            ///< > 0, or -1: until the context is full; 0 (with echo): the prompt alone
     std::vector<std::string> stop;  ///< generation ends before the first of these; they are never sent
@@ -130,11 +141,12 @@ struct GenerationRequest {
     /// Answers to the prompt, 1 to kMaxChoices. A choice i has the seed `sampling.seed` + i, if that is set.
     int n = 1;
     Task task = Task::kGenerate;
-    int top_logprobs = -1;    ///< 0 to kMaxTopLogprobs: score each token and name as many alternatives; -1: none
-    bool echo = false;        ///< the text begins with the prompt's; scores, if asked for, with those of its tokens
-    std::string grammar;      ///< GBNF that the text must follow; empty: none
-    std::string json_schema;  ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
-    GivenFields given = {};   ///< stays in the server
+    int top_logprobs = -1;        ///< 0 to kMaxTopLogprobs: score each token and name as many alternatives; -1: none
+    bool returns_tokens = false;  ///< Finished has the tokens, too
+    bool echo = false;            ///< the text begins with the prompt's; scores, if asked for, with those of its tokens
+    std::string grammar;          ///< GBNF that the text must follow; empty: none
+    std::string json_schema;      ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
+    GivenFields given = {};       ///< stays in the server
 
     bool operator==(const GenerationRequest&) const = default;
 };
@@ -180,6 +192,8 @@ struct Finished {
     FinishReason reason = FinishReason::kStop;
     Usage usage;
     Timings timings;
+    /// For requests that ask: of prompt and answer, without the one that ended it.
+    std::vector<std::int32_t> tokens = {};
 
     bool operator==(const Finished&) const = default;
 };

@@ -26,6 +26,7 @@ Generation::Generation(const Model& model, const Prepared& prepared, RequestId a
       stops_(prepared.request.stop, stops_with_hidden_tokens(model, prepared.request.stop)),
       // Where the grammar lets the text end, it may leave nothing else.
       ignore_eos_(prepared.request.ignore_eos && source_.grammar() == nullptr),
+      returns_tokens_(prepared.request.returns_tokens),
       input_field_(prepared.input_field),
       salt_(prepared.request.cache_salt),
       submitted_(prepared.submitted) {}

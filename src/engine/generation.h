@@ -24,6 +24,7 @@ class Generation {
     [[nodiscard]] RequestId id() const { return id_; }
     [[nodiscard]] const std::string& salt() const { return salt_; }
     [[nodiscard]] const char* input_field() const { return input_field_; }  ///< of the request, for messages
+    [[nodiscard]] bool returns_tokens() const { return returns_tokens_; }
     [[nodiscard]] llama::TokenSource& source() { return source_; }
 
     /// The token drawn last, or what source().draw() said instead, is taken. kInvalidArgument when the grammar has no
@@ -59,6 +60,7 @@ class Generation {
     Utf8Stream characters_;
     text::StopMatcher stops_;
     bool ignore_eos_;
+    bool returns_tokens_;
     const char* input_field_;
     std::string salt_;
     std::chrono::steady_clock::time_point submitted_;

@@ -167,7 +167,14 @@ void Generations::end(Generation& generation, FinishReason reason, GenerationUpd
                       static_cast<std::uint32_t>(view.cached_tokens)};
     finished.timings = {duration_cast<microseconds>(begun - generation.submitted()),
                         duration_cast<microseconds>(first - begun), duration_cast<microseconds>(Clock::now() - first)};
-    update.finished = finished;
+    if (generation.returns_tokens()) {
+        finished.tokens = state_.scheduler.tokens(generation.id());
+        if (!finished.tokens.empty() && reason == FinishReason::kStop &&
+            state_.model->ends_generation(finished.tokens.back())) {
+            finished.tokens.pop_back();
+        }
+    }
+    update.finished = std::move(finished);
     report.add(generation.id(), std::move(update));
     artifacts_.note_reuse(generation.id(), generation.salt(), view.cached_tokens);
     state_.scheduler.finish(generation.id());

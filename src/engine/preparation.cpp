@@ -21,6 +21,8 @@ constexpr std::int64_t kMostWork = 40'000'000;
 bool is_long(const GenerationRequest& request) {
     std::size_t n_bytes = request.grammar.size() + request.json_schema.size();
     if (const auto* text = std::get_if<std::string>(&request.prompt)) n_bytes += text->size();
+    if (const auto* infill = std::get_if<Infill>(&request.prompt))
+        n_bytes += infill->prefix.size() + infill->suffix.size();
     if (const auto* chat = std::get_if<Chat>(&request.prompt)) {
         for (const ChatMessage& message : chat->messages) {
             n_bytes += message.reasoning.size();

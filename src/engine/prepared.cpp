@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/utf8_stream.h"
+#include "engine/shortened_chat.h"
 
 namespace sutazai::engine {
 
@@ -28,6 +29,19 @@ std::string text_of(const Model& model, std::span<const Token> tokens) {
     return text;
 }
 
+Result<std::vector<Token>> tokens_of(GenerationRequest& request, const Model& model, std::size_t most_tokens,
+                                     const llama::CancelCheck& cancelled) {
+    const auto* chat = std::get_if<Chat>(&request.prompt);
+    if (!request.truncate || chat == nullptr || request.task == Task::kEmbed) {
+        return model.tokenize(request, most_tokens, cancelled);
+    }
+    const Chat whole = *chat;
+    return read_shortened(whole, [&](const Chat& part) {
+        request.prompt = part;
+        return model.tokenize(request, most_tokens, cancelled);
+    });
+}
+
 }  // namespace
 
 Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* keeper,
@@ -45,7 +59,7 @@ Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* kee
     if (std::holds_alternative<Chat>(request.prompt)) prepared.input_field = "messages";
     const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
     Result<std::vector<Token>> tokens =
-        model.tokenize(request, static_cast<std::size_t>(p.context_per_sequence - answer), cancelled);
+        tokens_of(request, model, static_cast<std::size_t>(p.context_per_sequence - answer), cancelled);
     if (!tokens && tokens.error().code == ErrorCode::kContextOverflow) {
         tokens.error().message += fmt::format("; this model's context holds {}", p.context_per_sequence);
         if (answer > 0) tokens.error().message += ", of which at least one must be left for the answer";

@@ -97,6 +97,9 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
         for (ChatMessage& message : chat->messages) set_message(*to.add_messages(), std::move(message));
     } else if (const auto* ids = std::get_if<std::vector<std::int32_t>>(&request.prompt)) {
         out.mutable_token_ids()->mutable_ids()->Add(ids->begin(), ids->end());
+    } else if (auto* infill = std::get_if<Infill>(&request.prompt)) {
+        out.mutable_infill()->set_prefix(std::move(infill->prefix));
+        out.mutable_infill()->set_suffix(std::move(infill->suffix));
     } else {
         out.set_text(std::move(std::get<std::string>(request.prompt)));
     }
@@ -120,6 +123,9 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     out.set_grammar(std::move(request.grammar));
     out.set_json_schema(std::move(request.json_schema));
     out.set_n(static_cast<std::uint32_t>(request.n));
+    out.mutable_context()->Add(request.context.begin(), request.context.end());
+    out.set_truncate(request.truncate);
+    out.set_returns_tokens(request.returns_tokens);
     return out;
 }
 
@@ -134,6 +140,9 @@ GenerationRequest from_wire(wire::Submit submit) {
         out.prompt = std::move(chat);
     } else if (submit.has_token_ids()) {
         out.prompt = std::vector<std::int32_t>(submit.token_ids().ids().begin(), submit.token_ids().ids().end());
+    } else if (submit.has_infill()) {
+        wire::Infill& infill = *submit.mutable_infill();
+        out.prompt = Infill{std::move(*infill.mutable_prefix()), std::move(*infill.mutable_suffix())};
     } else {
         out.prompt = std::move(*submit.mutable_text());
     }
@@ -159,6 +168,9 @@ GenerationRequest from_wire(wire::Submit submit) {
     out.grammar = std::move(*submit.mutable_grammar());
     out.json_schema = std::move(*submit.mutable_json_schema());
     out.n = static_cast<int>(std::clamp<std::uint32_t>(submit.n(), 1, kMaxChoices));
+    out.context.assign(submit.context().begin(), submit.context().end());
+    out.truncate = submit.truncate();
+    out.returns_tokens = submit.returns_tokens();
     return out;
 }
 
@@ -213,6 +225,7 @@ wire::Finished to_wire(RequestId id, const Finished& finished) {
     out.set_queued_us(to_us(finished.timings.queued));
     out.set_prefill_us(to_us(finished.timings.prefill));
     out.set_decode_us(to_us(finished.timings.decode));
+    out.mutable_tokens()->Add(finished.tokens.begin(), finished.tokens.end());
     return out;
 }
 
@@ -223,6 +236,7 @@ Finished from_wire(const wire::Finished& finished) {
     }
     out.usage = {finished.prompt_tokens(), finished.completion_tokens(), finished.cached_tokens()};
     out.timings = {from_us(finished.queued_us()), from_us(finished.prefill_us()), from_us(finished.decode_us())};
+    out.tokens.assign(finished.tokens().begin(), finished.tokens().end());
     return out;
 }
 

@@ -68,6 +68,16 @@ TEST(Wire, TokenIdsStayTokenIds) {
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
 }
 
+TEST(Wire, WhatIsAroundAGapStaysTwoTexts) {
+    GenerationRequest request;
+    request.prompt = Infill{"def f(", "\n    return"};
+    request.context = {1, 2, 151935};
+    request.truncate = request.returns_tokens = true;
+    EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+    request.prompt = Infill{};
+    EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+}
+
 TEST(Wire, ATrustingPeerGetsNoMoreAlternativesThanThereMayBe) {
     wire::Submit submit;
     submit.set_top_logprobs(4'000'000'000U);
@@ -113,7 +123,7 @@ TEST(Wire, FinishedKeepsEveryField) {
     using std::chrono::microseconds;
     for (const auto reason :
          {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled, FinishReason::kToolCalls}) {
-        const Finished finished{reason, {1, 2, 3}, {microseconds(4), microseconds(5), microseconds(6)}};
+        const Finished finished{reason, {1, 2, 3}, {microseconds(4), microseconds(5), microseconds(6)}, {7, 8}};
         const wire::Finished message = sent(to_wire(9, finished));
         EXPECT_EQ(message.request_id(), 9U);
         EXPECT_EQ(from_wire(message), finished);

@@ -10,6 +10,7 @@
 #include <new>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -48,40 +49,97 @@ const Tokenizer& Model::tokenizer() const {
     return *impl_->words.tokenizer;
 }
 
-Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std::size_t most_tokens,
-                                           const CancelCheck& cancelled) const {
-    const Impl& impl = *impl_;
-    if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) {
-        const auto wrong = std::ranges::find_if(*ids, [&](Token id) { return id < 0 || id >= properties_.vocabulary; });
-        if (wrong != ids->end()) {
+namespace {
+
+Result<void> check_tokens(std::span<const Token> ids, int vocabulary, const char* field) {
+    const auto wrong = std::ranges::find_if(ids, [&](Token id) { return id < 0 || id >= vocabulary; });
+    if (wrong == ids.end()) return {};
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} is no token of this model, which has {}", *wrong, vocabulary), field);
+}
+
+/// Prefix, suffix, middle: the order that models with such tokens are trained for first.
+Result<std::vector<TextRun>> around_a_gap(const Vocabulary& words, const llama_vocab* vocab, const Infill& infill) {
+    std::vector<TextRun> runs;
+    const std::array marks{llama_vocab_fim_pre(vocab), llama_vocab_fim_suf(vocab), llama_vocab_fim_mid(vocab)};
+    const std::array<const std::string*, 3> texts{&infill.prefix, &infill.suffix, nullptr};
+    for (std::size_t i = 0; i < marks.size(); ++i) {
+        std::string name = piece_text(vocab, marks.at(i));
+        if (name.empty() || !words.tokenizer->names_hidden_token(name)) {
             return fail(ErrorCode::kInvalidArgument,
-                        fmt::format("{} is no token of this model, which has {}", *wrong, properties_.vocabulary),
-                        "prompt");
+                        "this model fills no gaps: it has no tokens for what is before and behind one", "suffix");
         }
-        if (ids->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", "prompt");
+        runs.push_back({std::move(name), false});
+        if (texts.at(i) != nullptr) runs.push_back({*texts.at(i), true});
+    }
+    return runs;
+}
+
+}  // namespace
+
+Result<std::vector<Token>> Model::tokenize_prompt(const GenerationRequest& request, std::size_t most_tokens,
+                                                  const CancelCheck& cancelled) const {
+    const Impl& impl = *impl_;
+    const bool cuts = request.truncate && request.task == Task::kEmbed;
+    if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) {
+        if (auto known = check_tokens(*ids, properties_.vocabulary, "prompt"); !known) {
+            return std::unexpected(std::move(known.error()));
+        }
+        if (ids->size() > most_tokens && cuts)
+            return std::vector<Token>(ids->begin(), ids->begin() + static_cast<std::ptrdiff_t>(most_tokens));
         if (ids->size() > most_tokens) {
             return fail(ErrorCode::kContextOverflow, fmt::format("the prompt has {} tokens", ids->size()), "prompt");
         }
         return *ids;
     }
-    std::vector<TextRun> runs;
+    const char* field = "prompt";
+    bool names_count = false;
+    Result<std::vector<TextRun>> runs;
     std::vector<TextPart> parts;
-    const auto* chat = std::get_if<Chat>(&request.prompt);
-    if (chat != nullptr) {
+    if (const auto* chat = std::get_if<Chat>(&request.prompt)) {
         if (impl.words.chat_template == nullptr) return std::unexpected(impl.words.no_template);
-        auto rendered = impl.words.chat_template->render(*chat, cancelled);
-        if (!rendered) return std::unexpected(std::move(rendered.error()));
-        runs = std::move(*rendered);
-        for (const TextRun& run : runs) {
-            parts.push_back({run.text, !run.from_message || impl.control_tokens_in_messages});
-        }
+        field = "messages";
+        names_count = impl.control_tokens_in_messages;
+        runs = impl.words.chat_template->render(*chat, cancelled);
+    } else if (const auto* infill = std::get_if<Infill>(&request.prompt)) {
+        runs = around_a_gap(impl.words, impl.vocab, *infill);
     } else {
         parts.push_back({std::get<std::string>(request.prompt)});
     }
-    const char* field = chat != nullptr ? "messages" : "prompt";
-    Result<std::vector<Token>> tokens = impl.words.tokenizer->tokenize(parts, most_tokens, cancelled);
+    if (!runs) return std::unexpected(std::move(runs.error()));
+    for (const TextRun& run : *runs) parts.push_back({run.text, !run.from_message || names_count});
+    const auto too_long = cuts ? TooLong::kCut : TooLong::kRefuse;
+    auto tokens = impl.words.tokenizer->tokenize(parts, most_tokens, cancelled, too_long);
     if (!tokens) tokens.error().field = field;
-    if (tokens && tokens->empty()) return fail(ErrorCode::kInvalidArgument, "the prompt is empty", field);
+    return tokens;
+}
+
+Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std::size_t most_tokens,
+                                           const CancelCheck& cancelled) const {
+    const std::vector<Token>& before = request.context;
+    if (auto known = check_tokens(before, properties_.vocabulary, "context"); !known) {
+        return std::unexpected(std::move(known.error()));
+    }
+    if (before.size() > most_tokens) {
+        return fail(ErrorCode::kContextOverflow, fmt::format("the context has {} tokens", before.size()), "context");
+    }
+    auto tokens = tokenize_prompt(request, most_tokens - before.size(), cancelled);
+    if (!tokens) {
+        if (!before.empty() && tokens.error().code == ErrorCode::kContextOverflow) {
+            tokens.error().message += fmt::format(" behind {} of context", before.size());
+        }
+        return tokens;
+    }
+    if (tokens->empty()) {
+        const bool is_chat = std::holds_alternative<Chat>(request.prompt);
+        return fail(ErrorCode::kInvalidArgument, "the prompt is empty", is_chat ? "messages" : "prompt");
+    }
+    if (before.empty()) return tokens;
+    // What begins a text has begun the context.
+    if (llama_vocab_get_add_bos(impl_->vocab) && tokens->front() == llama_vocab_bos(impl_->vocab)) {
+        tokens->erase(tokens->begin());
+    }
+    tokens->insert(tokens->begin(), before.begin(), before.end());
     return tokens;
 }
 

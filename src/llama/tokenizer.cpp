@@ -338,8 +338,9 @@ void Tokenizer::encode_at_gaps(std::string_view text, Work& work) const {
 }
 
 Result<std::vector<Token>> Tokenizer::tokenize(std::span<const TextPart> parts, std::size_t most_tokens,
-                                               const CancelCheck& cancelled) const {
-    if (const std::size_t least = least_tokens(parts); least > most_tokens) {
+                                               const CancelCheck& cancelled, TooLong too_long) const {
+    const bool cut = too_long == TooLong::kCut;
+    if (const std::size_t least = least_tokens(parts); least > most_tokens && !cut) {
         return fail(ErrorCode::kContextOverflow,
                     fmt::format("the prompt has at least {} tokens (none of this model stands for more than {} bytes)",
                                 least, longest_));
@@ -382,6 +383,7 @@ Result<std::vector<Token>> Tokenizer::tokenize(std::span<const TextPart> parts, 
     } else {
         tokens.insert(tokens.begin(), front_.begin(), front_.end());
     }
+    if (cut) tokens.resize(std::min(tokens.size(), most_tokens - std::min(most_tokens, back_.size())));
     if (!back_.empty() && !tokens.empty() && tokens.back() == back_.back()) {
         tell(back_.back());
     } else {

@@ -25,6 +25,12 @@ struct TextPart {
     bool special = true;
 };
 
+/// What is to become of a text of too many tokens.
+enum class TooLong : std::uint8_t {
+    kRefuse,
+    kCut,  ///< its end is left out, but for the tokens that the model wants behind a text
+};
+
 /// Asked often by work that may take long, on the thread that does it: true ends it.
 using CancelCheck = std::function<bool()>;
 
@@ -46,7 +52,8 @@ class Tokenizer {
     /// tells it; kCancelled when `cancelled` said so. The message of the first is a clause: "the prompt has at least
     /// 5000 tokens".
     [[nodiscard]] Result<std::vector<sched::Token>> tokenize(std::span<const TextPart> parts, std::size_t most_tokens,
-                                                             const CancelCheck& cancelled = {}) const;
+                                                             const CancelCheck& cancelled = {},
+                                                             TooLong too_long = TooLong::kRefuse) const;
 
     /// Does the text hold the name of a token that is not shown in output?
     [[nodiscard]] bool names_hidden_token(std::string_view text) const;

@@ -323,6 +323,19 @@ TEST_F(TokenizerTest, ItStopsAsSoonAsThereAreTooMany) {
     EXPECT_EQ(tokenize("a b c", 2).error().message, "the prompt has 4 tokens");
 }
 
+TEST_F(TokenizerTest, ItsEndMayBeCut) {
+    const std::string text = repeated("some words, and 123 more. ", 20'000);
+    const std::vector<Token> all = in_pieces(tokenizer_, text);
+    const TextPart part{text};
+    const auto cut = [&](std::size_t most) { return tokenizer_.tokenize({&part, 1}, most, {}, TooLong::kCut).value(); };
+    EXPECT_EQ(cut(kNoLimit), all);
+    EXPECT_EQ(cut(all.size()), all);
+    for (const std::size_t most : {std::size_t{1}, std::size_t{100}, std::size_t{3000}, all.size() - 1}) {
+        EXPECT_EQ(cut(most), std::vector<Token>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(most)));
+    }
+    EXPECT_TRUE(cut(0).empty());
+}
+
 TEST_F(TokenizerTest, ItCanBeCancelled) {
     int asked = 0;
     const auto cancelled = tokenize(repeated("x y ", 100'000), kNoLimit, [&] { return ++asked == 4; });

@@ -15,7 +15,8 @@ bool is_system(const ChatMessage& message) {
     return message.role == Role::kSystem || message.role == Role::kDeveloper;
 }
 
-void apply_to_chat(const catalog::RequestDefaults& defaults, Chat& chat) {
+/// `goes_on`: there is an earlier part of the conversation, which has the messages that begin each.
+void apply_to_chat(const catalog::RequestDefaults& defaults, Chat& chat, bool goes_on) {
     const bool has_system = std::ranges::any_of(chat.messages, is_system);
     std::vector<ChatMessage> first;
     if (!has_system && defaults.system && !defaults.system->empty()) {
@@ -23,7 +24,7 @@ void apply_to_chat(const catalog::RequestDefaults& defaults, Chat& chat) {
     }
     for (const ChatMessage& message : defaults.messages) {
         // One system message is enough, and the request's own counts.
-        if (!is_system(message) || (!has_system && first.empty())) first.push_back(message);
+        if (!goes_on && (!is_system(message) || (!has_system && first.empty()))) first.push_back(message);
     }
     chat.messages.insert(chat.messages.begin(), first.begin(), first.end());
 }
@@ -45,7 +46,7 @@ void apply_defaults(const catalog::ModelProfile& profile, GenerationRequest& req
     apply(given.seed, defaults.seed, sampling.seed);
     apply(given.max_tokens, defaults.max_tokens, request.max_tokens);
     apply(given.stop, defaults.stop, request.stop);
-    if (auto* chat = std::get_if<Chat>(&request.prompt)) apply_to_chat(defaults, *chat);
+    if (auto* chat = std::get_if<Chat>(&request.prompt)) apply_to_chat(defaults, *chat, !request.context.empty());
 }
 
 }  // namespace sutazai::serve

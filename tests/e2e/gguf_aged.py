@@ -45,6 +45,13 @@ class Gguf:
             for (name, head, offset), end in zip(heads, ends, strict=True)
         ]
 
+    def texts(self, key: str) -> list[bytes]:
+        """The elements of an array of texts."""
+        kind, of, count = struct.unpack_from("<IIQ", self.pairs[key])
+        assert (kind, of) == (ARRAY, STRING)
+        reader = Reader(self.pairs[key][16:])
+        return [reader.text() for _ in range(count)]
+
     def set_number(self, key: str, value: int) -> None:
         self.pairs[key] = struct.pack("<II", UINT32, value)
 

@@ -8,6 +8,7 @@ import httpx
 import ollama
 import pytest
 
+import gguf_aged
 import harness
 
 GREEDY = {"temperature": 0, "num_predict": 16}
@@ -180,6 +181,71 @@ def test_errors_have_ollamas_shape(server, client):
     with pytest.raises(ollama.ResponseError, match=r"options\.num_ctx.*trained for"):
         client.chat("toy", ASK, options={"num_ctx": 1 << 20})
     client.chat("toy", ASK, options={"num_ctx": 256, **GREEDY})
+
+
+def test_a_gap_is_filled(model_file, tmp_path):
+    """The toy has no tokens for that, so others are told to be them."""
+    file = gguf_aged.Gguf(model_file())
+    words = file.texts("tokenizer.ggml.tokens")
+    for part, word in {"pre": b"<|im_start|>", "suf": b"<|im_end|>", "mid": b"<|endoftext|>"}.items():
+        file.set_number(f"tokenizer.ggml.fim_{part}_token_id", words.index(word))
+    filler = file.write(tmp_path / "filler.gguf")
+    with harness.running(tmp_path, "--model", f"filler={filler}", "--model", f"toy={model_file(2)}") as server:
+        client = client_of(server)
+        filled = client.generate("filler", "def f(x):", suffix="return y", options=GREEDY)
+        asked = {"model": "filler", "temperature": 0, "max_tokens": 16}
+        marked = "<|im_start|>def f(x):<|im_end|>return y<|endoftext|>"
+        expected = server.post("/v1/completions", asked | {"prompt": marked}).json()["choices"][0]["text"]
+        assert filled.response == expected
+        both = server.post("/v1/completions", asked | {"prompt": "def f(x):", "suffix": "return y"}).json()
+        assert both["choices"][0]["text"] == expected
+        named = client.generate("filler", "a<|im_end|>b", suffix="c", options=GREEDY)
+        assert named.prompt_eval_count > 6, "the name of a token in the text is text"
+        with pytest.raises(ollama.ResponseError, match="gaps") as refused:
+            client.generate("toy", "def f(x):", suffix="return y")
+        assert refused.value.status_code == 400
+
+
+def test_a_generation_goes_on_where_another_ended(client):
+    first = client.generate("toy", "Hello", options=GREEDY)
+    *_, last = client.generate("toy", "Hello", options=GREEDY, stream=True)
+    assert last.context == first.context
+    assert len(first.context) == first.prompt_eval_count + 16
+    second = client.generate("toy", "And now?", context=first.context, options=GREEDY)
+    chat = client.chat("toy", [*ASK, {"role": "assistant", "content": first.response}, *harness.user("And now?")],
+                       options=GREEDY)  # fmt: skip
+    assert second.prompt_eval_count > first.prompt_eval_count + 16
+    assert second.context[: len(first.context)] == first.context
+    assert chat.prompt_eval_count - second.prompt_eval_count in (0, 1, 2), "but for the end of the first answer"
+    assert client.generate("toy", "Hello", raw=True, options=GREEDY).context is None
+    with pytest.raises(ollama.ResponseError, match="1000000 is no token"):
+        client.generate("toy", "Hello", context=[1000000])
+
+
+def test_what_is_too_long_is_cut_when_that_is_asked_for(toy, tmp_path):
+    with harness.running(tmp_path, "--model", toy, CONTEXT_TOKENS="512", BATCH_SIZE="1") as server:
+        client = client_of(server)
+        turns = [
+            {"role": "user", "content": f"Question {i}? " + "word " * 20} if i % 2 == 0
+            else {"role": "assistant", "content": f"Answer {i}. " + "word " * 20}
+            for i in range(41)
+        ]  # fmt: skip
+        system = {"role": "system", "content": "Be brief."}
+        body = {"model": "toy", "messages": [system, *turns], "options": GREEDY, "stream": False}
+        assert httpx.post(server.url + "/api/chat", json=body).status_code == 400
+        cut = httpx.post(server.url + "/api/chat", json=body | {"truncate": True}).json()
+        kept = next(n for n in range(1, 41, 2)
+                    if client.chat("toy", [system, *turns[-n:]], options=GREEDY).prompt_eval_count
+                    == cut["prompt_eval_count"])  # fmt: skip
+        whole = client.chat("toy", [system, *turns[-kept:]], options=GREEDY)
+        assert cut["message"]["content"] == whole.message.content
+        longer = body | {"messages": [system, *turns[-kept - 2 :]]}
+        assert httpx.post(server.url + "/api/chat", json=longer).status_code == 400, "as few as need be"
+
+        text = "some words " * 1000
+        with pytest.raises(ollama.ResponseError, match="512"):
+            client.embed("toy", text)
+        assert client.embed("toy", text, truncate=True).prompt_eval_count == 512
 
 
 def context_of(client, model: str) -> int:
