@@ -47,11 +47,20 @@ void Draft::remove(std::string_view key) {
     std::erase_if(outline_.pairs, [&](const Pair& pair) { return pair.key == key; });
 }
 
+void Draft::remove_all(std::string_view prefix) {
+    std::erase_if(outline_.pairs, [&](const Pair& pair) { return pair.key.starts_with(prefix); });
+}
+
 void Draft::copy(std::string_view from, std::string_view to) {
     const Value* found = outline_.find(from);
     if (found == nullptr || outline_.has(to)) return;
     Value copied = *found;
     value(to) = std::move(copied);
+}
+
+void Draft::move(std::string_view from, std::string_view to) {
+    copy(from, to);
+    remove(from);
 }
 
 void Draft::rename_architecture(std::string_view from, std::string_view to) {

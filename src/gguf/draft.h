@@ -29,9 +29,12 @@ class Draft {
     void set_i32s(std::string_view key, std::span<const std::int32_t> values);
     void set_bytes(std::string_view key, std::string bytes);  ///< an array of 8-bit numbers
     void remove(std::string_view key);
+    void remove_all(std::string_view prefix);
 
     /// The value of `from` under `to` as well, unless there is one already.
     void copy(std::string_view from, std::string_view to);
+    /// The value of `from` is there under `to` instead, unless there is one already.
+    void move(std::string_view from, std::string_view to);
     /// What each key has that begins with `from` is there under `to` instead; the architecture is renamed with them.
     void rename_architecture(std::string_view from, std::string_view to);
     void set_u32_if_missing(std::string_view key, std::uint32_t value);

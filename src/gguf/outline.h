@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <istream>
 #include <optional>
 #include <span>
@@ -85,6 +86,11 @@ struct Outline {
 /// sizes), a version or type that this engine does not read, counts or sizes that cannot be. Blocks on the disk for
 /// milliseconds; any thread.
 [[nodiscard]] Result<Outline> read_outline(std::istream& in, std::uint64_t size);
+
+/// The same, but nothing as soon as `enough`, which is asked after each metadata entry, says so of what was read so
+/// far.
+[[nodiscard]] Result<std::optional<Outline>> read_outline_unless(std::istream& in, std::uint64_t size,
+                                                                 const std::function<bool(const Outline&)>& enough);
 
 /// `text` for a message: a hostile file decides on its bytes and length.
 [[nodiscard]] std::string printable(std::string_view text);

@@ -21,10 +21,11 @@ class OutlineReader {
   public:
     OutlineReader(std::istream& in, std::uint64_t size) : reader_(in, size), size_(size) {}
 
-    Result<Outline> read() {
+    Result<std::optional<Outline>> read(const std::function<bool(const Outline&)>& enough) {
         if (auto step = read_head(); !step) return std::unexpected(step.error());
         for (std::uint64_t i = 0; i < n_pairs_; ++i) {
             if (auto step = read_pair(); !step) return std::unexpected(step.error());
+            if (enough && enough(outline_)) return std::nullopt;
         }
         if (auto step = check_pairs(); !step) return std::unexpected(step.error());
         for (std::uint64_t i = 0; i < n_tensors_; ++i) {
@@ -233,7 +234,14 @@ class OutlineReader {
 }  // namespace
 
 Result<Outline> read_outline(std::istream& in, std::uint64_t size) {
-    return OutlineReader(in, size).read();
+    auto outline = OutlineReader(in, size).read(nullptr);
+    if (!outline) return std::unexpected(std::move(outline.error()));
+    return std::move(**outline);
+}
+
+Result<std::optional<Outline>> read_outline_unless(std::istream& in, std::uint64_t size,
+                                                   const std::function<bool(const Outline&)>& enough) {
+    return OutlineReader(in, size).read(enough);
 }
 
 }  // namespace sutazai::gguf

@@ -89,6 +89,13 @@ std::string fault_of(Outline& outline) {
 
 }  // namespace
 
+bool needs_no_translation(const Outline& begun) {
+    const std::string_view architecture = begun.architecture();
+    if (architecture.empty() || std::ranges::find(kUnknown, architecture) != kUnknown.end()) return false;
+    if (std::ranges::find(kFamilies, architecture, &Family::architecture) == kFamilies.end()) return true;
+    return architecture == "llama" && !has_no_pre_tokenizer(begun);
+}
+
 Result<std::optional<Translation>> translate(Outline& outline, std::istream& in) {
     const std::string architecture(outline.architecture());
     if (std::ranges::find(kUnknown, architecture) != kUnknown.end()) {

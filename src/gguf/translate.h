@@ -25,4 +25,8 @@ struct Translation {
 /// position moves. Blocks on the disk; any thread.
 [[nodiscard]] Result<std::optional<Translation>> translate(Outline& outline, std::istream& in);
 
+/// Whether what was read of a head so far tells that translate() will leave it as it is: before the vocabulary of most
+/// files, which is the longest part.
+[[nodiscard]] bool needs_no_translation(const Outline& begun);
+
 }  // namespace sutazai::gguf

@@ -45,12 +45,13 @@ void append_text(std::string& out, std::string_view text) {
 Result<std::optional<VirtualFile>> VirtualFile::translated(const std::string& path) {
     auto file = open_model_file(path);
     if (!file) return std::nullopt;
-    auto outline = read_outline(file->in, file->size);
-    if (!outline) return std::nullopt;
-    auto translation = translate(*outline, file->in);
+    auto read = read_outline_unless(file->in, file->size, needs_no_translation);
+    if (!read || !*read) return std::nullopt;
+    Outline& outline = **read;
+    auto translation = translate(outline, file->in);
     if (!translation) return std::unexpected(std::move(translation.error()));
     if (!*translation) return std::nullopt;
-    auto out = over(path, *outline);
+    auto out = over(path, outline);
     if (!out) return std::unexpected(std::move(out.error()));
     out->translation_ = std::move(**translation);
     return std::optional(std::move(*out));

@@ -84,8 +84,11 @@ Changed translate_gemma3(Draft& draft) {
         if (auto step = shorten_vocabulary(draft, table->shape[1]); !step) return std::unexpected(step.error());
     }
     drop_vision(draft);
-    draft.copy("gemma3.rope.global.freq_base", "gemma3.rope.freq_base");
-    draft.copy("gemma3.rope.local.freq_base", "gemma3.rope.freq_base_swa");
+    draft.move("gemma3.rope.global.freq_base", "gemma3.rope.freq_base");
+    draft.move("gemma3.rope.local.freq_base", "gemma3.rope.freq_base_swa");
+    draft.remove_all("gemma3.mm.");
+    draft.remove("tokenizer.ggml.add_padding_token");
+    draft.remove("tokenizer.ggml.add_unknown_token");
     if (embeddings) return translate_embeddings(draft);
     draft.set_f32_if_missing("gemma3.attention.layer_norm_rms_epsilon", 1e-6F);
     draft.set_f32_if_missing("gemma3.rope.freq_base", 1'000'000.0F);

@@ -7,10 +7,10 @@ Changed translate_mistral3(Draft& draft) {
     const bool old = drop_vision(draft) || outline.has("mistral3.rope.scaling.beta_fast") ||
                      outline.has("mistral3.rope.scaling.mscale_all_dim") || outline.has("mistral3.rope.scaling_beta");
     if (!old) return false;
-    draft.copy("mistral3.rope.scaling.beta_fast", "mistral3.rope.scaling.yarn_beta_fast");
-    draft.copy("mistral3.rope.scaling.beta_slow", "mistral3.rope.scaling.yarn_beta_slow");
-    draft.copy("mistral3.rope.scaling.mscale_all_dim", "mistral3.rope.scaling.yarn_log_multiplier");
-    draft.copy("mistral3.rope.scaling_beta", "mistral3.attention.temperature_scale");
+    draft.move("mistral3.rope.scaling.beta_fast", "mistral3.rope.scaling.yarn_beta_fast");
+    draft.move("mistral3.rope.scaling.beta_slow", "mistral3.rope.scaling.yarn_beta_slow");
+    draft.move("mistral3.rope.scaling.mscale_all_dim", "mistral3.rope.scaling.yarn_log_multiplier");
+    draft.move("mistral3.rope.scaling_beta", "mistral3.attention.temperature_scale");
     if (has_no_pre_tokenizer(outline)) draft.set_text("tokenizer.ggml.pre", "tekken");
     return true;
 }

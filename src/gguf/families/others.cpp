@@ -86,13 +86,8 @@ Changed translate_nemotron_h_omni(Draft& draft) {
     const Outline& outline = draft.outline();
     const bool experts = outline.number("nemotron_h_omni.expert_count").value_or(0) > 0 ||
                          outline.number("nemotron_h_omni.expert_used_count").value_or(0) > 0;
-    std::vector<std::string> media;
-    for (const Pair& pair : outline.pairs) {
-        if (pair.key.starts_with("nemotron_h_omni.vision.") || pair.key.starts_with("nemotron_h_omni.audio.")) {
-            media.push_back(pair.key);
-        }
-    }
-    for (const std::string& key : media) draft.remove(key);
+    draft.remove_all("nemotron_h_omni.vision.");
+    draft.remove_all("nemotron_h_omni.audio.");
     draft.rename_architecture("nemotron_h_omni", experts ? "nemotron_h_moe" : "nemotron_h");
     drop_vision(draft);
     draft.drop_tensors("a.");
@@ -108,8 +103,8 @@ Changed translate_laguna(Draft& draft) {
     const bool old =
         gates || outline.has("laguna.rope.swa.dimension_count") || outline.has("laguna.rope.swa.freq_base");
     if (!old) return false;
-    draft.copy("laguna.rope.swa.dimension_count", "laguna.rope.dimension_count_swa");
-    draft.copy("laguna.rope.swa.freq_base", "laguna.rope.freq_base_swa");
+    draft.move("laguna.rope.swa.dimension_count", "laguna.rope.dimension_count_swa");
+    draft.move("laguna.rope.swa.freq_base", "laguna.rope.freq_base_swa");
     draft.rename_part(".attn_g.", ".attn_gate.");
     return true;
 }

@@ -64,9 +64,12 @@ Changed translate_qwen3vl(Draft& draft) {
 Changed translate_qwen35(Draft& draft) {
     const Outline& outline = draft.outline();
     const std::string prefix = std::string(outline.architecture()) + ".";
-    bool old = outline.has(prefix + "vision.block_count") || outline.has(prefix + "image_token_id") ||
-               outline.has(prefix + "ssm.v_head_reordered") || outline.has(prefix + "rope.mrope_interleaved");
-    old = drop_vision(draft) || old;
+    bool old = drop_vision(draft);
+    for (const char* key : {"vision.block_count", "image_token_id", "ssm.v_head_reordered", "rope.mrope_interleaved"}) {
+        if (!outline.has(prefix + key)) continue;
+        draft.remove(prefix + key);
+        old = true;
+    }
     // Layers that predict more tokens at once are not used; neither are they counted as blocks.
     if (draft.drop_tensors("mtp.")) {
         draft.remove(prefix + "nextn_predict_layers");
