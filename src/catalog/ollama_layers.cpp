@@ -2,16 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
 
+#include "base/ollama_version.h"
 #include "catalog/request_ranges.h"
 
 namespace sutazai::catalog {
@@ -45,7 +48,39 @@ std::optional<std::int64_t> whole_number_of(const json::value* value) {
     return static_cast<std::int64_t>(*number);
 }
 
+/// Of versions as in "v0.33.1-rc2"; what is no number counts as 0.
+bool is_newer(std::string_view version, std::string_view than) {
+    const auto numbers = [](std::string_view text) {
+        std::array<int, 3> out{};
+        if (text.starts_with('v')) text.remove_prefix(1);
+        for (int& number : out) {
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+            const auto read = static_cast<std::size_t>(end - text.data());
+            if (error != std::errc() || read == text.size() || text[read] != '.') break;
+            text.remove_prefix(read + 1);
+        }
+        return out;
+    };
+    return numbers(version) > numbers(than);
+}
+
+/// Of Ollama's own code for chats, what writes a chat without tools as one of llama.cpp's templates does.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kRenderers{{
+    {"lfm2", "chatml"},
+    {"qwen3-coder", "chatml"},
+    {"qwen3-vl-instruct", "chatml"},
+}};
+
 }  // namespace
+
+void take_renderer_template(ModelProfile& profile) {
+    if (!profile.load.fallback_template.empty()) return;
+    const auto* known = std::ranges::find(kRenderers, profile.facts.renderer, &decltype(kRenderers)::value_type::first);
+    if (known != kRenderers.end()) profile.load.fallback_template = known->second;
+    // Its own code in Ollama has no name: it goes by the family.
+    const std::string& family = profile.facts.family;
+    if (family == "gptoss" || family == "gpt-oss") profile.load.fallback_template = "gpt-oss";
+}
 
 Result<void> take_ollama_config(std::string_view text, ModelProfile& profile) {
     const auto value = parse(text, "config's contents");
@@ -54,8 +89,12 @@ Result<void> take_ollama_config(std::string_view text, ModelProfile& profile) {
     const json::object& config = value->get_object();
     profile.facts = {text_of(config, "model_family"), text_of(config, "model_type"), text_of(config, "file_type"),
                      text_of(config, "renderer"),     text_of(config, "parser"),     text_of(config, "requires")};
+    profile.facts.has_draft = config.contains("draft");
     if (!profile.facts.needs.empty()) {
-        profile.load_hint += fmt::format(" (it says that it needs Ollama {})", profile.facts.needs);
+        profile.load_hint += fmt::format(". It says that it needs Ollama {}", profile.facts.needs);
+        if (is_newer(profile.facts.needs, kOllamaVersion)) {
+            profile.load_hint += fmt::format(", and what is known here ends with {}", kOllamaVersion);
+        }
     }
     const std::string format = text_of(config, "model_format");
     if (format.empty() || format == "gguf") return {};

@@ -11,6 +11,10 @@ namespace sutazai::catalog {
 /// The config: a description, and whether the weights are GGUF at all.
 [[nodiscard]] Result<void> take_ollama_config(std::string_view text, ModelProfile& profile);
 
+/// Where no layer has a template: what is known to do as well as the code of Ollama that the config names. After all
+/// layers.
+void take_renderer_template(ModelProfile& profile);
+
 /// The parameters of a Modelfile: temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty,
 /// frequency_penalty, seed, num_predict, stop, num_ctx. Those that are no matter of one request (num_gpu, num_thread
 /// and the like), and values that a request may not have either, count as not said.

@@ -92,6 +92,7 @@ Result<void> take_layer(const std::string& blobs, const json::object& layer, Mod
     if (!type.starts_with(kLayerPrefix)) return {};
     const std::string kind = type.substr(kLayerPrefix.size());
     if (kind == "model") return take_weights(blobs, layer, model);
+    if (kind == "draft") profile.facts.has_draft = true;
     if (kind == "adapter") return refuse("it has an adapter (LoRA); adapters are not built yet");
     if (kind == "tensor" || kind == "json") return refuse("its weights are safetensors; only GGUF can be read");
     if (kind != "system" && kind != "params" && kind != "template" && kind != "prompt" && kind != "messages") return {};
@@ -118,8 +119,9 @@ Result<void> read_ollama_manifest(std::string_view text, const std::string& blob
     }
     ModelProfile profile;
     profile.load_hint =
-        "Some models of the Ollama registry need Ollama's own version of llama.cpp; `ollama show` tells where it came "
-        "from, and a GGUF file from elsewhere may load";
+        "Files of Ollama's own making are translated where docs/ollama-blobs.md says so; `ollama show` tells where "
+        "this "
+        "one came from, and a GGUF file from elsewhere may load";
     Result<void> result;
     const json::value* config = manifest.if_contains("config");
     if (config != nullptr && config->is_object() && !text_field(config->get_object(), "digest").empty()) {
@@ -131,6 +133,7 @@ Result<void> read_ollama_manifest(std::string_view text, const std::string& blob
                                        : Result<void>(refuse("a layer of its manifest is no object"));
         if (!taken && result) result = std::move(taken);
     }
+    take_renderer_template(profile);
     if (model.path.empty() && result) result = refuse("its manifest names no weights");
     if (!result) model.stamps.clear();
     model.profile = std::make_shared<const ModelProfile>(std::move(profile));

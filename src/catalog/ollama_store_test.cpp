@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/testing/temporary_folder.h"
+#include "catalog/ollama_layers.h"
 #include "catalog/testing/small_store.h"
 
 namespace sutazai::catalog {
@@ -71,7 +72,29 @@ TEST_F(OllamaStoreTest, AManifestIsAModelWithWhatItsLayersSay) {
     EXPECT_EQ(profile.load.least_context_tokens, 4096U);
     EXPECT_EQ(profile.load.fallback_template, "{{ .Prompt }}<|im_end|>");
     EXPECT_EQ(profile.facts, (StoreFacts{"qwen2", "3.1B", "Q4_K_M", "r", "p", "0.9.0"}));
-    EXPECT_NE(profile.load_hint.find("needs Ollama 0.9.0"), std::string::npos);
+    EXPECT_TRUE(profile.load_hint.ends_with("It says that it needs Ollama 0.9.0")) << profile.load_hint;
+}
+
+TEST_F(OllamaStoreTest, WhatOllamaHasCodeForGoesByATemplateThatIsKnown) {
+    const auto profile_with = [](std::string_view config, std::string_view fallback = {}) {
+        ModelProfile profile;
+        EXPECT_TRUE(take_ollama_config(config, profile));
+        profile.load.fallback_template = fallback;
+        take_renderer_template(profile);
+        return profile;
+    };
+    EXPECT_EQ(profile_with(R"({"renderer":"qwen3-coder"})").load.fallback_template, "chatml");
+    EXPECT_EQ(profile_with(R"({"renderer":"qwen3-coder"})", "{{ .Prompt }}").load.fallback_template, "{{ .Prompt }}");
+    EXPECT_EQ(profile_with(R"({"model_family":"gptoss"})").load.fallback_template, "gpt-oss");
+    EXPECT_EQ(profile_with(R"({"renderer":"cogito"})").load.fallback_template, "") << "nothing like it is here";
+    EXPECT_FALSE(profile_with("{}").facts.has_draft);
+    EXPECT_TRUE(profile_with(R"({"draft":{"model_format":"gguf"}})").facts.has_draft);
+    const auto is_beyond = [&](const std::string& version) {
+        return profile_with(R"({"requires":")" + version + R"("})").load_hint.find("known here ends") !=
+               std::string::npos;
+    };
+    for (const char* newer : {"0.33.1", "0.34", "v1", "0.100.0-rc1"}) EXPECT_TRUE(is_beyond(newer)) << newer;
+    for (const char* known : {"0.33.0", "0.9.7", "v0.33", "0.33", "nonsense"}) EXPECT_FALSE(is_beyond(known)) << known;
 }
 
 TEST_F(OllamaStoreTest, NamesAreAsShortAsOllamaShowsThem) {

@@ -9,6 +9,7 @@
 #include "api/ollama_models.h"
 #include "api/vectors.h"
 #include "base/json_text.h"
+#include "base/ollama_version.h"
 #include "http/answer.h"
 #include "http/body.h"
 #include "http/routes.h"
@@ -25,9 +26,6 @@ namespace {
 
 namespace ollama = api::ollama;
 using Clock = std::chrono::steady_clock;
-
-/// Of the API that is spoken here: clients ask for it to know what they may use.
-constexpr std::string_view kOllamaVersion = "0.33.0";
 
 asio::awaitable<Result<void>> carry_out(Services& services, Exchange& exchange, ollama::Route route,
                                         ollama::AnswerBody body) {

@@ -29,6 +29,7 @@ struct EngineOptions {
     std::string kv_type;            ///< one of kKvTypes; empty: the default one
     std::string own_template = {};  ///< Jinja, or llama.cpp's name of one, in place of the file's; empty: none
     std::string chat_template;      ///< a name or text that llama.cpp knows, for files without; empty: none
+    std::string renderer = {};      ///< Ollama's code for this model's chats, for who hears that there is no template
     bool control_tokens_in_messages = false;  ///< a message's text may become control tokens
     std::uint64_t prefix_cache_bytes = 0;
     std::string artifacts_dir;  ///< empty: no artifacts

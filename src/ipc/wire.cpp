@@ -286,6 +286,7 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_kv_type(options.kv_type);
     out.set_own_template(options.own_template);
     out.set_chat_template(options.chat_template);
+    out.set_renderer(options.renderer);
     out.set_control_tokens_in_messages(options.control_tokens_in_messages);
     return out;
 }
@@ -315,6 +316,7 @@ EngineOptions from_wire(const wire::Load& load) {
     out.kv_type = load.kv_type();
     out.own_template = load.own_template();
     out.chat_template = load.chat_template();
+    out.renderer = load.renderer();
     out.control_tokens_in_messages = load.control_tokens_in_messages();
     return out;
 }

@@ -176,6 +176,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.vocabulary = 151936;
     options.chat_template = "chatml";
     options.own_template = "{{ messages }}";
+    options.renderer = "cogito";
     options.kv_type = "q8_0";
     options.control_tokens_in_messages = true;
     const EngineOptions got = from_wire(sent(to_wire(options)));
@@ -195,6 +196,7 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_EQ(got.vocabulary, 151936U);
     EXPECT_EQ(got.chat_template, "chatml");
     EXPECT_EQ(got.own_template, "{{ messages }}");
+    EXPECT_EQ(got.renderer, "cogito");
     EXPECT_EQ(got.kv_type, "q8_0");
     EXPECT_TRUE(got.control_tokens_in_messages);
     EXPECT_EQ(got.batch_tokens, 3U);

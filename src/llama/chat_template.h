@@ -57,6 +57,7 @@ struct TemplateChoice {
     std::string own = {};  ///< Jinja, or the name of a built-in one: in place of the file's
     std::string fallback =
         {};  ///< where the file has none that can be read: a name, or a text that llama.cpp recognises
+    std::string renderer = {};  ///< code of Ollama that writes this model's chats, to be named where there is none
 };
 
 /// A word that is in none of the messages, for finding a place in what is rendered: templates leave it as it is.

@@ -99,6 +99,10 @@ Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* mode
         spdlog::warn("{}: {}", what, other.error().message);
         why += std::string("; ") + what + ": " + other.error().message;
     }
+    if (!templates.renderer.empty()) {
+        why += fmt::format("; Ollama writes its chats with code of its own, \"{}\", which is not here",
+                           gguf::printable(templates.renderer));
+    }
     return fail(ErrorCode::kInvalidArgument,
                 why + ". Send a prompt to /v1/completions, or set CHAT_TEMPLATE to the name of one of llama.cpp's own",
                 "messages");

@@ -62,6 +62,7 @@ struct WarmModel {
     std::string key;                   // catalog::engine_key()
     catalog::LoadChoices choices;      // which are part of that; requests may have raised its least context since
     std::string load_hint;             // a sentence for whoever hears that it does not load
+    std::string renderer;              // EngineOptions::renderer
     bool replaced = false;             // no name stands for it any more
     std::shared_ptr<EngineSlot> slot;  // when warm
     // Engines that have been told to end, or are to when they are idle.

@@ -113,6 +113,10 @@ WarmModel& WarmSet::model_of(const catalog::ModelFile& file) {
         model->key = file.engine;
         model->choices = catalog::profile_of(file).load;
         model->load_hint = catalog::profile_of(file).load_hint;
+        model->renderer = catalog::profile_of(file).facts.renderer;
+        if (catalog::profile_of(file).facts.has_draft) {
+            spdlog::info("model {}: the draft model that comes with it is not used", file.name);
+        }
         model->file.bytes = file.bytes;
         usage_.recall(*model, n_requests_, catalog_);
     }
@@ -315,6 +319,7 @@ void WarmSet::start_engine(WarmModel& model) {
     options.context_tokens = model.file.context_tokens;
     options.kv_type = model.choices.kv_type;
     options.own_template = model.choices.chat_template;
+    options.renderer = model.renderer;
     if (!model.choices.fallback_template.empty()) options.chat_template = model.choices.fallback_template;
     options.architecture = model.file.architecture;
     options.vocabulary = model.file.vocabulary;

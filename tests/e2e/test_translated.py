@@ -82,3 +82,19 @@ def test_what_cannot_be_translated_says_why(serve, store, model_file, tmp_path):
     error = answer.json()["error"]
     assert "its experts have two matrices in one tensor" in error and "hf.co" in error, error
     assert "0.99.1" in error, error
+
+
+def test_a_chat_that_ollama_has_code_for(serve, store, model_file, tmp_path):
+    file = Gguf(model_file())
+    del file.pairs["tokenizer.chat_template"]
+    bare = file.write(tmp_path / "bare.gguf")
+    store.put("qwen3-coder/toy", bare, config={"renderer": "qwen3-coder", "parser": "qwen3-coder", "draft": {}})
+    store.put("cogito/toy", bare, config={"renderer": "cogito"})
+    server = serve("--model", f"toy={model_file()}", MODEL_CACHE_SIZE="2")
+    # ChatML is what that code writes, and what the toy's own template does.
+    assert chat(server, "qwen3-coder:toy")["message"] == chat(server, "toy")["message"]
+    assert "the draft model that comes with it is not used" in server.log()
+    refused = server.post("/api/chat", {"model": "cogito:toy", "messages": harness.user("Hello")})
+    assert refused.status_code == 400
+    assert 'code of its own, "cogito"' in refused.json()["error"]
+    assert completion(server, "cogito:toy") == completion(server, "toy")
