@@ -57,7 +57,4 @@ struct ShowBody {
 [[nodiscard]] Result<ShowBody> parse_show(std::string_view body);
 [[nodiscard]] std::string encode_show(const ModelPage& page);
 
-/// "494.03M", "7.6B": as Ollama shows numbers of parameters. Empty for 0.
-[[nodiscard]] std::string human_number(std::uint64_t number);
-
 }  // namespace sutazai::api::ollama

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/byte_text.h"
+
 namespace sutazai::api::ollama {
 namespace {
 
@@ -64,15 +66,6 @@ TEST(OllamaModels, ReadsWhatIsAskedFor) {
     EXPECT_EQ(parse_show("{}").error().field, "model");
     EXPECT_EQ(parse_show(R"({"model":"a","system":"x"})").error().field, "system");
     EXPECT_EQ(parse_show(R"({"model":"a","nonsense":1})").error().field, "nonsense");
-}
-
-TEST(OllamaModels, NumbersAreShownAsOllamaShowsThem) {
-    EXPECT_EQ(human_number(0), "");
-    EXPECT_EQ(human_number(999), "999");
-    EXPECT_EQ(human_number(27'000), "27K");
-    EXPECT_EQ(human_number(134'515'008), "134.52M");
-    EXPECT_EQ(human_number(7'615'616'512), "7.6B");
-    EXPECT_EQ(human_number(1'000'000'000'000), "1.0T");
 }
 
 }  // namespace

@@ -19,4 +19,14 @@ std::string byte_text(std::uint64_t bytes) {
                        kUnits.at(unit));
 }
 
+std::string human_number(std::uint64_t number) {
+    const auto value = static_cast<double>(number);
+    if (number == 0) return {};
+    if (number >= 1'000'000'000'000) return fmt::format("{:.1f}T", value / 1e12);
+    if (number >= 1'000'000'000) return fmt::format("{:.1f}B", value / 1e9);
+    if (number >= 1'000'000) return fmt::format("{:.2f}M", value / 1e6);
+    if (number >= 1'000) return fmt::format("{:.0f}K", value / 1e3);
+    return fmt::format("{}", number);
+}
+
 }  // namespace sutazai

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/byte_text.h"
 #include "base/digest.h"
 #include "catalog/gguf_metadata.h"
 #include "catalog/model_profile.h"
@@ -50,7 +51,7 @@ ModelCard outer_card(const catalog::ModelFile& file) {
 
 void add_summary(ModelCard& card, const catalog::GgufSummary& summary) {
     card.family = summary.architecture;
-    card.parameter_size = api::ollama::human_number(summary.parameters);
+    card.parameter_size = human_number(summary.parameters);
     if (summary.file_type) card.quantization = catalog::file_type_name(*summary.file_type);
     card.context_length = summary.context_length;
     card.embedding_length = summary.embedding_length;

@@ -28,12 +28,12 @@ class SmallStore {
 
     /// Returns the blob's digest.
     std::string put_blob(std::string_view content) {
-        const std::string hex = to_hex(Bytes(sha256(std::as_bytes(std::span(content)))));
+        const std::string hex = to_hex(sutazai::Bytes(sha256(std::as_bytes(std::span(content)))));
         std::ofstream(root_ / "blobs" / ("sha256-" + hex), std::ios::binary) << content;
         return "sha256:" + hex;
     }
     [[nodiscard]] std::filesystem::path blob(std::string_view content) const {
-        return root_ / "blobs" / ("sha256-" + to_hex(Bytes(sha256(std::as_bytes(std::span(content))))));
+        return root_ / "blobs" / ("sha256-" + to_hex(sutazai::Bytes(sha256(std::as_bytes(std::span(content))))));
     }
 
     /// `path` is host/namespace/model/tag.

@@ -1,0 +1,319 @@
+#include "store/create.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "base/byte_text.h"
+#include "base/small_file.h"
+#include "catalog/gguf_file.h"
+#include "catalog/model_names.h"
+#include "store/quantisations.h"
+
+namespace sutazai::store {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t kMostLayerBytes = 4 << 20;
+
+std::string type_of(std::string_view kind) {
+    return std::string(kLayerTypePrefix) + std::string(kind);
+}
+
+/// Tells of one file as it is worked off.
+Advance advance_of(const WorkContext& work, std::string status, std::string digest, std::uint64_t total) {
+    return [&work, done = std::uint64_t{0}, status = std::move(status), digest = std::move(digest),
+            total](std::uint64_t more) mutable {
+        done += more;
+        work.tell({status, digest, total, done});
+        return !work.stop.stop_requested();
+    };
+}
+
+json::object object_in(std::string_view text) {
+    boost::system::error_code error;
+    json::value value = json::parse({text.data(), text.size()}, error);
+    return !error && value.is_object() ? std::move(value.get_object()) : json::object();
+}
+
+/// A model in the making: its layers, each of them held.
+class Draft {
+  public:
+    Draft(const ModelStore& store, const WorkContext& work) : store_(store), work_(work) {}
+
+    /// All that a store says of a model, but for the weights if there are others already.
+    Result<void> take_base(const BaseModel& base) {
+        const fs::path blobs = *base.store / "blobs";
+        const bool has_weights = manifest.find("model") != nullptr;
+        for (const Layer& layer : base.manifest.layers) {
+            if (has_weights && layer.media_type == type_of("model")) continue;
+            auto held = store_.adopt_blob(layer.digest, blob_path(blobs, layer.digest), copying(layer));
+            if (!held) return std::unexpected(std::move(held.error()));
+            work_.tell({fmt::format("using existing layer {}", to_text(layer.digest))});
+            manifest.layers.push_back(layer);
+            holds_.push_back(std::move(*held));
+        }
+        if (!base.manifest.config) return {};
+        auto config = read_small_file(blob_path(blobs, base.manifest.config->digest).string(), kMostLayerBytes);
+        if (config) config_ = object_in(*config);
+        return {};
+    }
+
+    /// Weights that no store describes.
+    Result<void> take_weights(const BaseModel& base) {
+        if (!base.digest) {
+            auto taken = take_file(store_, base.weights, work_);
+            if (!taken) return std::unexpected(std::move(taken.error()));
+            add("model", std::move(*taken));
+            return {};
+        }
+        Layer layer{type_of("model"), *base.digest, 0};
+        std::error_code error;
+        layer.bytes = fs::file_size(base.weights, error);
+        auto held = store_.adopt_blob(layer.digest, base.weights, copying(layer));
+        if (!held) return std::unexpected(std::move(held.error()));
+        add("model", std::move(*held));
+        return {};
+    }
+
+    void add(std::string_view kind, StoredBlob blob) {
+        manifest.layers.push_back({type_of(kind), blob.digest, blob.bytes});
+        holds_.push_back(std::move(blob));
+    }
+
+    Result<void> add_text(std::string_view kind, std::string_view text) {
+        auto blob = put(text);
+        if (!blob) return std::unexpected(std::move(blob.error()));
+        add(kind, std::move(*blob));
+        return {};
+    }
+
+    Result<void> replace_text(std::string_view kind, std::string_view text) {
+        remove(kind);
+        return add_text(kind, text);
+    }
+
+    void remove(std::string_view kind) {
+        std::erase_if(manifest.layers, [&](const Layer& layer) { return layer.media_type == type_of(kind); });
+    }
+
+    /// What the layer of that kind holds.
+    [[nodiscard]] json::object object_of(std::string_view kind) const {
+        const Layer* layer = manifest.find(kind);
+        if (layer == nullptr) return {};
+        const auto text = read_small_file(store_.blob_path(layer->digest).string(), kMostLayerBytes);
+        return text ? object_in(*text) : json::object();
+    }
+
+    [[nodiscard]] fs::path weights() const { return store_.blob_path(manifest.find("model")->digest); }
+
+    Result<void> describe() {
+        const auto summary = catalog::read_gguf_summary(weights().string());
+        if (!summary) return std::unexpected(summary.error());
+        json::object& config = config_;
+        config["model_format"] = "gguf";
+        config["model_family"] = summary->architecture;
+        config["model_families"] = json::array{json::string(summary->architecture)};
+        config["model_type"] = human_number(summary->parameters);
+        config["file_type"] = summary->file_type ? catalog::file_type_name(*summary->file_type) : "";
+        config["architecture"] = "amd64";
+        config["os"] = "linux";
+        json::array diffs;
+        for (const Layer& layer : manifest.layers) diffs.push_back(json::string(to_text(layer.digest)));
+        config["rootfs"] = {{"type", "layers"}, {"diff_ids", std::move(diffs)}};
+        auto blob = put(json::serialize(config));
+        if (!blob) return std::unexpected(std::move(blob.error()));
+        manifest.config = Layer{std::string(kConfigType), blob->digest, blob->bytes};
+        holds_.push_back(std::move(*blob));
+        return {};
+    }
+
+    Manifest manifest;
+
+  private:
+    Result<StoredBlob> put(std::string_view text) {
+        auto writer = store_.new_blob();
+        if (!writer) return std::unexpected(std::move(writer.error()));
+        if (auto added = writer->add(text); !added) return std::unexpected(std::move(added.error()));
+        auto blob = writer->commit();
+        if (blob) work_.tell({fmt::format("creating new layer {}", to_text(blob->digest))});
+        return blob;
+    }
+
+    Advance copying(const Layer& layer) const {
+        return advance_of(work_, fmt::format("copying {}", to_hex(Bytes(layer.digest)).substr(0, 12)),
+                          to_text(layer.digest), layer.bytes);
+    }
+
+    const ModelStore& store_;
+    const WorkContext& work_;
+    std::vector<StoredBlob> holds_;
+    json::object config_;
+};
+
+/// Blobs that clients have sent: one file of weights, perhaps with a projector beside it.
+Result<void> take_files(Draft& draft, const ModelStore& store, const ModelRecipe& recipe, const WorkContext& work) {
+    work.tell({"parsing GGUF"});
+    for (const auto& [name, digest_text] : recipe.files) {
+        const auto refuse = [&](std::string_view why) {
+            return fail(ErrorCode::kInvalidArgument, fmt::format("the file \"{}\" {}", name, why), "files");
+        };
+        const auto digest = parse_digest(digest_text);
+        if (!digest) return refuse("has no digest (sha256: and 64 hex digits)");
+        auto hold = store.hold(*digest);
+        if (!hold) return refuse(fmt::format("is not there: send it to /api/blobs/{} first", to_text(*digest)));
+        const auto summary = catalog::read_gguf_summary(store.blob_path(*digest).string());
+        if (!summary) return refuse("cannot be used: " + summary.error().message);
+        if (summary->split_count > 1) {
+            return refuse("is a part of a model; `llama-gguf-split --merge` makes one file of all");
+        }
+        const char* const kind = summary->architecture == "clip" ? "projector" : "model";
+        if (draft.manifest.find(kind) != nullptr) return refuse("is a second one; a model has one file of weights");
+        const std::uint64_t bytes = hold->bytes();
+        draft.add(kind, StoredBlob{*digest, bytes, std::move(*hold)});
+    }
+    if (draft.manifest.find("model") != nullptr) return {};
+    return fail(ErrorCode::kInvalidArgument, "files: none of them is a model's weights", "files");
+}
+
+/// Are these weights to be made into others? They may be of that type already.
+Result<bool> must_quantise(const fs::path& weights, const std::string& type) {
+    if (type.empty()) return false;
+    const auto summary = catalog::read_gguf_summary(weights.string());
+    if (!summary) return std::unexpected(summary.error());
+    const std::string now = summary->file_type ? catalog::file_type_name(*summary->file_type) : "";
+    if (now == type) return false;
+    if (is_unquantised(now)) return true;
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("quantization is only supported for F32, F16 and BF16 models: these weights are {}, and what "
+                    "that has lost does not come back",
+                    now.empty() ? "of no known type" : now),
+        "quantize");
+}
+
+/// The weights first, then what is said of them.
+Result<void> take_model(Draft& draft, const ModelStore& store, const ModelRecipe& recipe,
+                        const std::optional<BaseModel>& base, const Quantiser& quantise, const WorkContext& work) {
+    if (!base) {
+        if (auto taken = take_files(draft, store, recipe, work); !taken) return taken;
+    }
+    const fs::path weights = base ? base->weights : draft.weights();
+    const auto must = must_quantise(weights, recipe.quantize);
+    if (!must) return std::unexpected(must.error());
+    if (*must) {
+        // Straight from where they lie: they are not needed in the store.
+        auto made = quantise(store, weights, recipe.quantize, work);
+        if (!made) return std::unexpected(std::move(made.error()));
+        draft.remove("model");
+        draft.add("model", std::move(*made));
+    }
+    if (base && base->store) return draft.take_base(*base);
+    return base && !*must ? draft.take_weights(*base) : Result<void>();
+}
+
+Result<void> take_texts(Draft& draft, const ModelRecipe& recipe) {
+    Result<void> done;
+    if (!recipe.chat_template.empty()) {
+        draft.remove("prompt");  // its name in older versions
+        done = draft.replace_text("template", recipe.chat_template);
+    }
+    if (done && !recipe.system.empty()) done = draft.replace_text("system", recipe.system);
+    for (const std::string& license : recipe.licenses) {
+        if (done && !license.empty()) done = draft.add_text("license", license);
+    }
+    if (done && !recipe.parameters.empty()) {
+        json::object all = draft.object_of("params");
+        for (const auto& [name, value] : recipe.parameters) all[name] = value;
+        done = draft.replace_text("params", json::serialize(all));
+    }
+    if (done && !recipe.messages.empty()) {
+        json::array list;
+        for (const auto& [role, content] : recipe.messages) list.push_back({{"role", role}, {"content", content}});
+        done = draft.replace_text("messages", json::serialize(list));
+    }
+    return done;
+}
+
+}  // namespace
+
+Result<void> create_model(const ModelStore& store, const catalog::OllamaName& name, const ModelRecipe& recipe,
+                          const std::optional<BaseModel>& base, const Quantiser& quantise, const WorkContext& work) {
+    Draft draft(store, work);
+    Result<void> done = take_model(draft, store, recipe, base, quantise, work);
+    if (done) done = take_texts(draft, recipe);
+    if (done) done = draft.describe();
+    if (done && work.stop.stop_requested()) done = fail(ErrorCode::kCancelled, "cancelled");
+    if (!done) return done;
+    work.tell({"writing manifest"});
+    return store.write_manifest(name, draft.manifest.encode());
+}
+
+Result<void> copy_model(const ModelStore& store, const BaseModel& base, const catalog::OllamaName& to,
+                        const WorkContext& work) {
+    if (!base.store) return create_model(store, to, {}, base, {}, work);
+    std::vector<StoredBlob> holds;
+    for (const Layer& layer : base.manifest.blobs()) {
+        auto held = store.adopt_blob(layer.digest, blob_path(*base.store / "blobs", layer.digest),
+                                     advance_of(work, "copying", to_text(layer.digest), layer.bytes));
+        if (!held) return std::unexpected(std::move(held.error()));
+        holds.push_back(std::move(*held));
+    }
+    const auto name = catalog::parse_ollama_name(base.name);
+    const auto text = ModelStore(*base.store).read_manifest(*name);
+    if (!text) return std::unexpected(text.error());
+    return store.write_manifest(to, *text);
+}
+
+Result<void> remove_model(const ModelStore& store, const std::string& name,
+                          const std::optional<catalog::ModelFile>& elsewhere) {
+    const auto parsed = catalog::parse_ollama_name(name);
+    auto removed = parsed ? store.remove(*parsed) : Result<void>(fail(ErrorCode::kNotFound, ""));
+    if (removed || removed.error().code != ErrorCode::kNotFound) return removed;
+    if (!elsewhere) return fail(ErrorCode::kNotFound, fmt::format("model '{}' not found", name), "model");
+    const bool is_blob = elsewhere->path.find("/blobs/") != std::string::npos;
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("model '{}' does not lie in the model store {} but in {}, which is only read; remove it {}",
+                            name, store.root().string(), elsewhere->path,
+                            is_blob ? "with the program that keeps it there" : "where it lies"),
+                "model");
+}
+
+Result<catalog::OllamaName> new_model_name(const std::string& name, const std::string& field) {
+    auto parsed = catalog::parse_ollama_name(name);
+    if (parsed && catalog::is_valid_model_name(parsed->shortest())) return std::move(*parsed);
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: invalid model name; it is [host/][namespace/]model[:tag], each part of letters, digits, "
+                    "\"-\", \"_\" and \".\" and 80 characters at most",
+                    field),
+        field);
+}
+
+Result<StoredBlob> take_file(const ModelStore& store, const fs::path& file, const WorkContext& work) {
+    const auto summary = catalog::read_gguf_summary(file.string());
+    if (!summary) {
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("{} cannot be used: {}", file.string(), summary.error().message), "from");
+    }
+    const File source(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!source.is_open()) return std::unexpected(disk_error(file.string() + " cannot be opened", errno));
+    std::error_code error;
+    const std::uint64_t bytes = fs::file_size(file, error);
+    auto writer = store.new_blob();
+    if (!writer) return std::unexpected(std::move(writer.error()));
+    auto copied = add_file(*writer, source,
+                           advance_of(work, fmt::format("copying file {}", file.filename().string()), "", bytes));
+    if (!copied) return std::unexpected(std::move(copied.error()));
+    return writer->commit();
+}
+
+}  // namespace sutazai::store

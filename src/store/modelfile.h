@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "store/recipe.h"
+
+/// Ollama's Modelfile: one instruction a line, its value bare, in "quotes", or in """three quotes""" over several
+/// lines. Instructions have no case; lines that begin with # are comments. Pure.
+namespace sutazai::store {
+
+/// `from` of the result is as FROM has it: a model's name, or the path of a file. kInvalidArgument with the number of
+/// the line for what is wrong; ADAPTER, DRAFT, RENDERER and PARSER, which would change answers, are refused as what is
+/// not built yet.
+[[nodiscard]] Result<ModelRecipe> parse_modelfile(std::string_view text);
+
+/// Is this value of FROM the path of a file rather than a name?
+[[nodiscard]] bool is_file_path(std::string_view from);
+
+/// A value as it is to be written, so that reading it gives it back; in a Modelfile no value may hold three quotes.
+[[nodiscard]] std::string quoted_value(std::string_view text);
+
+}  // namespace sutazai::store
