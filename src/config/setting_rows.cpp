@@ -133,6 +133,28 @@ bool is_host(std::string_view text) {
     return is_printable_word(text) && text.find_first_of("/?#@") == std::string_view::npos;
 }
 
+bool is_any_or_host(std::string_view text) {
+    return text == "*" || is_host(text);
+}
+
+bool is_mirror(std::string_view text) {
+    const auto equals = text.find('=');
+    return equals != std::string_view::npos && is_host(text.substr(0, equals)) && is_origin(text.substr(equals + 1)) &&
+           text.substr(equals + 1) != "*";
+}
+
+bool is_credential(std::string_view text) {
+    const auto equals = text.find('=');
+    return equals != std::string_view::npos && is_host(text.substr(0, equals)) && is_printable_word(text) &&
+           text.find(':', equals + 2) != std::string_view::npos;
+}
+
+Parsed<void> set_hf_token(Settings& settings, std::string_view text) {
+    if (!text.empty() && !is_printable_word(text)) return std::unexpected("a token without blanks");
+    settings.hf_token = text;
+    return {};
+}
+
 Parsed<void> set_host(Settings& settings, std::string_view text) {
     if (!is_host(text)) return std::unexpected("an address or a host name");
     settings.host = text;
@@ -218,6 +240,13 @@ std::vector<SettingRow> make_rows() {
         list("ADMIN_API_KEYS", &Settings::admin_api_keys, is_printable_word, "printable ASCII keys without blanks",
              "keys that may pin, warm, evict, save, load and prune as well, and go before others, comma separated");
     admin_keys.secret = true;
+    SettingRow registry_auth = list(
+        "REGISTRY_AUTH", &Settings::registry_auth, is_credential, "host=user:password",
+        "who to be at registries, host=user:password, several separated by commas; each is sent to its host alone");
+    registry_auth.secret = true;
+    SettingRow hf_token = row("HF_TOKEN", "token for Hugging Face, sent to hf.co and huggingface.co alone",
+                              set_hf_token, [](const Settings& settings) { return settings.hf_token; });
+    hf_token.secret = true;
     SettingRow models =
         row("MODELS", "models by name, name=path, several separated by commas (the flag may be repeated)", set_models,
             show_models);
@@ -295,9 +324,23 @@ std::vector<SettingRow> make_rows() {
         number("MAX_TOKENS_LIMIT", &Settings::max_tokens_limit, 0, UINT32_MAX,
                "cap on a request's max_tokens; 0: no cap"),
 
+        list("PULL_HOSTS", &Settings::pull_hosts, is_any_or_host, "hosts, each perhaps with :port, or *",
+             "hosts that models may be pulled from and pushed to, comma separated; what `sutazai pull` is given may be "
+             "any"),
+        list("PULL_PRIVATE_HOSTS", &Settings::pull_private_hosts, is_host, "hosts, each perhaps with :port",
+             "the same for hosts that may have private addresses, which redirects may lead to, also over plain http"),
+        list("PULL_MIRRORS", &Settings::pull_mirrors, is_mirror, "host=url, with an http or https URL that has no path",
+             "where to pull from instead of a host, such as registry.ollama.ai=http://127.0.0.1:5000, comma separated"),
+        number("PULL_CONNECTIONS", &Settings::pull_connections, 1, 32, "connections of one download"),
+        number("PULL_STALL_TIMEOUT_S", &Settings::pull_stall_timeout_s, 1, 3600,
+               "seconds without a byte after which a connection is given up and made anew"),
+        std::move(registry_auth),
+        std::move(hf_token),
+
         path("MODELS_DIR", &Settings::models_dir, "folder of GGUF files; empty: the folder models in SUTAZAI_HOME"),
         path("MODEL_STORE", &Settings::model_store,
-             "folder that models are pulled and created in, laid out as Ollama's; empty: the folder store in SUTAZAI_HOME"),
+             "folder that models are pulled and created in, laid out as Ollama's; empty: the folder store in "
+             "SUTAZAI_HOME"),
         row(
             "OLLAMA_MODELS",
             "folder of Ollama's models, which is only read; empty: ~/.ollama/models and the system service's; off: "

@@ -65,6 +65,15 @@ struct Settings {
     std::uint32_t load_timeout_s = 300;         ///< LOAD_TIMEOUT_S, for a model to load, 1 to 86400
     std::uint32_t max_tokens_limit = 0;         ///< MAX_TOKENS_LIMIT, caps max_tokens of a request; 0: no cap
 
+    // Pulling and pushing models.
+    std::vector<std::string> pull_hosts{"registry.ollama.ai", "hf.co", "huggingface.co"};  ///< PULL_HOSTS; "*": any
+    std::vector<std::string> pull_private_hosts;  ///< PULL_PRIVATE_HOSTS, that may have private addresses
+    std::vector<std::string> pull_mirrors;        ///< PULL_MIRRORS, host=url
+    std::uint32_t pull_connections = 4;           ///< PULL_CONNECTIONS, of one download, 1 to 32
+    std::uint32_t pull_stall_timeout_s = 30;      ///< PULL_STALL_TIMEOUT_S, without a byte, 1 to 3600
+    std::vector<std::string> registry_auth;       ///< REGISTRY_AUTH, host=user:password
+    std::string hf_token;                         ///< HF_TOKEN, for Hugging Face alone
+
     // The engine.
     std::string models_dir;                     ///< MODELS_DIR; default <home>/models
     std::string model_store;                    ///< MODEL_STORE; default <home>/store

@@ -59,7 +59,7 @@ Result<void> Access::check_address(const Url& url) const {
     if (literal && !*literal && !allows_private(url)) {
         return fail(
             ErrorCode::kForbidden,
-            fmt::format("{} is a private address; PULL_PRIVATE_HOSTS names those that may be used", url.authority()));
+            fmt::format("{} is a private address; only hosts of PULL_PRIVATE_HOSTS may have one", url.authority()));
     }
     return {};
 }

@@ -36,8 +36,10 @@ class Attached {
     CURL* handle_;
 };
 
+using Upload = std::function<std::size_t(char* buffer, std::size_t size)>;
+
 std::size_t fill(char* buffer, std::size_t size, std::size_t count, void* upload) {
-    return (*static_cast<std::function<std::size_t(char*, std::size_t)>*>(upload))(buffer, size * count);
+    return (*static_cast<Upload*>(upload))(buffer, size * count);
 }
 
 /// A server's words, fit to be shown.
@@ -80,9 +82,12 @@ Result<HttpResponse> Client::exchange(const HttpRequest& request, const Url& url
         return !too_large;
     });
     CURL* const curl = transfer_.handle();
-    std::function<std::size_t(char*, std::size_t)> upload = [&](char* buffer, std::size_t size) {
+    std::uint64_t offset = 0;
+    Upload upload = [&](char* buffer, std::size_t size) {
         active = Clock::now();
-        return request.upload(buffer, size);
+        const std::size_t read = request.upload(offset, buffer, size);
+        if (read != HttpRequest::kNoMore) offset += read;
+        return read;
     };
     if (request.upload) {
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);

@@ -27,9 +27,11 @@ struct HttpRequest {
     Url url;
     std::vector<std::string> headers = {};
     std::string body = {};
-    /// A body that is read piece by piece, instead of `body`: `upload` fills a buffer and returns how much.
+    /// A body that is read piece by piece, instead of `body`: `upload` fills a buffer with what is at `offset` and
+    /// returns how much that is, or kNoMore to end the exchange.
+    static constexpr std::size_t kNoMore = CURL_READFUNC_ABORT;
     std::uint64_t upload_bytes = 0;
-    std::function<std::size_t(char* buffer, std::size_t size)> upload = {};
+    std::function<std::size_t(std::uint64_t offset, char* buffer, std::size_t size)> upload = {};
     std::size_t most_bytes = 1 << 20;    ///< of the answer
     bool drop_body = false;              ///< only the head of the answer is wanted
     std::chrono::milliseconds stall{0};  ///< another one than Patience has; 0: the same
@@ -90,7 +92,7 @@ class Client {
 [[nodiscard]] bool pause(const std::stop_token& stop, std::chrono::milliseconds time);
 
 [[nodiscard]] inline std::unexpected<Error> cancelled() {
-    return fail(ErrorCode::kCancelled, "cancelled; what was downloaded is kept for the next pull");
+    return fail(ErrorCode::kCancelled, "cancelled");
 }
 
 }  // namespace sutazai::fetch

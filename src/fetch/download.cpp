@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/statvfs.h>
 
 #include <charconv>
 #include <string>
 #include <utility>
 
-#include "base/byte_text.h"
 #include "fetch/lanes.h"
+#include "fetch/places.h"
 
 namespace sutazai::fetch {
 namespace {
@@ -50,15 +49,6 @@ Result<Found> look(Client& client, const Url& url) {
     return found;
 }
 
-Result<void> check_room(const std::filesystem::path& folder, std::uint64_t bytes) {
-    struct statvfs disk {};
-    if (::statvfs(folder.c_str(), &disk) != 0) return {};
-    const std::uint64_t free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
-    if (free >= bytes) return {};
-    return fail(ErrorCode::kUnavailable, fmt::format("{} more are needed in {}, and {} are free", byte_text(bytes),
-                                                     folder.string(), byte_text(free)));
-}
-
 /// Everything into `file`. False when the server has another file by now.
 Result<bool> fill(Client& client, const Wanted& wanted, PartialFile& file, const Found& found,
                   const OnBytes& on_bytes) {
@@ -93,7 +83,7 @@ Result<std::optional<Downloaded>> download(Client& client, const Wanted& wanted,
             held = std::move(**locked);
         }
         PartialFile file(wanted.partial, std::move(held), found.size, found.validator, client.stop());
-        if (auto room = check_room(wanted.partial.parent_path(), found.size - file.completed()); !room) {
+        if (auto room = check_free_disk(wanted.partial.parent_path(), found.size - file.completed()); !room) {
             return std::unexpected(std::move(room.error()));
         }
         on_bytes(file.completed(), found.size);

@@ -135,8 +135,7 @@ Result<std::optional<Url>> Transfer::redirect() const {
 Error Transfer::failure(CURLcode code) const {
     if (refused_address_) {
         return {ErrorCode::kForbidden,
-                fmt::format("{} stands for a private address; PULL_PRIVATE_HOSTS names the hosts that may",
-                            url_.authority())};
+                fmt::format("{} stands for a private address; only hosts of PULL_PRIVATE_HOSTS may", url_.authority())};
     }
     return {ErrorCode::kUnavailable, fmt::format("{}: {}", url_.authority(), curl_easy_strerror(code))};
 }
