@@ -16,6 +16,7 @@
 #include "cli/config_command.h"
 #include "cli/list_command.h"
 #include "cli/model_files.h"
+#include "cli/pull_command.h"
 #include "cli/run_command.h"
 #include "cli/setting_flags.h"
 #include "cli/setting_notes.h"
@@ -98,6 +99,7 @@ int run_command_line(int argc, char** argv, const Hooks& hooks) {
     add_run_command(app, flags, action);
     add_command(app, "list", "List the models", flags, action, [&] { return list(flags); });
 
+    add_pull_commands(app, flags, action);
     add_cache_commands(app, flags, action);
     add_cache_file_commands(app, flags, action);
 

@@ -25,6 +25,7 @@
 #include "cli/chat_session.h"
 #include "cli/find_model.h"
 #include "cli/model_files.h"
+#include "cli/pull_command.h"
 #include "cli/setting_flags.h"
 #include "config/settings.h"
 #include "models/model_manager.h"
@@ -74,6 +75,12 @@ std::string take_model_path(const std::string& model, config::Settings& settings
     return name;
 }
 
+/// Nobody knows of it: it may be pulled. A model whose file is gone is another matter.
+bool is_absent(const catalog::Catalog& catalog, const std::string& model, const Error& error) {
+    return error.code == ErrorCode::kNotFound &&
+           std::ranges::none_of(catalog.list(), [&](const catalog::ModelFile& file) { return file.name == model; });
+}
+
 asio::awaitable<ChatSession::Ending> talk(ChatSession& session, models::AdvancedModelManager& manager,
                                           std::optional<std::string> prompt) {
     auto ending = co_await session.load();
@@ -100,7 +107,14 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
     const fs::path executable = executable_path();
     auto catalog = open_catalog(settings, executable);
     if (!catalog) return report(catalog.error());
-    const auto file = find_model(*catalog, model);
+    auto file = find_model(*catalog, model);
+    if (!file && is_absent(*catalog, model, file.error())) {
+        fmt::print(stderr, "{}\n", file.error().message);
+        if (const int code = pull_missing(settings, model); code != 0) return code;
+        catalog = open_catalog(settings, executable);
+        if (!catalog) return report(catalog.error());
+        file = find_model(*catalog, model);
+    }
     if (!file) return report(file.error());
     model = file->name;
 

@@ -89,7 +89,8 @@ void WorkView::show(const WorkProgress& progress) {
     const auto wait = is_terminal_ ? std::chrono::milliseconds(kRedraw) : std::chrono::milliseconds(kPlainEvery);
     if (!is_new && !(is_whole && !was_whole) && now - drawn_at_ < wait) return;
     drawn_at_ = now;
-    draw(progress);
+    // Where lines stay, that a file begins is worth none.
+    if (is_terminal_ || progress.total == 0 || is_whole || !is_new) draw(progress);
 }
 
 void WorkView::draw(const WorkProgress& progress) {
