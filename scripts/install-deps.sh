@@ -7,6 +7,8 @@ packages=(
     # tools
     g++ cmake ninja-build make git ccache mold clang-format clang-tidy-19 clang-19 libclang-rt-19-dev ca-certificates curl jq
     python3 python3-venv
+    # servers that tests pull from
+    docker-registry nginx-light
     # libraries
     libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libprotobuf-dev protobuf-compiler
     prometheus-cpp-dev libspdlog-dev libfmt-dev libcli11-dev libssl-dev libgtest-dev

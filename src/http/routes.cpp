@@ -23,6 +23,8 @@ std::vector<Route> all_routes() {
         {kGet, "/api/tags", kOllama, get_ollama_tags},
         {kGet, "/api/ps", kOllama, get_ollama_ps},
         {kPost, "/api/show", kOllama, post_ollama_show},
+        {kPost, "/api/pull", kOllama, post_ollama_pull},
+        {kPost, "/api/push", kOllama, post_ollama_push},
         {kGet, "/api/version", kOllama, get_ollama_version, true},
         {kGet, "/", kStreamingV1, get_root, true},
         {kGet, "/health", kStreamingV1, get_health, true},

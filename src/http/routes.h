@@ -39,6 +39,10 @@ boost::asio::awaitable<Result<void>> post_ollama_show(Services& services, Exchan
 boost::asio::awaitable<Result<void>> get_ollama_version(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_root(Services& services, Exchange& exchange);
 
+// ollama_transfer_routes.cpp
+boost::asio::awaitable<Result<void>> post_ollama_pull(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_ollama_push(Services& services, Exchange& exchange);
+
 // health_routes.cpp
 boost::asio::awaitable<Result<void>> get_health(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange);

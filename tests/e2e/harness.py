@@ -29,7 +29,8 @@ def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without any setting of the product, plus `more`."""
     kept = {"PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}
     ours = {name: value for name, value in os.environ.items() if name in kept}
-    return ours | {"OLLAMA_MODELS": "off", "HF_HUB_CACHE": "off"} | more  # the models of whoever runs the tests
+    # The models of whoever runs the tests, and registries of the world.
+    return ours | {"OLLAMA_MODELS": "off", "HF_HUB_CACHE": "off", "PULL_HOSTS": ""} | more
 
 
 def wait_until(what: str, condition, seconds: float = 10.0):
