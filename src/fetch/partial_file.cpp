@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kSaveBytes = PartialFile::kMostUnsaved / 2;
 constexpr auto kSaveEvery = 2s;
-constexpr std::size_t kSumBytes = 1 << 20;
+constexpr std::size_t kSumBytes = 256 << 10;
 constexpr auto kLockLook = 100ms;
 
 fs::path state_of(const fs::path& path) {

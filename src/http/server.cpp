@@ -203,6 +203,7 @@ asio::awaitable<void> Server::drain(std::chrono::milliseconds deadline) {
     const std::shared_ptr<Impl> impl = impl_;
     impl->services.draining = true;
     impl->close();
+    impl->services.jobs.cancel_all();
     for (Session* session : impl->sessions) session->close_if_idle();
     co_await impl->wait_until_empty(deadline);
     for (const auto* sessions : {&impl->sessions, &impl->leaving}) {

@@ -124,8 +124,12 @@ std::optional<Result<void>> JobWatch::result() const {
 Jobs::Jobs(asio::any_io_executor executor) : executor_(std::move(executor)), running_(std::make_shared<Running>()) {}
 
 Jobs::~Jobs() {
-    for (const auto& [key, job] : running_->jobs) job->cancel();
+    cancel_all();
     for (const auto& [key, job] : running_->jobs) job->thread = {};  // joined
+}
+
+void Jobs::cancel_all() {
+    for (const auto& [key, job] : running_->jobs) job->cancel();
 }
 
 std::size_t Jobs::running() const {

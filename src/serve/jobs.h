@@ -62,6 +62,8 @@ class Jobs {
     /// kUnavailable when kMostRunning others run.
     [[nodiscard]] boost::asio::awaitable<Result<JobWatch>> watch(std::string key, Work work);
     [[nodiscard]] std::size_t running() const;
+    /// At the server's end: nobody is kept waiting by what can be begun again.
+    void cancel_all();
 
   private:
     struct Running {
