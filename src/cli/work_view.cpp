@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cmath>
 #include <csignal>
-#include <ctime>
 #include <thread>
 
 #include "base/byte_text.h"
@@ -122,16 +121,17 @@ int run_stoppable(const std::function<Result<void>(const std::stop_token&)>& wor
     std::atomic<int> signal = 0;
     Result<void> done;
     {
-        const std::jthread watch([&](const std::stop_token& stop) {
-            while (!stop.stop_requested()) {
-                const timespec look{.tv_sec = 0, .tv_nsec = 50'000'000};
-                const int got = sigtimedwait(&signals, nullptr, &look);
-                if (got <= 0) continue;
+        std::jthread watch([&](const std::stop_token& stop) {
+            for (;;) {
+                int got = 0;
+                if (sigwait(&signals, &got) != 0 || stop.stop_requested()) return;
                 if (signal.exchange(got) != 0) std::_Exit(128 + got);
                 source.request_stop();
             }
         });
         done = work(source.get_token());
+        watch.request_stop();
+        pthread_kill(watch.native_handle(), SIGTERM);
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (done) return 0;

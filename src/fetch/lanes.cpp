@@ -13,11 +13,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::uint64_t kLeastPart = 32ULL << 20;
+constexpr std::uint64_t kLeastPart = PartialFile::kMostUnsaved;
 constexpr std::uint64_t kMostPart = 128ULL << 20;
 constexpr std::uint64_t kPartsOfAFile = 64;
 constexpr int kMostRedirects = 10;
 constexpr milliseconds kLook{100};
+/// One connection is enough for a quick network, and its data comes in order; each so much later there is one more.
+constexpr milliseconds kOneMoreAfter{1000};
 constexpr milliseconds kLongestPause{30'000};
 /// So much must come before earlier failures are forgotten.
 constexpr std::uint64_t kProgress = 64ULL << 10;
@@ -41,6 +43,7 @@ Lanes::Lanes(Client& client, const Wanted& wanted, PartialFile& file, std::strin
 
 Result<Lanes::End> Lanes::run(bool ranges, const OnBytes& on_bytes) {
     ranges_ = ranges;
+    begin_ = Clock::now();
     const std::uint64_t size = file_.size();
     const std::uint64_t part = wanted_.part_bytes > 0 ? wanted_.part_bytes : part_bytes(size);
     const auto missing = file_.missing(ranges ? part : size);
@@ -77,10 +80,14 @@ Result<Lanes::End> Lanes::run(bool ranges, const OnBytes& on_bytes) {
     return end(End::kWhole);
 }
 
+std::size_t Lanes::lanes_allowed() const {
+    // A server must have shown that it knows ranges.
+    return confirmed_ ? 1 + static_cast<std::size_t>((Clock::now() - begin_) / kOneMoreAfter) : 1;
+}
+
 void Lanes::hand_out_parts() {
     for (Lane& lane : lanes_) {
-        // Until a server has shown that it knows ranges, one is enough.
-        if (!confirmed_ && &lane != &lanes_.front()) return;
+        if (static_cast<std::size_t>(&lane - lanes_.data()) >= lanes_allowed()) return;
         if (lane.running || Clock::now() < lane.not_before) continue;
         if (lane.part.bytes() == 0) {
             if (queue_.empty()) continue;

@@ -62,12 +62,14 @@ class Lanes {
     [[nodiscard]] Result<void> answer_status(Lane& lane, long status);
     [[nodiscard]] Result<void> try_again(Lane& lane, Error why, std::chrono::milliseconds least = {});
     [[nodiscard]] Result<void> look_at_stalls();
+    [[nodiscard]] std::size_t lanes_allowed() const;
     void hand_out_parts();
 
     Client& client_;
     const Wanted& wanted_;
     PartialFile& file_;
     const std::string validator_;
+    Clock::time_point begin_;
     bool ranges_ = true;
     bool confirmed_ = false;     // the server has given a range
     std::optional<Url> direct_;  // where the last answer came from, after redirects

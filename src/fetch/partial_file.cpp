@@ -111,6 +111,11 @@ std::uint64_t PartialFile::completed() const {
 
 Result<void> PartialFile::write(std::uint64_t offset, Bytes bytes) {
     const Range range{offset, offset + bytes.size()};
+    std::unique_lock lock(mutex_);
+    const std::uint64_t length = bytes.size();
+    changed_.wait(lock, stop_, [&] { return error_ || done_.bytes() + length - saved_bytes_ <= kMostUnsaved; });
+    if (error_) return std::unexpected(*error_);
+    lock.unlock();
     while (!bytes.empty()) {
         const auto written = ::pwrite(file_.fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
         if (written < 0 && errno == EINTR) continue;
@@ -120,13 +125,12 @@ Result<void> PartialFile::write(std::uint64_t offset, Bytes bytes) {
         offset += static_cast<std::uint64_t>(written);
         bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
-    std::unique_lock lock(mutex_);
+    lock.lock();
     const bool moves_front = range.begin <= done_.front() && done_.front() < range.end;
     done_.add(range);
-    if (moves_front || done_.bytes() - saved_bytes_ >= kSaveBytes || done_.bytes() == size_) changed_.notify_all();
-    changed_.wait(lock, stop_,
-                  [this] { return error_ || done_.bytes() - saved_bytes_ <= kMostUnsaved || done_.bytes() == size_; });
-    if (error_) return std::unexpected(*error_);
+    // A thread that has much to do is not woken for each piece.
+    const bool wakes_summer = moves_front && (done_.front() - summed_bytes_ >= kSumBytes || done_.front() == size_);
+    if (wakes_summer || done_.bytes() - saved_bytes_ >= kSaveBytes || done_.bytes() == size_) changed_.notify_all();
     return {};
 }
 
@@ -157,7 +161,11 @@ Result<Digest> PartialFile::digest() {
 void PartialFile::sum(const std::stop_token& stop) {
     std::vector<std::byte> buffer(kSumBytes);
     std::unique_lock lock(mutex_);
-    while (changed_.wait(lock, stop, [this] { return summed_bytes_ < done_.front(); })) {
+    const auto is_worth_it = [this] {
+        const std::uint64_t front = done_.front();
+        return front - summed_bytes_ >= kSumBytes || (front == size_ && summed_bytes_ < size_);
+    };
+    while (changed_.wait(lock, stop, is_worth_it)) {
         const auto length = std::min<std::uint64_t>(buffer.size(), done_.front() - summed_bytes_);
         const std::span piece(buffer.data(), static_cast<std::size_t>(length));
         const std::uint64_t at = summed_bytes_;

@@ -22,7 +22,7 @@ namespace sutazai::fetch {
 /// writes the state, always behind the data: of what was written at most kMostUnsaved bytes are ever unknown to it.
 class PartialFile {
   public:
-    static constexpr std::uint64_t kMostUnsaved = 32ULL << 20;
+    static constexpr std::uint64_t kMostUnsaved = 64ULL << 20;
 
     /// Told how many bytes another process's download of the file has, and of how many.
     using OnWait = std::function<void(std::uint64_t completed, std::uint64_t total)>;

@@ -19,9 +19,9 @@ from ollama_store import Store
 
 MIB = 1 << 20
 #: What a kill may cost, and what sockets may hold besides.
-PART = 32 * MIB
+PART = 64 * MIB
 IN_FLIGHT = 16 * MIB
-BIG = 96 * MIB
+BIG = 160 * MIB
 SECRET = registries.USER.split(":")[1]
 
 
@@ -219,7 +219,7 @@ def test_push_through_the_api_with_credentials(weights, start_server, tmp_path):
 
 
 def test_connections_that_are_cut(published, weights, tmp_path):
-    with registries.FaultProxy(published, lambda n: ("cut", 7 * MIB) if n % 3 else None) as proxy:
+    with registries.FaultProxy(published, lambda n: ("cut", 7 * MIB) if n < 12 else None) as proxy:
         pulled = command(tmp_path, "pull", "big:v1", environment=mirrored(proxy.host))
         assert pulled.returncode == 0, pulled.stderr
         assert proxy.connections > 4
@@ -245,7 +245,7 @@ def test_what_comes_wrong_is_not_kept(published, weights, tmp_path):
 
 
 def slow(published) -> registries.FaultProxy:
-    return registries.FaultProxy(published, bytes_per_second=40 * MIB)
+    return registries.FaultProxy(published, bytes_per_second=60 * MIB)
 
 
 def test_a_kill_costs_one_part_at_most(published, weights, tmp_path):
@@ -320,7 +320,7 @@ def test_a_client_that_goes_away_ends_the_pull(published, start_server, tmp_path
 
 def test_a_full_disk(published, tmp_path):
     def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40 * MIB, 40 * MIB))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60 * MIB, 60 * MIB))
 
     pulled = command(tmp_path, "pull", "big:v1", environment=mirrored(published), preexec_fn=limited)
     assert pulled.returncode == 1
