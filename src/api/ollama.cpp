@@ -165,6 +165,7 @@ void read_generate_prompt(FieldReader& fields, AnswerBody& request, std::string 
     GenerationRequest& generation = request.generation;
     fields.string("system", system);
     fields.string("suffix", suffix);
+    fields.string("template", generation.chat_template);
     fields.boolean("raw", raw);
     fields.boolean("truncate", truncate);
     read_context(fields, generation.context);
@@ -174,6 +175,7 @@ void read_generate_prompt(FieldReader& fields, AnswerBody& request, std::string 
         if (!is_so) continue;
         if (!system.empty()) fields.refuse("system", fmt::format("does not go with {}", what));
         if (!generation.context.empty()) fields.refuse("context", fmt::format("does not go with {}", what));
+        if (!generation.chat_template.empty()) fields.refuse("template", fmt::format("does not go with {}", what));
     }
     if (!suffix.empty()) {
         if (raw) fields.refuse("suffix", "does not go with raw, which takes the prompt as it is");
@@ -186,7 +188,7 @@ void read_generate_prompt(FieldReader& fields, AnswerBody& request, std::string 
         chat.messages.push_back(text_message(Role::kUser, std::move(prompt)));
         generation.prompt = std::move(chat);
         generation.returns_tokens = true;
-        request.plain_without_template = true;
+        request.plain_without_template = generation.chat_template.empty();
     }
 }
 
@@ -219,7 +221,6 @@ Result<AnswerBody> parse_generate(std::string_view body) {
     const bool has_suffix = fields.find("suffix") != nullptr && !is_absent(fields.find("suffix"));
     read_shared(fields, request, !prompt.empty() || has_suffix);
     refuse_unless_absent(fields, "images", "are not supported yet");
-    refuse_unless_absent(fields, "template", "is not supported: the model's own is used");
     read_generate_prompt(fields, request, std::move(prompt));
     point_to_options(fields);
     refuse_unsupported(fields);

@@ -131,6 +131,15 @@ TEST(Ollama, AGenerationGoesOnWhereAnEarlierOneEnded) {
     EXPECT_TRUE(chat(R"("truncate":true)")->generation.truncate);
 }
 
+TEST(Ollama, AGenerationMayHaveATemplateOfItsOwn) {
+    const auto other = generate(R"("template":"Q: {{ .Prompt }} A:")");
+    ASSERT_TRUE(other) << refusal(other);
+    EXPECT_EQ(other->generation.chat_template, "Q: {{ .Prompt }} A:");
+    EXPECT_FALSE(other->plain_without_template);
+    EXPECT_TRUE(refusal(generate(R"("template":"x","raw":true)")).starts_with("template: "));
+    EXPECT_FALSE(chat(R"("template":"x")"));
+}
+
 TEST(Ollama, TheLastMessageOfTheAssistantIsContinued) {
     const auto request =
         parse_chat(R"({"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"He",)"
@@ -163,7 +172,7 @@ TEST(Ollama, WhatWouldChangeTheAnswerIsRefusedByName) {
         EXPECT_EQ(request.error().code, ErrorCode::kInvalidArgument);
     }
     for (const char* field :
-         {R"("truncate":true)", R"("template":"x")", R"("context":7)", R"("context":[-1])", R"("context":[1.5])",
+         {R"("truncate":true)", R"("template":7)", R"("context":7)", R"("context":[-1])", R"("context":[1.5])",
           R"("context":["1"])", R"("context":[4294967296])", R"("suffix":1)", R"("images":["aGk="])"}) {
         const auto request = generate(field);
         ASSERT_FALSE(request) << field;

@@ -129,6 +129,7 @@ struct GenerationRequest {
     /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is;
     /// token ids are taken as they are; what is around a gap goes between the tokens that the model has for that.
     std::variant<Chat, std::string, std::vector<std::int32_t>, Infill> prompt;
+    std::string chat_template = {};          ///< Go's, for a chat, in place of the model's; empty: the model's
     std::vector<std::int32_t> context = {};  ///< tokens of what was said before, in front of the prompt
     /// A chat that is too long loses its oldest messages, the system's aside; kEmbed: a text its end.
     bool truncate = false;

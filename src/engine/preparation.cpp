@@ -19,7 +19,7 @@ constexpr std::int64_t kWorkOnTheWay = 200'000;
 constexpr std::int64_t kMostWork = 40'000'000;
 
 bool is_long(const GenerationRequest& request) {
-    std::size_t n_bytes = request.grammar.size() + request.json_schema.size();
+    std::size_t n_bytes = request.grammar.size() + request.json_schema.size() + request.chat_template.size();
     if (const auto* text = std::get_if<std::string>(&request.prompt)) n_bytes += text->size();
     if (const auto* infill = std::get_if<Infill>(&request.prompt))
         n_bytes += infill->prefix.size() + infill->suffix.size();

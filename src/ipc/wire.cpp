@@ -126,6 +126,7 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     out.mutable_context()->Add(request.context.begin(), request.context.end());
     out.set_truncate(request.truncate);
     out.set_returns_tokens(request.returns_tokens);
+    out.set_chat_template(std::move(request.chat_template));
     return out;
 }
 
@@ -171,6 +172,7 @@ GenerationRequest from_wire(wire::Submit submit) {
     out.context.assign(submit.context().begin(), submit.context().end());
     out.truncate = submit.truncate();
     out.returns_tokens = submit.returns_tokens();
+    out.chat_template = std::move(*submit.mutable_chat_template());
     return out;
 }
 

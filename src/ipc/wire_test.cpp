@@ -73,6 +73,7 @@ TEST(Wire, WhatIsAroundAGapStaysTwoTexts) {
     request.prompt = Infill{"def f(", "\n    return"};
     request.context = {1, 2, 151935};
     request.truncate = request.returns_tokens = true;
+    request.chat_template = "{{ .Prompt }}";
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
     request.prompt = Infill{};
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);

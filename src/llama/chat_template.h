@@ -41,6 +41,11 @@ class ChatTemplate {
 [[nodiscard]] Result<std::unique_ptr<ChatTemplate>> jinja_template(const std::string& source, const std::string& bos,
                                                                    const std::string& eos);
 
+/// A template of Go's text/template, as Ollama's models have them, used as Ollama uses it: one that goes through
+/// .Messages by itself, or one that writes .System, .Prompt and .Response of one round at a time. kInvalidArgument with
+/// the line when it is none.
+[[nodiscard]] Result<std::unique_ptr<ChatTemplate>> go_template(const std::string& source);
+
 /// Those that llama.cpp has itself: "chatml", "llama3", "gemma", ...
 [[nodiscard]] std::vector<std::string> built_in_template_names();
 

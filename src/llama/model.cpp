@@ -77,6 +77,19 @@ Result<std::vector<TextRun>> around_a_gap(const Vocabulary& words, const llama_v
 
 }  // namespace
 
+Result<std::vector<TextRun>> Model::render(const Chat& chat, const std::string& other,
+                                           const CancelCheck& cancelled) const {
+    const Vocabulary& words = impl_->words;
+    if (other.empty()) {
+        if (words.chat_template == nullptr) return std::unexpected(words.no_template);
+        return words.chat_template->render(chat, cancelled);
+    }
+    auto chosen = go_template(other);
+    auto runs = chosen ? (*chosen)->render(chat, cancelled) : std::unexpected(chosen.error());
+    if (!runs) runs.error().field = "template";
+    return runs;
+}
+
 Result<std::vector<Token>> Model::tokenize_prompt(const GenerationRequest& request, std::size_t most_tokens,
                                                   const CancelCheck& cancelled) const {
     const Impl& impl = *impl_;
@@ -97,10 +110,9 @@ Result<std::vector<Token>> Model::tokenize_prompt(const GenerationRequest& reque
     Result<std::vector<TextRun>> runs;
     std::vector<TextPart> parts;
     if (const auto* chat = std::get_if<Chat>(&request.prompt)) {
-        if (impl.words.chat_template == nullptr) return std::unexpected(impl.words.no_template);
         field = "messages";
         names_count = impl.control_tokens_in_messages;
-        runs = impl.words.chat_template->render(*chat, cancelled);
+        runs = render(*chat, request.chat_template, cancelled);
     } else if (const auto* infill = std::get_if<Infill>(&request.prompt)) {
         runs = around_a_gap(impl.words, impl.vocab, *infill);
     } else {

@@ -82,6 +82,8 @@ class Model final : public LanguageModel {
     void warm_up();
 
   private:
+    [[nodiscard]] Result<std::vector<TextRun>> render(const Chat& chat, const std::string& other,
+                                                      const CancelCheck& cancelled) const;
     [[nodiscard]] Result<std::vector<Token>> tokenize_prompt(const GenerationRequest& request, std::size_t most_tokens,
                                                              const CancelCheck& cancelled) const;
     [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options, const ModelSource& source,

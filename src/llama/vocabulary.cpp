@@ -93,7 +93,11 @@ Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* mode
     }
     if (!templates.fallback.empty()) {
         const bool is_name = templates.fallback.find_first_of("{\n") == std::string::npos;
-        auto other = is_name ? built_in_template(templates.fallback) : recognized_template(templates.fallback);
+        auto other = is_name ? built_in_template(templates.fallback) : go_template(templates.fallback);
+        if (!other && !is_name) {
+            // Better one that is like it than none.
+            if (auto alike = recognized_template(templates.fallback)) other = std::move(alike);
+        }
         if (other) return other;
         const char* const what = is_name ? "CHAT_TEMPLATE" : "the store's template";
         spdlog::warn("{}: {}", what, other.error().message);

@@ -76,6 +76,16 @@ def test_a_raw_prompt_goes_as_it_is(client, server):
     assert raw.response != client.generate("toy", "Once", options=GREEDY).response
 
 
+def test_a_request_may_have_a_template(client):
+    asked = {"template": "{{ if .System }}{{ .System }}\n{{ end }}Q: {{ .Prompt }}\nA:", "options": GREEDY}
+    written = client.generate("toy", "Hello", system="Be brief.", **asked)
+    assert written.response == client.generate("toy", "Be brief.\nQ: Hello\nA:", raw=True, options=GREEDY).response
+    for wrong in ("{{ if }}", "{{ .Prompt", "Hello", "{{ index .Messages 9 }}"):
+        with pytest.raises(ollama.ResponseError) as refused:
+            client.generate("toy", "Hello", template=wrong)
+        assert refused.value.status_code == 400, wrong
+
+
 def test_a_model_without_a_template_gets_the_plain_prompt(gemma3, tmp_path):
     with harness.running(tmp_path, "--model", gemma3) as server:
         client = client_of(server)
