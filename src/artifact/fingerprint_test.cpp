@@ -40,6 +40,7 @@ TEST(Fingerprint, EachPartCounts) {
     expect([](P& p) { p.flash_attention = false; }, "flash attention is off, not on");
     expect([](P& p) { p.architecture = "llama"; }, "architecture is llama, not qwen2");
     expect([](P& p) { p.weights[0] = std::byte{0xff}; }, "weights (SHA-256) is ff01020304050607, not 0001020304050607");
+    expect([](P& p) { p.translation = "gemma3 2"; }, "translation of the file is gemma3 2, not none");
     expect([](P& p) { p.n_layer = 25; }, "layers is 25, not 24");
     expect([](P& p) { p.n_head = 15; }, "attention heads is 15, not 14");
     expect([](P& p) { p.n_head_kv = 3; }, "KV heads is 3, not 2");

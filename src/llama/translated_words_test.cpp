@@ -71,6 +71,39 @@ TEST_F(TranslatedWords, Llama3HasItsPreTokenizerAndEndsItsTurns) {
     EXPECT_TRUE(llama_vocab_is_eog(vocab, 128001)) << "the end of a text ends an answer as well";
 }
 
+TEST_F(TranslatedWords, StatesOfATranslatedFileAreKnownByWhatWasDone) {
+    auto options = synth::synth_preset("toy").value();
+    options.architecture = "gemma3";
+    options.output = path("proper.gguf");
+    ASSERT_TRUE(synth::synthesize(options));
+    write_aged(path("proper.gguf"), path("aged.gguf"), [](gguf::Draft& draft, gguf::Outline& outline) {
+        draft.remove("gemma3.attention.layer_norm_rms_epsilon");  // 1e-6, as the translation has it
+        add_tensor(outline, "v.blk.0.attn_q.weight");
+    });
+    const auto load = [&](const std::string& name, std::uint32_t vocabulary) {
+        auto model = Model::load({.path = path(name),
+                                  .context_tokens = 256,
+                                  .threads = 1,
+                                  .gpu = false,
+                                  .architecture = "gemma3",
+                                  .vocabulary = vocabulary},
+                                 [](float) {});
+        EXPECT_TRUE(model) << model.error().message;
+        return std::move(*model);
+    };
+    const auto whole = load("aged.gguf", 0);
+    EXPECT_EQ(whole->properties().fingerprint.translation, "gemma3 1");
+    // Weights and vocabulary side by side, each through a stream of its own.
+    const auto in_parts = load("aged.gguf", static_cast<std::uint32_t>(whole->properties().vocabulary));
+    EXPECT_EQ(in_parts->properties().fingerprint.translation, "gemma3 1");
+    const auto proper = load("proper.gguf", 0);
+    EXPECT_EQ(proper->properties().fingerprint.translation, "");
+    for (const auto* model : {whole.get(), in_parts.get()}) {
+        EXPECT_EQ(model->properties().weights_bytes, proper->properties().weights_bytes);
+        EXPECT_TRUE(model->file_intact());
+    }
+}
+
 TEST_F(TranslatedWords, AnEndOfTextInAProperLlama3IsNoReasonToTranslate) {
     const std::string vocabulary = std::string(SUTAZAI_LLAMA_MODELS) + "/ggml-vocab-llama-bpe.gguf";
     write_aged(vocabulary, path("base.gguf"),
