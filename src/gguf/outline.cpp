@@ -4,6 +4,19 @@
 
 namespace sutazai::gguf {
 
+std::optional<std::uint64_t> Piece::end() const {
+    std::uint64_t span = bytes;
+    std::uint64_t out = 0;
+    // Between the rows that are taken lies one of each that is not.
+    const std::uint64_t others = row_bytes == 0 || bytes < row_bytes ? 0 : bytes - row_bytes;
+    if (__builtin_add_overflow(span, others, &span) || __builtin_add_overflow(begin, span, &out)) return std::nullopt;
+    return out;
+}
+
+std::vector<Piece> Tensor::all_pieces() const {
+    return pieces.empty() ? std::vector<Piece>{{.begin = begin, .bytes = bytes}} : pieces;
+}
+
 const Value* Outline::find(std::string_view key) const {
     const auto found = std::ranges::find(pairs, key, &Pair::key);
     return found == pairs.end() ? nullptr : &found->value;

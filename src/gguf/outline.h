@@ -37,6 +37,16 @@ struct Pair {
     Value value;
 };
 
+/// Bytes that a tensor has of the file: all from `begin` on, or one of every two rows.
+struct Piece {
+    std::uint64_t begin = 0;
+    std::uint64_t bytes = 0;      ///< that are taken
+    std::uint64_t row_bytes = 0;  ///< over 0: the first row lies at `begin`, the next one two rows further, and so on
+
+    /// Behind the last byte that is taken. Nothing when that is more than 64 bits can say.
+    [[nodiscard]] std::optional<std::uint64_t> end() const;
+};
+
 /// What is done to bytes of the file on their way to the reader of a tensor.
 enum class Recoding : std::uint8_t {
     kNone,
@@ -51,8 +61,10 @@ struct Tensor {
     std::uint64_t elements = 0;
     std::uint64_t bytes = 0;
     std::uint64_t begin = 0;    ///< in the file
-    std::vector<Range> pieces;  ///< where its bytes are joined from, in this order; none: it lies at `begin` as it is
+    std::vector<Piece> pieces;  ///< where its bytes are joined from, in this order; none: it lies at `begin` as it is
     Recoding recoding = Recoding::kNone;
+
+    [[nodiscard]] std::vector<Piece> all_pieces() const;  ///< never empty
 };
 
 /// Lookups are by name and linear: heads have some dozen entries. Constant while nobody edits it.

@@ -73,7 +73,10 @@ std::string fault_of(Outline& outline) {
         const TensorSize size = size_of_tensor(tensor.type, tensor.shape);
         if (size.fault != TensorSize::Fault::kNone) return faulty("has a shape that cannot be");
         std::uint64_t joined = tensor.pieces.empty() ? size.bytes : 0;
-        for (const Range& piece : tensor.pieces) joined += piece.bytes;  // of what lies in the file, each once
+        for (const Piece& piece : tensor.pieces) {
+            if (piece.row_bytes > 0 && piece.bytes % piece.row_bytes != 0) return faulty("has no whole rows");
+            if (!piece.end() || __builtin_add_overflow(joined, piece.bytes, &joined)) return faulty("is too large");
+        }
         if (joined != size.bytes) return faulty("has not the size that it should have");
         tensor.elements = size.elements;
         tensor.bytes = size.bytes;

@@ -18,6 +18,7 @@ namespace {
 /// A scale and 32 values of four bits.
 constexpr std::size_t kMxfp4Bytes = 17;
 constexpr std::size_t kRecodedAtOnce = 4096 * kMxfp4Bytes;
+constexpr std::uint64_t kRowsAtOnce = 256 << 10;  // bytes
 
 /// Early files have two neighbours in a byte, the first one low; ggml has values 0 to 15 in the low halves and 16 to 31
 /// in the high ones.
@@ -110,8 +111,7 @@ Result<void> VirtualFile::write_head(const Outline& outline) {
         append_bytes(head_, tensor.type);
         append_bytes(head_, offset);
         std::uint64_t begin = offset;
-        const std::vector<Range> whole{{tensor.begin, tensor.bytes}};
-        for (const Range& piece : tensor.pieces.empty() ? whole : tensor.pieces) {
+        for (const Piece& piece : tensor.all_pieces()) {
             if (piece.bytes > 0) extents_.push_back({begin, piece, tensor.recoding});
             begin += piece.bytes;
         }
@@ -137,14 +137,46 @@ bool VirtualFile::read_source(std::uint64_t begin, char* out, std::size_t length
     return true;
 }
 
+bool VirtualFile::read_piece(const Piece& piece, std::uint64_t begin, char* out, std::size_t length) const {
+    if (piece.row_bytes == 0) return read_source(piece.begin + begin, out, length);
+    const std::uint64_t row_bytes = piece.row_bytes;
+    std::vector<char> rows;
+    while (length > 0) {
+        // From here to the end of the last row that is wanted, or of as many as are read at once.
+        const std::uint64_t within = begin % row_bytes;
+        const std::uint64_t wanted = (within + length + row_bytes - 1) / row_bytes;
+        const std::uint64_t n = std::clamp<std::uint64_t>(kRowsAtOnce / row_bytes, 1, wanted);
+        const std::uint64_t row_begin = piece.begin + 2 * (begin / row_bytes) * row_bytes;
+        if (n == 1) {
+            const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(row_bytes - within, length));
+            if (!read_source(row_begin + within, out, taken)) return false;
+            begin += taken;
+            out += taken;
+            length -= taken;
+            continue;
+        }
+        rows.resize(static_cast<std::size_t>((2 * n - 1) * row_bytes));
+        if (!read_source(row_begin, rows.data(), rows.size())) return false;
+        for (std::uint64_t row = 0; row < n; ++row) {
+            const std::uint64_t skipped = row == 0 ? within : 0;
+            const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(row_bytes - skipped, length));
+            std::memcpy(out, rows.data() + 2 * row * row_bytes + skipped, taken);
+            begin += taken;
+            out += taken;
+            length -= taken;
+        }
+    }
+    return true;
+}
+
 bool VirtualFile::read_extent(const Extent& extent, std::uint64_t begin, char* out, std::size_t length) const {
-    if (extent.recoding == Recoding::kNone) return read_source(extent.source.begin + begin, out, length);
+    if (extent.recoding == Recoding::kNone) return read_piece(extent.source, begin, out, length);
     std::vector<char> blocks;
     while (length > 0) {
         const std::uint64_t first = begin / kMxfp4Bytes * kMxfp4Bytes;
         const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(extent.source.bytes - first, kRecodedAtOnce));
         blocks.resize(n);
-        if (!read_source(extent.source.begin + first, blocks.data(), n)) return false;
+        if (!read_piece(extent.source, first, blocks.data(), n)) return false;
         for (std::size_t at = 0; at + kMxfp4Bytes <= n; at += kMxfp4Bytes) recode_early_mxfp4(blocks.data() + at);
         const auto skipped = static_cast<std::size_t>(begin - first);
         const std::size_t taken = std::min(n - skipped, length);

@@ -28,20 +28,21 @@ class VirtualFile {
     [[nodiscard]] const Translation& translation() const { return translation_; }
     [[nodiscard]] std::uint64_t size() const { return size_; }
     /// Copies `length` bytes from `begin` on, fewer at the end. Nothing when the file below cannot be read; errno says
-    /// why. Reads no byte twice but for whole blocks of a recoded tensor.
+    /// why. Of a recoded tensor it reads whole blocks, and of every other row those between as well.
     [[nodiscard]] std::optional<std::size_t> read(std::uint64_t begin, char* out, std::size_t length) const;
 
   private:
     /// Bytes of the virtual file that lie in the file below, one after the other.
     struct Extent {
         std::uint64_t begin = 0;
-        Range source;
+        Piece source;
         Recoding recoding = Recoding::kNone;
     };
 
     VirtualFile() = default;
     [[nodiscard]] Result<void> write_head(const Outline& outline);
     [[nodiscard]] bool read_source(std::uint64_t begin, char* out, std::size_t length) const;
+    [[nodiscard]] bool read_piece(const Piece& piece, std::uint64_t begin, char* out, std::size_t length) const;
     [[nodiscard]] bool read_extent(const Extent& extent, std::uint64_t begin, char* out, std::size_t length) const;
 
     int file_ = -1;

@@ -46,7 +46,7 @@ TEST_F(VirtualFileTest, EveryPieceIsThePieceOfTheWhole) {
 }
 
 TEST_F(VirtualFileTest, TensorsAreTheBytesOfTheFileBelow) {
-    const std::string bytes = aged_files().at(12);  // glmocr: gate and up in one
+    const std::string bytes = aged_files().at(13);  // glmocr: gate and up in one
     std::istringstream in(bytes);
     const Outline before = read_outline(in, bytes.size()).value();
     const auto file = VirtualFile::translated(put(bytes)).value();

@@ -80,7 +80,7 @@ def test_what_cannot_be_translated_says_why(serve, store, model_file, tmp_path):
     answer = server.post("/api/chat", {"model": "gpt-oss:mine", "messages": harness.user("Hello")})
     assert answer.status_code >= 400
     error = answer.json()["error"]
-    assert "its experts have two matrices in one tensor" in error and "hf.co" in error, error
+    assert "its experts have no pairs of a gate and an up" in error and "hf.co" in error, error
     assert "0.99.1" in error, error
 
 

@@ -12,8 +12,6 @@
 #include "gguf/virtual_file.h"
 #include "require.h"
 
-using sutazai::gguf::Range;
-
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string bytes(reinterpret_cast<const char*>(data), size);
     std::istringstream in(bytes);
@@ -26,10 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if (!*translation) return 0;
     for (const auto& tensor : outline->tensors) {
-        const std::vector<Range> whole{{tensor.begin, tensor.bytes}};
-        for (const Range& piece : tensor.pieces.empty() ? whole : tensor.pieces) {
-            REQUIRE(piece.begin <= size && piece.bytes <= size - piece.begin);
-        }
+        for (const auto& piece : tensor.all_pieces()) REQUIRE(piece.end() && *piece.end() <= size);
     }
     const int memory = memfd_create("fuzz", MFD_CLOEXEC);
     REQUIRE(memory >= 0 && write(memory, bytes.data(), size) == static_cast<ssize_t>(size));

@@ -119,7 +119,7 @@ Changed translate_gemma3n(Draft& draft) {
     const std::uint64_t rows = per_layer->shape[1];
     if (auto step = shorten_vocabulary(draft, rows); !step) return std::unexpected(step.error());
     table->shape[1] = rows;
-    table->pieces = {{table->begin, size_of_tensor(table->type, table->shape).bytes}};
+    table->pieces = {{.begin = table->begin, .bytes = size_of_tensor(table->type, table->shape).bytes}};
     drop_vision(draft);
     draft.drop_tensors("a.");
     draft.set_text("tokenizer.ggml.model", "llama");

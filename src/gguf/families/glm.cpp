@@ -23,7 +23,8 @@ bool join_gate_and_up(Draft& draft) {
         if (!name || name->rest != "ffn_up.weight") continue;
         const auto gate = gates.find(name->block);
         if (gate == gates.end() || gate->second.type != up.type || gate->second.shape != up.shape) return false;
-        up.pieces = {{gate->second.begin, gate->second.bytes}, {up.begin, up.bytes}};
+        up.pieces = {{.begin = gate->second.begin, .bytes = gate->second.bytes},
+                     {.begin = up.begin, .bytes = up.bytes}};
         up.shape[1] *= 2;
         ++joined;
     }
