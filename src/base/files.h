@@ -66,6 +66,7 @@ class TempFile {
     TempFile& operator=(TempFile&&) = delete;
 
     [[nodiscard]] const File& file() const { return file_; }
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }  ///< empty once committed
     /// Data to the disk; before commit().
     [[nodiscard]] Result<void> sync();
     /// Under its name, in place of what was there. The folder still needs sync_folder().

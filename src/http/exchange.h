@@ -19,6 +19,15 @@ class Transport {
     [[nodiscard]] virtual boost::asio::awaitable<Result<void>> write(std::string_view bytes) = 0;
 };
 
+/// A body that its handler reads as it comes: it is nowhere held, and its sender waits for who reads it.
+class IncomingBody {
+  public:
+    virtual ~IncomingBody() = default;
+    /// The next piece, of up to a few hundred KiB; empty at the end. kCancelled when the sender has gone or takes too
+    /// long, kInvalidArgument when what comes is no HTTP. After an error there is no more.
+    [[nodiscard]] virtual boost::asio::awaitable<Result<HeldBody>> read() = 0;
+};
+
 /// One request and the means to answer it, once. Lives in its session's coroutine.
 class Exchange {
   public:
@@ -34,6 +43,7 @@ class Exchange {
     bool from_this_machine = false;        ///< the connection comes from a loopback address
     serve::Caller caller;                  ///< as admit() found (gate.h)
     bool known = false;                    ///< may see more than open routes tell everybody
+    IncomingBody* incoming = nullptr;      ///< of a route that streams
     bool keep_alive = false;               ///< is the connection to stay open after this answer
 
     /// For every answer to this request.

@@ -84,7 +84,7 @@ Result<const Route*> admit(const Services& services, Exchange& exchange) {
     if (services.draining && !match.route->open) {
         return fail(ErrorCode::kUnavailable, "The server is shutting down.");
     }
-    if (match.route->method == Method::kPost && !request.content_type.empty() &&
+    if (match.route->method == Method::kPost && !match.route->streams && !request.content_type.empty() &&
         !may_be_json(request.content_type, match.family)) {
         return fail(ErrorCode::kUnsupportedMedia, "The body must be JSON: send 'Content-Type: application/json'.",
                     "Content-Type");

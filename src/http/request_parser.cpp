@@ -36,8 +36,8 @@ std::string_view view(beast::string_view text) {
 
 }  // namespace
 
-RequestParser::RequestParser(const config::Settings& settings, const BodyBudget& budget)
-    : settings_(settings), body_(budget), most_body_bytes_(settings.max_body_bytes) {
+RequestParser::RequestParser(const config::Settings& settings, const BodyBudget& budget, const Router* router)
+    : settings_(settings), router_(router), body_(budget), most_body_bytes_(settings.max_body_bytes) {
     header_limit(settings.max_header_bytes);
     body_limit(settings.max_body_bytes);
 }
@@ -96,6 +96,12 @@ void RequestParser::on_request_impl(wire::verb /*verb*/, Text method, Text targe
     request_.http_1_1 = version >= 11;
     target_ = view(target);
     count(method.size() + target.size() + kAround, failure);
+    if (router_ == nullptr) return;
+    const Match match = router_->match(request_.method, target_);
+    streams_ = match.route != nullptr && match.route->streams;
+    if (!streams_) return;
+    body_limit(boost::none);
+    body_ = HeldBody();
 }
 
 void RequestParser::on_response_impl(int /*code*/, Text /*reason*/, int /*version*/, error_code& /*failure*/) {}
@@ -128,7 +134,7 @@ void RequestParser::on_field_impl(Field field, Text name, Text value, error_code
 void RequestParser::on_header_impl(error_code& /*failure*/) {}
 
 void RequestParser::on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& /*failure*/) {
-    if (length) most_body_bytes_ = *length;
+    if (length && !streams_) most_body_bytes_ = *length;
 }
 
 std::size_t RequestParser::on_body_impl(Text bytes, error_code& failure) {

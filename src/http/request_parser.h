@@ -13,6 +13,7 @@
 #include "config/settings.h"
 #include "http/held_body.h"
 #include "http/request.h"
+#include "http/router.h"
 
 namespace sutazai::http {
 
@@ -29,15 +30,19 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
   public:
     static constexpr std::size_t kMostFieldBytes = 64 << 10;  ///< name and value
 
-    RequestParser(const config::Settings& settings, const BodyBudget& budget);
+    /// The bodies of those routes of `router` that stream are not held: no limit counts for them, and who reads them
+    /// takes them in pieces.
+    RequestParser(const config::Settings& settings, const BodyBudget& budget, const Router* router = nullptr);
 
     [[nodiscard]] std::string_view target() const { return target_; }  ///< empty until it has come
     [[nodiscard]] bool expects_continue() const { return expects_continue_; }
 
     /// Once, when the head has come: the request without its body.
     [[nodiscard]] std::expected<Request, Refusal> take_head();
-    /// What has come of it.
+    /// What has come of it since the last call.
     [[nodiscard]] HeldBody take_body() { return std::move(body_); }
+    [[nodiscard]] bool has_body() const { return !body_.text().empty(); }
+    [[nodiscard]] bool streams() const { return streams_; }
 
     /// What is to be answered after put(), or the reading of what to put, has failed; nothing when nobody is left to be
     /// told, or the time is up.
@@ -62,6 +67,7 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     void count(std::size_t bytes, Failure& failure);
 
     const config::Settings& settings_;
+    const Router* router_;
     Request request_;
     std::string target_;
     std::string transfer_encoding_;
@@ -72,6 +78,7 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     bool expects_continue_ = false;
     bool field_is_too_long_ = false;
     bool no_room_ = false;
+    bool streams_ = false;
 };
 
 }  // namespace sutazai::http

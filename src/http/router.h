@@ -25,7 +25,8 @@ struct Route {
     std::string_view path;
     Family family;
     Handler handler;
-    bool open = false;  ///< needs no API key
+    bool open = false;     ///< needs no API key
+    bool streams = false;  ///< its handler reads the body as it comes, whatever its type and however long
 };
 
 /// What a request's path led to.

@@ -43,6 +43,13 @@ boost::asio::awaitable<Result<void>> get_root(Services& services, Exchange& exch
 boost::asio::awaitable<Result<void>> post_ollama_pull(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_ollama_push(Services& services, Exchange& exchange);
 
+// ollama_store_routes.cpp
+boost::asio::awaitable<Result<void>> post_ollama_blob(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> head_ollama_blob(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_ollama_create(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_ollama_copy(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> delete_ollama_model(Services& services, Exchange& exchange);
+
 // health_routes.cpp
 boost::asio::awaitable<Result<void>> get_health(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange);

@@ -97,6 +97,44 @@ class Session::Watching {
     ClientWatch* watch_;
 };
 
+/// While a handler reads it.
+class Session::Incoming final : public IncomingBody {
+  public:
+    Incoming(Session& session, RequestParser& parser, Exchange& exchange)
+        : session_(session), parser_(parser), exchange_(exchange) {}
+
+    asio::awaitable<Result<HeldBody>> read() override {
+        const bool first = !std::exchange(begun_, true);
+        if (first && parser_.expects_continue() && exchange_.request().http_1_1 && !parser_.is_done()) {
+            auto asked = co_await session_.write("HTTP/1.1 100 Continue\r\n\r\n");
+            if (!asked) co_return std::unexpected(std::move(asked.error()));
+        }
+        while (!parser_.is_done() && !parser_.has_body()) {
+            // Long bodies take long; but each piece of them has to come in time.
+            session_.stream_.expires_after(std::chrono::seconds(session_.services_.settings.read_timeout_s));
+            const error_code failure = co_await session_.read_on(parser_);
+            if (failure) co_return why(failure);
+        }
+        if (parser_.is_done()) {
+            exchange_.keep_alive = parser_.keep_alive() && !session_.services_.draining;
+            if (session_.buffer_.capacity() > 2 * kReadBytes) session_.buffer_.shrink_to_fit();
+        }
+        co_return parser_.take_body();
+    }
+
+  private:
+    [[nodiscard]] Result<HeldBody> why(error_code failure) const {
+        auto refusal = parser_.refusal(failure);
+        if (!refusal) return std::unexpected(client_gone());
+        return std::unexpected(std::move(refusal->error));
+    }
+
+    Session& session_;
+    RequestParser& parser_;
+    Exchange& exchange_;
+    bool begun_ = false;
+};
+
 Session::Session(asio::ip::tcp::socket socket, Services& services)
     : services_(services),
       stream_(std::move(socket)),
@@ -208,20 +246,23 @@ asio::awaitable<error_code> Session::read_head(RequestParser& parser) {
     }
 }
 
+asio::awaitable<error_code> Session::read_on(RequestParser& parser) {
+    if (buffer_.size() > 0) {
+        error_code failure;
+        buffer_.consume(parser.put(buffer_.data(), failure));
+        if (failure && failure != wire::error::need_more) co_return failure;
+        if (parser.is_done()) co_return error_code{};
+        // What is left begins trailers, or the line before a chunk.
+        if (buffer_.size() > services_.settings.max_header_bytes) co_return wire::error::header_limit;
+    }
+    const std::uint64_t expected = parser.content_length_remaining().value_or(0);
+    co_return co_await read_some(std::clamp<std::uint64_t>(expected, kReadBytes, kMostReadBytes));
+}
+
 asio::awaitable<error_code> Session::read_body(RequestParser& parser) {
     parser.eager(true);
-    error_code failure;
     while (!parser.is_done()) {
-        if (buffer_.size() > 0) {
-            buffer_.consume(parser.put(buffer_.data(), failure));
-            if (failure && failure != wire::error::need_more) co_return failure;
-            if (parser.is_done()) break;
-            // What is left begins trailers, or the line before a chunk.
-            if (buffer_.size() > services_.settings.max_header_bytes) co_return wire::error::header_limit;
-        }
-        const std::uint64_t expected = parser.content_length_remaining().value_or(0);
-        failure = co_await read_some(std::clamp<std::uint64_t>(expected, kReadBytes, kMostReadBytes));
-        if (failure) co_return failure;
+        if (const error_code failure = co_await read_on(parser); failure) co_return failure;
     }
     if (buffer_.capacity() > 2 * kReadBytes) buffer_.shrink_to_fit();
     co_return error_code{};
@@ -232,7 +273,7 @@ asio::awaitable<Session::Next> Session::serve_one() {
     if (!co_await wait_for_request()) co_return Next::kClose;
     first_ = false;
     waiting.begin_anew();
-    RequestParser parser(services_.settings, services_.bodies);
+    RequestParser parser(services_.settings, services_.bodies, &services_.router);
     // One deadline for head and body together: a sender of single bytes gets no more time than others.
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(services_.settings.read_timeout_s);
     stream_.expires_at(deadline);
@@ -248,7 +289,7 @@ asio::awaitable<Session::Next> Session::serve_one() {
     exchange.from_this_machine = from_this_machine_;
     if (!request) exchange.family = family_of_path(parser.target());
     Result<const Route*> route = request ? admit(services_, exchange) : std::unexpected(request.error().error);
-    if (route && !services_.bodies.has_room_for(parser.content_length().value_or(0))) {
+    if (route && !parser.streams() && !services_.bodies.has_room_for(parser.content_length().value_or(0))) {
         route = std::unexpected(no_room_for_body());  // sending it would be in vain
     }
     if (!route) {
@@ -262,6 +303,7 @@ asio::awaitable<Session::Next> Session::serve_one() {
         if (!co_await exchange.send_error(std::move(route.error()), status)) co_return Next::kClose;
         co_return body_is_left ? Next::kLinger : exchange.keep_alive ? Next::kRead : Next::kClose;
     }
+    if (parser.streams()) co_return co_await serve_streaming(**route, parser, exchange);
     if (!parser.is_done()) {
         if (parser.expects_continue() && exchange.request().http_1_1 &&
             !co_await write("HTTP/1.1 100 Continue\r\n\r\n")) {
@@ -281,6 +323,18 @@ asio::awaitable<Session::Next> Session::serve_one() {
     if (!done && !exchange.answered()) done = co_await exchange.send_error(std::move(done.error()));
     watching.end();
     if (!done && done.error().code == ErrorCode::kCancelled) co_return Next::kClose;
+    co_return exchange.keep_alive && !services_.draining ? Next::kRead : Next::kClose;
+}
+
+asio::awaitable<Session::Next> Session::serve_streaming(const Route& route, RequestParser& parser, Exchange& exchange) {
+    parser.eager(true);
+    Incoming incoming(*this, parser, exchange);
+    exchange.incoming = &incoming;
+    Result<void> done = co_await handle(route, exchange);
+    if (aborted_) co_return Next::kClose;
+    if (!done && !exchange.answered()) done = co_await exchange.send_error(std::move(done.error()));
+    if (!done && done.error().code == ErrorCode::kCancelled) co_return Next::kClose;
+    if (!parser.is_done()) co_return Next::kLinger;
     co_return exchange.keep_alive && !services_.draining ? Next::kRead : Next::kClose;
 }
 

@@ -47,11 +47,14 @@ class Session final : public Transport, public std::enable_shared_from_this<Sess
 
     class Waiting;
     class Watching;
+    class Incoming;
 
     boost::asio::awaitable<bool> wait_for_request();
     boost::asio::awaitable<Next> serve_one();
     boost::asio::awaitable<boost::system::error_code> read_head(RequestParser& parser);
     boost::asio::awaitable<boost::system::error_code> read_body(RequestParser& parser);
+    boost::asio::awaitable<boost::system::error_code> read_on(RequestParser& parser);
+    boost::asio::awaitable<Next> serve_streaming(const Route& route, RequestParser& parser, Exchange& exchange);
     boost::asio::awaitable<boost::system::error_code> read_some(std::size_t most_bytes);
     boost::asio::awaitable<Next> refuse_unread(boost::system::error_code failure, RequestParser& parser,
                                                Exchange& exchange);

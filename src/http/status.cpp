@@ -26,6 +26,7 @@ unsigned http_status(ErrorCode code, Family family) {
 std::string_view reason_phrase(unsigned status) {
     switch (status) {
         case 200: return "OK";
+        case 201: return "Created";
         case 204: return "No Content";
         case 400: return "Bad Request";
         case 401: return "Unauthorized";

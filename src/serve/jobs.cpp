@@ -68,6 +68,13 @@ class Board {
     std::optional<Result<void>> result_;
 };
 
+Error no_place() {
+    return {ErrorCode::kUnavailable,
+            fmt::format("{} models are being made or moved already; try again when one is done.", Jobs::kMostRunning),
+            {},
+            10};
+}
+
 Result<void> outcome_of(Jobs::Work& work, const std::stop_token& stop, const ProgressSink& tell) {
     try {
         return work(stop, tell);
@@ -145,11 +152,7 @@ asio::awaitable<Result<JobWatch>> Jobs::watch(std::string key, Work work) {
         co_await job->ended.wait(ipc::Signal::kEver);
     }
     if (running() >= kMostRunning) {
-        co_return std::unexpected(
-            Error{ErrorCode::kUnavailable,
-                  fmt::format("{} models are being made or moved already; try again when one is done.", kMostRunning),
-                  {},
-                  10});
+        co_return std::unexpected(no_place());
     }
     const auto job = std::make_shared<Job>();
     running_->jobs.emplace(key, job);

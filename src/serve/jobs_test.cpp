@@ -43,8 +43,8 @@ class JobsTest : public testing::Test {
         asio::steady_timer timer(co_await asio::this_coro::executor, time);
         co_await timer.async_wait(asio::use_awaitable);
     }
-    static Jobs::Work until_stopped(std::atomic<int>& n_stopped) {
-        return [&n_stopped](const std::stop_token& stop, const ProgressSink& tell) -> Result<void> {
+    Jobs::Work until_stopped() {
+        return [&n_stopped = n_stopped_](const std::stop_token& stop, const ProgressSink& tell) -> Result<void> {
             tell({"waiting"});
             while (!stop.stop_requested()) std::this_thread::sleep_for(1ms);
             ++n_stopped;
@@ -52,6 +52,7 @@ class JobsTest : public testing::Test {
         };
     }
 
+    std::atomic<int> n_stopped_ = 0;
     asio::io_context io_{1};
     Jobs jobs_{io_.get_executor()};
 };
@@ -112,9 +113,11 @@ TEST_F(JobsTest, OneKeyIsOneJob) {
                 return {};
             };
         };
-        auto one = co_await self.jobs_.watch("k", work());
+        Jobs::Work first = work();
+        auto one = co_await self.jobs_.watch("k", std::move(first));
         EXPECT_EQ((co_await one->next()).at(0).status, "at it");
-        auto two = co_await self.jobs_.watch("k", work());
+        Jobs::Work second = work();
+        auto two = co_await self.jobs_.watch("k", std::move(second));
         EXPECT_EQ((co_await two->next()).at(0).status, "at it") << "who comes late is told all the same";
         EXPECT_EQ(self.jobs_.running(), 1U);
         { const JobWatch gone = std::move(*one); }
@@ -129,12 +132,12 @@ TEST_F(JobsTest, OneKeyIsOneJob) {
 
 TEST_F(JobsTest, TheLastWatcherThatGoesCancels) {
     run([](JobsTest& self) -> asio::awaitable<void> {
-        std::atomic<int> n_stopped = 0;
         // A client that goes away unwinds its coroutine.
         asio::cancellation_signal gone;
         std::vector<WorkProgress> told;
         bool unwound = false;
-        asio::co_spawn(self.io_, self.watch("k", until_stopped(n_stopped), told),
+        Jobs::Work work = self.until_stopped();
+        asio::co_spawn(self.io_, self.watch("k", std::move(work), told),
                        asio::bind_cancellation_slot(gone.slot(), [&](const std::exception_ptr& thrown, Result<void>) {
                            unwound = thrown != nullptr;
                        }));
@@ -143,35 +146,37 @@ TEST_F(JobsTest, TheLastWatcherThatGoesCancels) {
         while (!unwound) co_await sleep(1ms);
         // The next of this key waits for the end of that one, and is one of its own.
         Jobs::Work next = [&](const std::stop_token&, const ProgressSink&) -> Result<void> {
-            EXPECT_EQ(n_stopped, 1) << "two of one key never run side by side";
+            EXPECT_EQ(self.n_stopped_, 1) << "two of one key never run side by side";
             return {};
         };
         std::vector<WorkProgress> ignored;
         EXPECT_TRUE(co_await self.watch("k", std::move(next), ignored));
         EXPECT_TRUE(unwound);
-        EXPECT_EQ(n_stopped, 1);
+        EXPECT_EQ(self.n_stopped_, 1);
     }(*this));
 }
 
 TEST_F(JobsTest, NotMoreThanAFewRunAtOnce) {
-    std::atomic<int> n_stopped = 0;
-    run([](JobsTest& self, std::atomic<int>& n_stopped) -> asio::awaitable<void> {
+    run([](JobsTest& self) -> asio::awaitable<void> {
         std::vector<JobWatch> watches;
         for (std::size_t i = 0; i < Jobs::kMostRunning; ++i) {
-            auto watch = co_await self.jobs_.watch(std::to_string(i), until_stopped(n_stopped));
+            Jobs::Work work = self.until_stopped();
+            auto watch = co_await self.jobs_.watch(std::to_string(i), std::move(work));
             watches.push_back(std::move(*watch));
         }
-        const auto refused = co_await self.jobs_.watch("more", until_stopped(n_stopped));
+        Jobs::Work one_more = self.until_stopped();
+        const auto refused = co_await self.jobs_.watch("more", std::move(one_more));
         EXPECT_FALSE(refused);
         EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
         EXPECT_GT(refused.error().retry_after_s, 0);
-        const auto joined = co_await self.jobs_.watch("0", until_stopped(n_stopped));
+        Jobs::Work not_needed = self.until_stopped();
+        const auto joined = co_await self.jobs_.watch("0", std::move(not_needed));
         EXPECT_TRUE(joined) << "one that runs can be joined";
         watches.clear();
         for (int i = 0; self.jobs_.running() > 1 && i < 5000; ++i) co_await sleep(1ms);
         EXPECT_EQ(self.jobs_.running(), 1U) << "but that which is still watched";
-    }(*this, n_stopped));
-    EXPECT_GE(n_stopped, static_cast<int>(Jobs::kMostRunning) - 1);
+    }(*this));
+    EXPECT_GE(n_stopped_, static_cast<int>(Jobs::kMostRunning) - 1);
 }
 
 TEST(Jobs, EndWithTheirOwner) {

@@ -102,11 +102,21 @@ Result<void> BlobWriter::add(Bytes bytes) {
     return {};
 }
 
+Result<void> BlobWriter::take_file(const Advance& advance) {
+    return read_whole(file_.file(), advance, [this](Bytes bytes) -> Result<void> {
+        sum_.add(bytes);
+        bytes_ += bytes.size();
+        return {};
+    });
+}
+
 Result<StoredBlob> BlobWriter::commit(const std::optional<Digest>& wanted) {
     const Digest digest = sum_.finish();
     if (wanted && digest != *wanted) {
-        return fail(ErrorCode::kInvalidArgument, fmt::format("digest mismatch: the content is {} and should be {}",
-                                                             to_text(digest), to_text(*wanted)));
+        return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("digest mismatch: the content is {} and should be {}", to_text(digest), to_text(*wanted)),
+            "digest");
     }
     const fs::path path = blob_path(blobs_, digest);
     // One that is there stays: another file of the same content would look like a changed model.

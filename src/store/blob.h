@@ -50,6 +50,10 @@ class BlobWriter {
     [[nodiscard]] Result<void> add(std::string_view text) { return add(std::as_bytes(std::span(text))); }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
+    /// For another process that writes in place of add(), and take_file() when it has: sums what there is.
+    [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
+    [[nodiscard]] Result<void> take_file(const Advance& advance);
+
     /// Durably under the digest that came out, once. kInvalidArgument when another one is `wanted`.
     [[nodiscard]] Result<StoredBlob> commit(const std::optional<Digest>& wanted = {});
 

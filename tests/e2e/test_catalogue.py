@@ -235,7 +235,7 @@ def test_a_configuration_that_changes(serve, store, model_file, tmp_path):
     problem = 'models.toml:3: models."b".temperature = 7 is not allowed; it must be a number, 0 to 2'
     assert server.post(MANAGE, {"action": "status"}).json()["config_problem"] == problem
     assert problem in server.client.get(server.url + "/api/v1/streaming/health/advanced").json()["config_problem"]
-    assert problem in server.log()
+    harness.wait_until("the log says so", lambda: problem in server.log())
     config.write_text('[models.b]\nfrom = "m"\ncontext = 300\n')
     harness.wait_until("it is read again",
                        lambda: server.post(MANAGE, {"action": "status"}).json()["config_problem"] is None)  # fmt: skip
