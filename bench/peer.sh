@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# peer.sh: builds llama-server and llama-bench from the source and with the options that our own llama.cpp libraries were
+# peer.sh: builds llama-server, llama-bench and llama-quantize from the source and with the options that our own llama.cpp libraries were
 # built from (build/release/llama-peer), without our patches and with -march=native, in the cache folder beside them. Prints
-# the folder of the two binaries. Quick when they are there.
+# the folder of the binaries. Quick when they are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,10 +10,13 @@ mapfile -t configured < build/release/llama-peer
 source=${configured[0]}
 peer=${configured[1]}
 
-if [ ! -x "$peer/bin/llama-server" ] || [ ! -x "$peer/bin/llama-bench" ]; then
-    echo "Building llama-server and llama-bench in $peer (some minutes, once)" >&2
+tools=(llama-server llama-bench llama-quantize)
+missing=0
+for tool in "${tools[@]}"; do [ -x "$peer/bin/$tool" ] || missing=1; done
+if [ "$missing" = 1 ]; then
+    echo "Building ${tools[*]} in $peer (some minutes, once)" >&2
     cmake -S "$source" -B "$peer" -G Ninja "${configured[@]:2}" \
         -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_UI=OFF >&2
-    cmake --build "$peer" --target llama-server llama-bench >&2
+    cmake --build "$peer" --target "${tools[@]}" >&2
 fi
 echo "$peer/bin"

@@ -117,6 +117,23 @@ int act(std::string_view action, const CacheFlags& flags, const Flags& setting_f
     return success != nullptr && success->is_bool() && success->get_bool() ? 0 : 1;
 }
 
+/// As Ollama's clients do it: running requests end first.
+int stop_models(const CacheFlags& flags, const Flags& setting_flags) {
+    const auto client = connect(flags, setting_flags);
+    if (!client) return report(client.error());
+    int code = 0;
+    for (const std::string& model : flags.models) {
+        const auto answer =
+            client->post("/api/generate", json::serialize(json::object{{"model", model}, {"keep_alive", 0}}));
+        if (!answer) {
+            code = report(answer.error());
+        } else if (flags.json) {
+            fmt::print("{}\n", *answer);
+        }
+    }
+    return code;
+}
+
 std::shared_ptr<CacheFlags> add_flags(CLI::App& app, Flags& setting_flags) {
     const auto flags = std::make_shared<CacheFlags>();
     app.add_option("--url", flags->url, "The server, http://host:port; without it HOST and PORT say where")
@@ -151,6 +168,11 @@ void add_cache_commands(CLI::App& parent, Flags& setting_flags, std::function<in
     CLI::App* ps = parent.add_subcommand("ps", "List the warm models of the running server");
     const auto ps_flags = add_flags(*ps, setting_flags);
     ps->callback([&, ps_flags] { action = [&, ps_flags] { return show_status(*ps_flags, setting_flags, true); }; });
+
+    CLI::App* stop = parent.add_subcommand("stop", "Unload a model of the running server");
+    const auto stop_flags = add_flags(*stop, setting_flags);
+    stop->add_option("MODEL", stop_flags->models, "Names of models")->required()->type_name("");
+    stop->callback([&, stop_flags] { action = [&, stop_flags] { return stop_models(*stop_flags, setting_flags); }; });
 
     CLI::App* cache = parent.add_subcommand("cache", "See and manage what the running server keeps warm");
     cache->require_subcommand(1);

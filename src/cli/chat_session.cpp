@@ -39,11 +39,12 @@ void write(const std::string& text) {
 }  // namespace
 
 ChatSession::ChatSession(asio::io_context& io, models::AdvancedModelManager& manager, std::string model,
-                         GenerationRequest settings)
+                         GenerationRequest settings, Shows shows)
     : signals_(io, SIGINT, SIGTERM),
       manager_(manager),
       model_(std::move(model)),
       settings_(std::move(settings)),
+      shows_(std::move(shows)),
       history_(std::get<Chat>(settings_.prompt)) {}
 
 Ending ChatSession::failed(const Error& error) const {
@@ -108,27 +109,72 @@ asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
     co_return *ending;
 }
 
+void ChatSession::show(const std::string& what) {
+    const Chat& chat = std::get<Chat>(settings_.prompt);
+    if (what == "system" && !chat.messages.empty()) return write(chat.messages.front().content.front().text + "\n");
+    const auto text = shows_(what);
+    if (!text) {
+        (void)failed(text.error());
+        return;
+    }
+    write(*text);
+    if (what == "parameters" && !set_here_.empty()) write("set in this conversation:\n" + set_here_);
+}
+
+void ChatSession::obey(const ChatCommand& command) {
+    switch (command.kind) {
+        case ChatCommand::Kind::kClear: history_ = std::get<Chat>(settings_.prompt); break;
+        case ChatCommand::Kind::kHelp: write(chat_help()); break;
+        case ChatCommand::Kind::kSetSystem:
+            set_system(std::get<Chat>(settings_.prompt), command.value);
+            set_system(history_, command.value);
+            break;
+        case ChatCommand::Kind::kSetParameter:
+            if (auto set = set_parameter(settings_, command.name, command.value); !set) {
+                (void)failed(set.error());
+            } else {
+                set_here_ += fmt::format("{} {}\n", command.name, command.value);
+            }
+            break;
+        case ChatCommand::Kind::kShow:
+            show(command.name);
+            break;
+        case ChatCommand::Kind::kBye:
+        case ChatCommand::Kind::kNone: break;
+    }
+}
+
 asio::awaitable<Ending> ChatSession::converse() {
-    write(fmt::format("{}: ctrl-C stops an answer, /clear forgets the conversation, ctrl-D or /bye leaves.\n", model_));
+    write(fmt::format(
+        "{}: ctrl-C stops an answer, /clear forgets the conversation, ctrl-D or /bye leaves, /? has more.\n", model_));
     LineReader reader(co_await asio::this_coro::executor, STDIN_FILENO);
+    PromptReader prompts;
     for (;;) {
-        write(">>> ");
-        auto typed = co_await (reader.next() || signals_.async_wait(asio::use_awaitable));
-        if (typed.index() == 1) {
-            if (std::get<1>(typed) == SIGTERM) co_return Ending::kTerminated;
+        write(prompts.is_open() ? "... " : ">>> ");
+        auto line = co_await (reader.next() || signals_.async_wait(asio::use_awaitable));
+        if (line.index() == 1) {
+            if (std::get<1>(line) == SIGTERM) co_return Ending::kTerminated;
+            prompts.reset();
             write("\n");
             continue;
         }
-        const std::optional<std::string>& line = std::get<0>(typed);
-        if (!line) {
+        if (!std::get<0>(line)) {
             write("\n");
             co_return Ending::kFinished;
         }
-        if (*line == "/bye") co_return Ending::kFinished;
-        if (*line == "/clear") {
-            history_ = std::get<Chat>(settings_.prompt);
-        } else if (line->find_first_not_of(" \t") != std::string::npos) {
-            if (co_await ask(*line) == Ending::kTerminated) co_return Ending::kTerminated;
+        const std::optional<std::string> typed = prompts.add(*std::get<0>(line));
+        if (!typed || typed->find_first_not_of(" \t\n") == std::string::npos) continue;
+        const Result<ChatCommand> command = parse_chat_command(*typed);
+        if (!command) {
+            (void)failed(command.error());
+        } else if (command->kind == ChatCommand::Kind::kBye) {
+            co_return Ending::kFinished;
+        } else if (command->kind != ChatCommand::Kind::kNone) {
+            obey(*command);
+        } else if (const auto image = image_named_in(*typed); image && ::access(image->c_str(), F_OK) == 0) {
+            (void)failed({ErrorCode::kInvalidArgument, fmt::format("{}: images are not supported yet", *image)});
+        } else if (co_await ask(*typed) == Ending::kTerminated) {
+            co_return Ending::kTerminated;
         }
     }
 }

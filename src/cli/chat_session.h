@@ -3,11 +3,13 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <functional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/generation.h"
+#include "cli/chat_line.h"
 #include "models/model_manager.h"
 
 /// A conversation with one model in this terminal.
@@ -19,10 +21,13 @@ class ChatSession {
   public:
     enum class Ending : std::uint8_t { kFinished, kInterrupted, kTerminated, kFailed };
 
+    /// What "/show info" and so on print.
+    using Shows = std::function<Result<std::string>(std::string_view what)>;
+
     /// `manager` outlives the session. `settings` is what every request of the session has in common: its prompt holds
     /// the messages that come first (a system message, or none).
     ChatSession(boost::asio::io_context& io, models::AdvancedModelManager& manager, std::string model,
-                GenerationRequest settings);
+                GenerationRequest settings, Shows shows);
 
     /// Loads the model, with a progress line if standard error is a terminal.
     [[nodiscard]] boost::asio::awaitable<Ending> load();
@@ -30,17 +35,21 @@ class ChatSession {
     /// Sends `prompt` and writes the answer, which joins the history: what there is of it when it was interrupted.
     [[nodiscard]] boost::asio::awaitable<Ending> ask(std::string prompt);
 
-    /// Reads prompts from the terminal until its end, or /bye.
+    /// Reads prompts and commands (chat_line.h) from the terminal until its end, or /bye.
     [[nodiscard]] boost::asio::awaitable<Ending> converse();
 
   private:
     [[nodiscard]] boost::asio::awaitable<void> draw_progress();
     [[nodiscard]] Ending failed(const Error& error) const;
+    void obey(const ChatCommand& command);
+    void show(const std::string& what);
 
     boost::asio::signal_set signals_;
     models::AdvancedModelManager& manager_;
     std::string model_;
     GenerationRequest settings_;
+    Shows shows_;
+    std::string set_here_;  // parameters, a line each
     Chat history_;
 };
 

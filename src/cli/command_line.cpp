@@ -20,6 +20,7 @@
 #include "cli/run_command.h"
 #include "cli/setting_flags.h"
 #include "cli/setting_notes.h"
+#include "cli/store_command.h"
 #include "cli/synth_command.h"
 #include "cli/usage_error.h"
 #include "ipc/engine_host.h"
@@ -100,6 +101,8 @@ int run_command_line(int argc, char** argv, const Hooks& hooks) {
     add_command(app, "list", "List the models", flags, action, [&] { return list(flags); });
 
     add_pull_commands(app, flags, action);
+    add_store_commands(app, flags, action);
+
     add_cache_commands(app, flags, action);
     add_cache_file_commands(app, flags, action);
 
@@ -121,6 +124,7 @@ int run_command_line(int argc, char** argv, const Hooks& hooks) {
     app.set_version_flag("--version", version, "Print the version");
 
     // Started by the server, not by people: in no list of commands.
+    add_quantise_worker(app, action);
     CLI::App* engine_app = app.add_subcommand("engine", "Serve one model over a socket")->group("");
     int fd = -1;
     std::string engine_name;

@@ -27,8 +27,10 @@
 #include "cli/model_files.h"
 #include "cli/pull_command.h"
 #include "cli/setting_flags.h"
+#include "cli/show_text.h"
 #include "config/settings.h"
 #include "models/model_manager.h"
+#include "serve/model_pages.h"
 
 namespace sutazai::cli {
 namespace {
@@ -81,6 +83,14 @@ bool is_absent(const catalog::Catalog& catalog, const std::string& model, const 
            std::ranges::none_of(catalog.list(), [&](const catalog::ModelFile& file) { return file.name == model; });
 }
 
+ShowWhat show_what(std::string_view word) {
+    if (word == "modelfile") return ShowWhat::kModelfile;
+    if (word == "parameters") return ShowWhat::kParameters;
+    if (word == "template") return ShowWhat::kTemplate;
+    if (word == "system") return ShowWhat::kSystem;
+    return word == "license" ? ShowWhat::kLicense : ShowWhat::kAll;
+}
+
 asio::awaitable<ChatSession::Ending> talk(ChatSession& session, models::AdvancedModelManager& manager,
                                           std::optional<std::string> prompt) {
     auto ending = co_await session.load();
@@ -130,7 +140,13 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
     asio::io_context io(1);
     BlockingPool pool;
     models::AdvancedModelManager manager(settings, *catalog, pool, executable.string());
-    ChatSession session(io, manager, model, std::move(request));
+    const auto shows = [&, shown = *file](std::string_view what) -> Result<std::string> {
+        serve::ModelCards cards;
+        const auto page = serve::model_page(cards, shown, catalog->sources(), false);
+        if (!page) return std::unexpected(page.error());
+        return show_text(*page, show_what(what));
+    };
+    ChatSession session(io, manager, model, std::move(request), shows);
     std::exception_ptr failure;
     auto ending = ChatSession::Ending::kFailed;
     asio::co_spawn(io, talk(session, manager, std::move(prompt)),

@@ -45,6 +45,9 @@ std::string message_of(unsigned status, std::string_view body) {
             message != nullptr && message->is_string()) {
             return std::string(std::string_view(message->get_string()));
         }
+        if (const auto* message = parsed.find_pointer("/error", error); message != nullptr && message->is_string()) {
+            return std::string(std::string_view(message->get_string()));
+        }
     }
     return fmt::format("the server answered with status {}", status);
 }

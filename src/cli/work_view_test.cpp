@@ -9,7 +9,8 @@ using namespace std::chrono_literals;
 
 TEST(WorkText, FitsTheTerminal) {
     const WorkProgress half{"pulling 170370233dd5", "sha256:x", 2ULL << 30, 1ULL << 30};
-    EXPECT_EQ(work_text(half, 64 << 20, 80), "pulling 170370233dd5   50%  [#########          ] 1 GiB of 2 GiB  64 MiB/s  16s");
+    EXPECT_EQ(work_text(half, 64 << 20, 80),
+              "pulling 170370233dd5   50%  [#########          ] 1 GiB of 2 GiB  64 MiB/s  16s");
     for (const std::size_t width : {10U, 30U, 50U, 79U, 200U}) {
         EXPECT_LE(work_text(half, 64 << 20, width).size(), width);
     }

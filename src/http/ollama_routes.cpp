@@ -160,8 +160,9 @@ asio::awaitable<Result<void>> post_ollama_show(Services& services, Exchange& exc
         file.error().field = "model";
         co_return std::unexpected(std::move(file.error()));
     }
-    auto encode = [&cards = services.cards, file = std::move(*file), verbose = body->verbose]() -> Result<std::string> {
-        const auto page = serve::model_page(cards, file, verbose);
+    auto encode = [&cards = services.cards, file = std::move(*file), sources = services.catalog.sources(),
+                   verbose = body->verbose]() -> Result<std::string> {
+        const auto page = serve::model_page(cards, file, sources, verbose);
         if (!page) return std::unexpected(page.error());
         return ollama::encode_show(*page);
     };

@@ -9,7 +9,7 @@
 namespace sutazai::llama {
 
 /// Buffers of a tensor's rows while they are converted take so much at most; beside that a process holds no more than
-/// the weights of one tensor, mapped (docs/decisions/0032-quantising.md has what was measured).
+/// the weights of one tensor, mapped (docs/decisions/0031-a-store-of-its-own.md has what was measured).
 inline constexpr std::uint64_t kQuantiseBufferBytes = 256 << 20;
 
 struct QuantiseWork {

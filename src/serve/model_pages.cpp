@@ -12,8 +12,11 @@
 
 #include "base/byte_text.h"
 #include "base/digest.h"
+#include "base/small_file.h"
 #include "catalog/gguf_metadata.h"
 #include "catalog/model_profile.h"
+#include "store/base_model.h"
+#include "store/blob.h"
 
 namespace sutazai::serve {
 
@@ -109,6 +112,20 @@ std::string modelfile_of(const ModelPage& page, const std::vector<std::string>& 
     return out;
 }
 
+/// What a store has beside the model.
+std::string store_licenses(const catalog::ModelFile& file, const catalog::ModelSources& sources) {
+    constexpr std::size_t kMostBytes = 4 << 20;
+    const auto base = store::base_model(file, sources);
+    if (!base || !base->store) return {};
+    std::string out;
+    for (const store::Layer& layer : base->manifest.layers) {
+        if (layer.media_type != std::string(store::kLayerTypePrefix) + "license") continue;
+        const auto text = read_small_file(store::blob_path(*base->store / "blobs", layer.digest).string(), kMostBytes);
+        if (text) out += (out.empty() ? "" : "\n") + *text;
+    }
+    return out;
+}
+
 }  // namespace
 
 std::vector<ModelCard> ModelCards::all(std::span<const catalog::ModelFile> files) {
@@ -164,7 +181,8 @@ api::ollama::RunningModel running_model(ModelCard card, const models::ModelStatu
     return out;
 }
 
-Result<ModelPage> model_page(ModelCards& cards, const catalog::ModelFile& file, bool verbose) {
+Result<ModelPage> model_page(ModelCards& cards, const catalog::ModelFile& file, const catalog::ModelSources& sources,
+                             bool verbose) {
     ModelPage page;
     auto card = cards.full(file);
     if (!card) return std::unexpected(std::move(card.error()));
@@ -174,7 +192,8 @@ Result<ModelPage> model_page(ModelCards& cards, const catalog::ModelFile& file, 
     if (!entries) return std::unexpected(entries.error());
     const catalog::ModelProfile& profile = catalog::profile_of(file);
     page.model_info = info_json(*entries, verbose);
-    page.license = catalog::text_of(*entries, "general.license");
+    page.license = store_licenses(file, sources);
+    if (page.license.empty()) page.license = catalog::text_of(*entries, "general.license");
     page.chat_template = catalog::text_of(*entries, "tokenizer.chat_template");
     if (page.chat_template.empty()) page.chat_template = profile.load.fallback_template;
     if (!profile.load.chat_template.empty()) page.chat_template = profile.load.chat_template;

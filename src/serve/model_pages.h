@@ -12,6 +12,7 @@
 #include "base/model_parts.h"
 #include "catalog/gguf_file.h"
 #include "catalog/model_file.h"
+#include "catalog/scanner.h"
 #include "models/model_status.h"
 
 /// What there is to be known of models, for those who ask in Ollama's words.
@@ -44,6 +45,6 @@ class ModelCards {
 
 /// All of one model; `verbose`: with the arrays of its file's metadata. Blocks on the disk.
 [[nodiscard]] Result<api::ollama::ModelPage> model_page(ModelCards& cards, const catalog::ModelFile& file,
-                                                        bool verbose);
+                                                        const catalog::ModelSources& sources, bool verbose);
 
 }  // namespace sutazai::serve

@@ -180,12 +180,4 @@ bool is_file_path(std::string_view from) {
     return dot != std::string_view::npos && is_gguf_extension(from.substr(dot));
 }
 
-std::string quoted_value(std::string_view text) {
-    const bool plain = !text.empty() && text.find_first_of("\"\r\n") == std::string_view::npos &&
-                       !text.starts_with(' ') && !text.starts_with('\t') && !text.ends_with(' ') &&
-                       !text.ends_with('\t');
-    if (plain) return std::string(text);
-    return fmt::format("{0}{1}{0}", kTripleQuote, text);
-}
-
 }  // namespace sutazai::store

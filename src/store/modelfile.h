@@ -18,7 +18,4 @@ namespace sutazai::store {
 /// Is this value of FROM the path of a file rather than a name?
 [[nodiscard]] bool is_file_path(std::string_view from);
 
-/// A value as it is to be written, so that reading it gives it back; in a Modelfile no value may hold three quotes.
-[[nodiscard]] std::string quoted_value(std::string_view text);
-
 }  // namespace sutazai::store

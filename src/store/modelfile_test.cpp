@@ -93,15 +93,6 @@ TEST(Modelfile, WhatIsNotBuiltIsRefusedByName) {
     }
 }
 
-TEST(Modelfile, WhatIsWrittenIsReadBack) {
-    for (const std::string& value :
-         {std::string("plain"), std::string(" led by a blank"), std::string("with \"quotes\""),
-          std::string("\"all in quotes\""), std::string("two\nlines\n"), std::string(), std::string("ends in a blank "),
-          std::string("\ttab")}) {
-        EXPECT_EQ(parsed("FROM a\nSYSTEM " + quoted_value(value) + "\n").system, value);
-    }
-}
-
 TEST(Modelfile, KnowsPathsFromNames) {
     for (const char* path : {"/a/b.gguf", "./a", "../a", "~/a", "a.gguf", "b/c.GGUF", "."}) {
         EXPECT_TRUE(is_file_path(path)) << path;
