@@ -228,6 +228,14 @@ Result<AnswerBody> parse_generate(std::string_view body) {
     return request;
 }
 
+void read_model_name(FieldReader& fields, std::string& out) {
+    std::string name;
+    fields.string("model", out);
+    fields.string("name", name);
+    if (out.empty()) out = std::move(name);
+    if (out.empty()) fields.refuse("model", "is missing");
+}
+
 void read_load_options(FieldReader& fields) {
     const json::object* object = options_of(fields);
     if (object == nullptr) return;

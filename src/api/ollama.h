@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "api/chat_fields.h"
@@ -30,6 +31,9 @@ struct AnswerBody : ChatRequest {
 /// says how a model is to be loaded (num_gpu, num_thread, ...) is this server's own affair and passes.
 [[nodiscard]] Result<AnswerBody> parse_chat(std::string_view body);
 [[nodiscard]] Result<AnswerBody> parse_generate(std::string_view body);
+
+/// `model`, or what older clients have under `name`, some of them beside an empty `model`. One must be there.
+void read_model_name(FieldReader& fields, std::string& out);
 
 /// `options` alone, of a body that asks for no answer: what says how to load passes, all else is refused.
 void read_load_options(FieldReader& fields);

@@ -9,6 +9,7 @@
 
 #include "api/chat_fields.h"
 #include "api/json.h"
+#include "api/ollama.h"
 #include "api/unsupported.h"
 #include "catalog/ollama_parameters.h"
 #include "store/quantisations.h"
@@ -140,9 +141,7 @@ Result<CreateBody> parse_create(std::string_view body) {
     std::optional<Error> error;
     FieldReader fields(*object, error);
     CreateBody out;
-    fields.string("name", out.model);  // its name in older versions
-    fields.string("model", out.model);
-    if (out.model.empty()) fields.refuse("model", "is missing");
+    read_model_name(fields, out.model);
     fields.boolean("stream", out.stream);
     fields.string("from", out.recipe.from);
     read_files(fields, out.recipe);

@@ -70,11 +70,7 @@ Result<ShowBody> parse_show(std::string_view body) {
     std::optional<Error> error;
     FieldReader fields(*object, error);
     ShowBody show;
-    std::string name;  // its name in older versions, which clients still send beside an empty one
-    fields.string("model", show.model);
-    fields.string("name", name);
-    if (show.model.empty()) show.model = std::move(name);
-    if (show.model.empty()) fields.refuse("model", "is missing");
+    read_model_name(fields, show.model);
     fields.boolean("verbose", show.verbose);
     read_load_options(fields);
     // They ask how the model would look with others; older clients send them empty.

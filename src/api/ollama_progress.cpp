@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/json.h"
+#include "api/ollama.h"
 #include "api/ollama_lines.h"
 #include "api/unsupported.h"
 #include "base/json_text.h"
@@ -27,13 +28,6 @@ Result<Body> parse_named(std::string_view body, Read read) {
     refuse_unknown(fields);
     if (error) return std::unexpected(std::move(*error));
     return out;
-}
-
-/// `model`, or `name` as older clients have it.
-void read_model(FieldReader& fields, std::string& out) {
-    fields.string("name", out);
-    fields.string("model", out);
-    if (out.empty()) fields.refuse("model", "is missing");
 }
 
 void read_required(FieldReader& fields, const char* name, std::string& out) {
@@ -67,7 +61,7 @@ void append_error(std::string& out, const Error& error) {
 
 Result<TransferBody> parse_transfer(std::string_view body) {
     return parse_named<TransferBody>(body, [](FieldReader& fields, TransferBody& out) {
-        read_model(fields, out.model);
+        read_model_name(fields, out.model);
         fields.boolean("stream", out.stream);
         fields.boolean("insecure", out.insecure);
         // Of old versions, which sent them to registries.
@@ -85,7 +79,7 @@ Result<CopyBody> parse_copy(std::string_view body) {
 }
 
 Result<std::string> parse_delete(std::string_view body) {
-    return parse_named<std::string>(body, [](FieldReader& fields, std::string& out) { read_model(fields, out); });
+    return parse_named<std::string>(body, [](FieldReader& fields, std::string& out) { read_model_name(fields, out); });
 }
 
 }  // namespace sutazai::api::ollama

@@ -44,6 +44,7 @@ struct StoreFacts {
     std::string renderer;        ///< Ollama's code that this model's chats are written with; empty: its template
     std::string parser;          ///< and that reads its answers
     std::string needs;           ///< the least version of Ollama
+    bool chose_template = false;  ///< whoever made it wants its template in place of the file's own
     bool has_draft = false;      ///< a small model beside it that guesses its tokens; it is not used
 
     bool operator==(const StoreFacts&) const = default;

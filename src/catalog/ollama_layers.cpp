@@ -90,6 +90,8 @@ Result<void> take_ollama_config(std::string_view text, ModelProfile& profile) {
     profile.facts = {text_of(config, "model_family"), text_of(config, "model_type"), text_of(config, "file_type"),
                      text_of(config, "renderer"),     text_of(config, "parser"),     text_of(config, "requires")};
     profile.facts.has_draft = config.contains("draft");
+    const json::value* const chose = config.if_contains(kTemplateIsChosen);
+    profile.facts.chose_template = chose != nullptr && chose->is_bool() && chose->get_bool();
     if (!profile.facts.needs.empty()) {
         profile.load_hint += fmt::format(". It says that it needs Ollama {}", profile.facts.needs);
         if (is_newer(profile.facts.needs, kOllamaVersion)) {

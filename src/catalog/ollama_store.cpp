@@ -99,7 +99,9 @@ Result<void> take_layer(const std::string& blobs, const json::object& layer, Mod
     auto text = read_layer(blobs, layer, kind);
     if (!text) return std::unexpected(text.error());
     if (kind == "system") profile.request.system = std::move(*text);
-    if (kind == "template" || kind == "prompt") profile.load.fallback_template = std::move(*text);
+    if (kind == "template" || kind == "prompt") {
+        (profile.facts.chose_template ? profile.load.chat_template : profile.load.fallback_template) = std::move(*text);
+    }
     if (kind == "params") return take_ollama_params(*text, profile);
     if (kind == "messages") return take_ollama_messages(*text, profile);
     return {};

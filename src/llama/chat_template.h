@@ -59,9 +59,9 @@ class ChatTemplate {
 
 /// Which template is used beside, or instead of, a file's own. Empty: nothing is said.
 struct TemplateChoice {
-    std::string own = {};  ///< Jinja, or the name of a built-in one: in place of the file's
-    std::string fallback =
-        {};  ///< where the file has none that can be read: a name, or a text that llama.cpp recognises
+    std::string own = {};  ///< Jinja, Go's, or the name of a built-in one: in place of the file's
+    /// Where the file has none that can be read: a name, Go's, or a text that llama.cpp recognises.
+    std::string fallback = {};
     std::string renderer = {};  ///< code of Ollama that writes this model's chats, to be named where there is none
 };
 

@@ -69,6 +69,10 @@ LlamaModel load_weights(const ModelSource& source, llama_model_params params, co
 Result<std::unique_ptr<ChatTemplate>> make_chat_template(const llama_model* model, const TemplateChoice& templates) {
     const auto read = [model](const std::string& source) {
         if (auto named = built_in_template(source)) return named;
+        // Jinja has no other way to go through messages.
+        if (source.find("{%") == std::string::npos) {
+            if (auto go = go_template(source)) return go;
+        }
         const llama_vocab* vocab = llama_model_get_vocab(model);
         return jinja_template(source, piece_text(vocab, llama_vocab_bos(vocab)),
                               piece_text(vocab, llama_vocab_eos(vocab)));

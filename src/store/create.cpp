@@ -13,7 +13,9 @@
 #include "base/small_file.h"
 #include "catalog/gguf_file.h"
 #include "catalog/model_names.h"
+#include "catalog/ollama_layers.h"
 #include "store/quantisations.h"
+#include "text/go_template.h"
 
 namespace sutazai::store {
 
@@ -99,6 +101,11 @@ class Draft {
     Result<void> replace_text(std::string_view kind, std::string_view text) {
         remove(kind);
         return add_text(kind, text);
+    }
+
+    Result<void> choose_template(std::string_view text) {
+        config_[catalog::kTemplateIsChosen] = true;
+        return replace_text("template", text);
     }
 
     void remove(std::string_view kind) {
@@ -220,11 +227,20 @@ Result<void> take_model(Draft& draft, const ModelStore& store, const ModelRecipe
     return base && !*must ? draft.take_weights(*base) : Result<void>();
 }
 
+/// Jinja is known only when a model is loaded.
+Result<void> check_template(const std::string& its) {
+    if (its.empty() || its.find("{%") != std::string::npos) return {};
+    const auto made = text::GoTemplate::parse(its);
+    if (!made) return fail(ErrorCode::kInvalidArgument, "template: " + made.error().message, "template");
+    if (made->uses("Messages") || made->uses("Prompt")) return {};
+    return fail(ErrorCode::kInvalidArgument, "template: it writes neither .Messages nor .Prompt", "template");
+}
+
 Result<void> take_texts(Draft& draft, const ModelRecipe& recipe) {
     Result<void> done;
     if (!recipe.chat_template.empty()) {
         draft.remove("prompt");  // its name in older versions
-        done = draft.replace_text("template", recipe.chat_template);
+        done = draft.choose_template(recipe.chat_template);
     }
     if (done && !recipe.system.empty()) done = draft.replace_text("system", recipe.system);
     for (const std::string& license : recipe.licenses) {
@@ -248,7 +264,8 @@ Result<void> take_texts(Draft& draft, const ModelRecipe& recipe) {
 Result<void> create_model(const ModelStore& store, const catalog::OllamaName& name, const ModelRecipe& recipe,
                           const std::optional<BaseModel>& base, const Quantiser& quantise, const WorkContext& work) {
     Draft draft(store, work);
-    Result<void> done = take_model(draft, store, recipe, base, quantise, work);
+    Result<void> done = check_template(recipe.chat_template);
+    if (done) done = take_model(draft, store, recipe, base, quantise, work);
     if (done) done = take_texts(draft, recipe);
     if (done) done = draft.describe();
     if (done && work.stop.stop_requested()) done = fail(ErrorCode::kCancelled, "cancelled");

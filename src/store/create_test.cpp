@@ -10,7 +10,7 @@
 #include "base/testing/temporary_folder.h"
 #include "catalog/catalog.h"
 #include "catalog/ollama_parameters.h"
-#include "catalog/testing/gguf_bytes.h"
+#include "gguf/testing/gguf_bytes.h"
 #include "catalog/testing/small_gguf.h"
 #include "catalog/testing/small_store.h"
 #include "store/testing/small_models.h"
@@ -26,7 +26,7 @@ using testing::sum;
 
 /// A model of one tensor that says of what type it is.
 std::string gguf_of_type(std::uint32_t file_type, const std::string& architecture = "llama") {
-    catalog::Bytes bytes;
+    gguf::Bytes bytes;
     bytes.head(3, 1, 2).text_pair("general.architecture", architecture).u32_pair("general.file_type", file_type);
     bytes.tensor("w", {4}, 0, 0).pad(32).raw(std::string(16, 'w'));
     return bytes.str();
@@ -101,7 +101,7 @@ TEST_F(CreateTest, FromSentFiles) {
     EXPECT_EQ(profile.request.temperature, 0.5F);
     EXPECT_EQ(profile.request.stop, std::vector<std::string>{"END"});
     EXPECT_EQ(profile.request.messages.size(), 2U);
-    EXPECT_EQ(profile.load.fallback_template, "{{ .Prompt }}");
+    EXPECT_EQ(profile.load.chat_template, "{{ .Prompt }}");
     EXPECT_EQ(profile.facts.family, "llama");
     EXPECT_EQ(profile.facts.parameter_size, "4");
     EXPECT_EQ(manifest("a/b:c").layers.size(), 7U) << "two licences";

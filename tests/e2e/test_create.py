@@ -89,6 +89,24 @@ def test_the_python_client_makes_copies_and_removes_models(serve, model_file, tm
         assert refused.value.status_code in (400, 404)
 
 
+def test_a_template_that_is_given_is_used(serve, model_file, tmp_path):
+    """The file has one of its own, which goes before what a model of a registry brings along."""
+    client = client_of(serve())
+    digest = client.create_blob(model_file())
+    client.create("asked", files={"m.gguf": digest}, template="Q: {{ .Prompt }}\nA:")
+    client.create("asked-too", from_="asked", system="Be brief.")
+    client.create("plain", files={"m.gguf": digest})
+    raw = client.generate("plain", "Q: Hello\nA:", raw=True, options=FEW).response
+    assert client.chat("asked", harness.user("Hello"), options=FEW).message.content == raw
+    assert client.chat("asked-too", harness.user("Hello"), options=FEW).message.content == raw
+    assert client.chat("plain", harness.user("Hello"), options=FEW).message.content != raw
+    assert client.show("asked").template == "Q: {{ .Prompt }}\nA:"
+    with pytest.raises(ollama.ResponseError, match="template") as refused:
+        client.create("wrong", files={"m.gguf": digest}, template="{{ if }}")
+    assert refused.value.status_code == 400
+    assert not [name for name in names_of(client) if name.startswith("wrong")]
+
+
 def test_models_that_lie_elsewhere_are_built_on_but_not_removed(serve, model_file, tmp_path):
     theirs = Store(tmp_path / "ollama")
     theirs.put("theirs/latest", model_file(), system="Theirs.")

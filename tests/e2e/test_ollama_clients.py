@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 import harness
+import registries
+from ollama_store import Store
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "clients"
@@ -82,6 +84,42 @@ def test_ollamas_command_line(ollama):
     ollama("stop", "toy")
     assert "toy" not in ollama("ps")
     assert "nobody" in ollama.fails("show", "nobody")
+
+
+def test_ollamas_command_line_makes_and_removes_models(clients, served, ollama, toy, tmp_path):
+    recipe = tmp_path / "Modelfile"
+    recipe.write_text("FROM toy\nPARAMETER temperature 0\nPARAMETER num_predict 16\n"
+                      'SYSTEM """Be brief."""\nTEMPLATE """Q: {{ .Prompt }}\nA:"""\n')  # fmt: skip
+    ollama("create", "brief", "-f", str(recipe))
+    recipe.write_text(f"FROM {toy.removeprefix('toy=')}\n")
+    ollama("create", "me/sent:v1", "-f", str(recipe))
+    ollama("cp", "brief", "copied")
+    assert {"brief:latest", "copied:latest", "me/sent:v1", "toy"} <= set(re.findall(r"^(\S+) ", ollama("list"), re.M))
+    raw = {"model": "toy", "prompt": "Q: Hello\nA:", "raw": True, "stream": False,
+           "options": {"temperature": 0, "num_predict": 16}}  # fmt: skip
+    expected = served.post("/api/generate", raw).json()["response"]
+    assert ollama("run", "copied", "Hello").strip() == expected.strip()
+    ollama("rm", "brief", "copied")
+    assert set(re.findall(r"^(\S+) ", ollama("list"), re.M)) & {"brief:latest", "copied:latest"} == set()
+    assert "not found" in ollama.fails("rm", "brief")
+    assert "does not lie in the model store" in ollama.fails("rm", "toy")
+
+
+def test_ollamas_command_line_pulls_and_pushes(clients, model_file, tmp_path):
+    with registries.registry(tmp_path / "registry") as host:
+        store = Store(tmp_path / "home/store")
+        store.put(f"{host}/library/tiny/v1", model_file())
+        mirror = f"registry.ollama.ai=http://{host}"
+        with harness.running(tmp_path, PULL_MIRRORS=mirror, PULL_PRIVATE_HOSTS=host) as server:
+            ollama = Ollama(clients, server.url, tmp_path)
+            ollama("push", f"{host}/library/tiny:v1", "--insecure")
+            told = subprocess.run([ollama.program, "pull", "tiny:v1"], capture_output=True, text=True, timeout=60,
+                                  env=harness.clean_environment(**ollama.settings))  # fmt: skip
+            assert told.returncode == 0, told.stderr
+            assert "success" in told.stderr, "its progress"
+            assert "tiny:v1" in ollama("list")
+            assert ollama("run", "tiny:v1", "Hello")
+            assert "has no model" in ollama.fails("pull", "tiny:nothing")
 
 
 def test_ollamas_client_for_javascript(clients, served):
