@@ -24,6 +24,8 @@ namespace {
 
 /// Between two looks at the file that grows.
 constexpr int kLookMs = 100;
+/// A disk with less is full.
+constexpr std::uint64_t kFullBytes = 1 << 20;
 /// Of what a worker says.
 constexpr std::size_t kMostSaid = 64 << 10;
 
@@ -104,6 +106,12 @@ Result<StoredBlob> quantise(std::vector<std::string> command, const ModelStore& 
     // Clients tell their progress bars apart by digests; the file that is made has none yet.
     const std::string digest = to_text(sha256(std::as_bytes(std::span(writer->path().native()))));
     if (auto ran = run_worker(std::move(command), writer->path(), status, digest, work); !ran) {
+        // llama.cpp says of a full disk only that writing failed.
+        std::error_code unknown;
+        const fs::space_info space = fs::space(store.blobs(), unknown);
+        if (!unknown && space.available < kFullBytes && ran.error().code != ErrorCode::kCancelled) {
+            return std::unexpected(cannot_write(store.blobs(), disk_error("quantising failed", ENOSPC)));
+        }
         return std::unexpected(std::move(ran.error()));
     }
     work.tell({"verifying the new weights"});

@@ -1,6 +1,7 @@
 #include "store/quantise.h"
 
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <chrono>
 #include <fstream>
@@ -56,6 +57,19 @@ TEST_F(QuantiseTest, ItsLastWordsAreTheError) {
     ASSERT_FALSE(failed);
     EXPECT_EQ(failed.error().message, "the disk is full");
     EXPECT_EQ(blobs(), 0U);
+}
+
+TEST_F(QuantiseTest, AFullDiskIsSaid) {
+    const fs::path small = folder_.path() / "small";
+    fs::create_directory(small);
+    if (mount("none", small.c_str(), "tmpfs", 0, "size=2m") != 0) GTEST_SKIP() << "no file system can be mounted";
+    store_ = ModelStore(small / "store");
+    const auto full = quantise("dd if=/dev/zero of=\"$4\" bs=64k count=100 2>/dev/null || echo error iostream error >&3; exit 1");
+    ASSERT_FALSE(full);
+    EXPECT_EQ(full.error().code, ErrorCode::kUnavailable);
+    EXPECT_NE(full.error().message.find("No space left"), std::string::npos) << full.error().message;
+    EXPECT_EQ(blobs(), 0U);
+    umount(small.c_str());
 }
 
 TEST_F(QuantiseTest, ItsDeathIsAnErrorOfItsOwn) {

@@ -109,3 +109,40 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(conversation):
     terminal.read_until(PROMPT, 5)
     terminal.type(b"\x04")
     assert terminal.end() == 0
+
+
+def test_what_can_be_set_and_shown(conversation, tmp_path):
+    terminal = conversation("--max-tokens", "4")
+
+    def said(line: bytes) -> bytes:
+        terminal.type(line + b"\r")
+        return terminal.read_until(PROMPT)
+
+    assert b"/set parameter" in said(b"/?")
+    assert b"architecture" in said(b"/show info")
+    assert b"FROM toy" in said(b"/show modelfile")
+    said(b"/set system Be brief.")
+    assert b"Be brief." in said(b"/show system")
+    said(b"/set parameter temperature 0")
+    said(b"/set parameter num_predict 3")
+    assert b"num_predict 3" in said(b"/show parameters")
+    assert b"at most 2" in said(b"/set parameter temperature 9")
+    assert b"not known" in said(b"/set parameter colour red")
+    assert b"loaded" in said(b"/set parameter num_ctx 4096")
+    assert b"not known" in said(b"/nonsense")
+    assert re.search(rb"\S", said(b"Hello").removeprefix(b"Hello").removesuffix(PROMPT))
+
+
+def test_a_text_of_several_lines_and_an_image(conversation, tmp_path):
+    terminal = conversation("--max-tokens", "4")
+    terminal.type(b'"""first\r')
+    terminal.read_until(b"... ")
+    terminal.type(b'second"""\r')
+    assert re.search(rb"\S", terminal.read_until(PROMPT).removeprefix(b'second"""').removesuffix(PROMPT))
+    terminal.type(b'"""given up\r')
+    terminal.read_until(b"... ")
+    terminal.type(b"\x03")
+    terminal.read_until(PROMPT)
+    (tmp_path / "cat.png").write_bytes(b"x")
+    terminal.type(b"what is in ./cat.png?\r")
+    assert b"images are not supported" in terminal.read_until(PROMPT)
