@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/batch.h"
+#include "api/ollama_create.h"
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
@@ -102,6 +103,13 @@ TEST(ParserFuzz, ResponseFormat) {
         R"({"messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "json_schema", )"
         R"("json_schema": {"name": "x", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}}})",
         errors_of([](const std::string& body) { return openai::parse_chat(body); }));
+}
+
+TEST(ParserFuzz, OllamaCreate) {
+    expect_robust(
+        R"({"model": "m", "files": {"a.gguf": "sha256:1"}, "quantize": "q4_0", "system": "s", "license": ["a", "b"], )"
+        R"("parameters": {"temperature": 0.5, "stop": ["x"]}, "messages": [{"role": "user", "content": "hi"}]})",
+        errors_of([](const std::string& body) { return ollama::parse_create(body); }));
 }
 
 TEST(ParserFuzz, Batch) {
