@@ -170,6 +170,35 @@ TEST_F(DownloadTest, AStateThatSaysTooMuchIsNotBelieved) {
     EXPECT_EQ(server.body_bytes(), blob.size());
 }
 
+TEST_F(DownloadTest, NothingBehindTheEndStays) {
+    const FaultServer server([&](const Request& request) { return range_of(blob, request); });
+    const Wanted what = wanted(server, blob);
+    for (const bool has_state : {false, true}) {
+        std::ofstream(what.partial) << blob.substr(0, kPart) << std::string(blob.size(), 'x');
+        PartialState state{blob.size(), "", {}};
+        state.done.add({0, kPart});
+        if (has_state) std::ofstream(what.partial.string() + "-state") << encode_state(state);
+        ASSERT_TRUE(fetch(server, what));
+        EXPECT_EQ(content(), blob);
+    }
+}
+
+TEST_F(DownloadTest, WithoutRangesNothingIsResumed) {
+    // Of no known digest, so that nothing but care keeps the parts apart.
+    const FaultServer server([&](const Request&) { return Reply{.body = blob}; });
+    Wanted what = wanted(server, blob);
+    what.size = 0;
+    what.digest.reset();
+    std::ofstream(what.partial) << std::string(kPart, 'x');
+    PartialState state{blob.size(), "", {}};
+    state.done.add({0, kPart});
+    std::ofstream(what.partial.string() + "-state") << encode_state(state);
+    const auto got = fetch(server, what);
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(content(), blob);
+    EXPECT_EQ((*got)->digest, sha256(std::as_bytes(std::span(blob))));
+}
+
 TEST_F(DownloadTest, AnotherRangeThanAskedForCountsAsNone) {
     const FaultServer server([&](const Request& request) {
         Request other = request;

@@ -43,6 +43,10 @@ Lanes::Lanes(Client& client, const Wanted& wanted, PartialFile& file, std::strin
 
 Result<Lanes::End> Lanes::run(bool ranges, const OnBytes& on_bytes) {
     ranges_ = ranges;
+    // One stream begins at the beginning.
+    if (!ranges && file_.completed() > 0) {
+        if (auto done = file_.start_over(); !done) return std::unexpected(std::move(done.error()));
+    }
     begin_ = Clock::now();
     const std::uint64_t size = file_.size();
     const std::uint64_t part = wanted_.part_bytes > 0 ? wanted_.part_bytes : part_bytes(size);
@@ -173,6 +177,10 @@ bool Lanes::check_head(Lane& lane) {
             return false;
         }
         confirmed_ = true;
+    } else if (transfer.status() != 200) {
+        lane.fatal = Error{ErrorCode::kUnavailable,
+                           fmt::format("{} answers with status {}", transfer.url().authority(), transfer.status())};
+        return false;
     } else if (ranges_ && lane.part != Range{0, file_.size()}) {
         // The whole, where a part was asked for.
         lane.end = validator_.empty() ? End::kNoRanges : End::kChanged;

@@ -75,6 +75,12 @@ PartialFile::PartialFile(fs::path path, File file, std::uint64_t size, std::stri
          state->done.ranges().back().end <= static_cast<std::uint64_t>(status.st_size))) {
         done_ = std::move(state->done);
     }
+    // What lies behind the end would be in the result, and not in its sum.
+    const std::uint64_t most = done_.bytes() == 0 ? 0 : size_;
+    if (has_status && static_cast<std::uint64_t>(status.st_size) > most &&
+        ::ftruncate(file_.fd(), static_cast<off_t>(most)) != 0) {
+        error_ = disk_error(fmt::format("cannot write {}", path_.string()), errno);
+    }
     saved_bytes_ = resumed_bytes_ = done_.bytes();
     start_threads();
 }

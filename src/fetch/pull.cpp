@@ -272,7 +272,8 @@ class Puller {
             fs::remove(file.path);
             return valid;
         }
-        if (auto held = store_.hold(file.digest)) {
+        auto held = store_.has_blob(file.digest, file.size) ? store_.hold(file.digest) : std::nullopt;
+        if (held) {
             fs::remove(file.path);
             holds_.push_back(std::move(*held));
             return {};

@@ -12,10 +12,14 @@ namespace {
 
 constexpr std::size_t kMostShown = 200;
 
+bool is_gguf(std::string_view path) {
+    constexpr std::size_t kExtensionBytes = 5;
+    return path.size() > kExtensionBytes && is_gguf_extension(path.substr(path.size() - kExtensionBytes));
+}
+
 bool is_file_url(std::string_view text) {
-    if (!text.starts_with("http://") && !text.starts_with("https://")) return false;
-    const std::string_view path = text.substr(0, text.find_first_of("?#"));
-    return path.size() > 5 && is_gguf_extension(path.substr(path.size() - 5));
+    const bool is_url = text.starts_with("http://") || text.starts_with("https://");
+    return is_url && is_gguf(text.substr(0, text.find_first_of("?#")));
 }
 
 /// The model's name of a file in a URL: letters, digits, "-", "_" and ".".
@@ -44,6 +48,7 @@ Result<Source> parse_source(std::string_view text, std::string_view as) {
     if (is_file_url(text)) {
         auto url = parse_url(text);
         if (!url) return std::unexpected(Error{url.error().code, url.error().message, "model"});
+        if (!is_gguf(url->path)) return refuse(text);  // it was the host's name that ended so
         out.kind = Source::Kind::kFile;
         out.url = std::move(*url);
         name = catalog::parse_ollama_name(name_of_file(out.url));

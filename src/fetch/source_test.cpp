@@ -43,8 +43,9 @@ TEST(Source, FilesAreNamedAfterThemselves) {
 }
 
 TEST(Source, OthersAreNone) {
-    for (const char* const text : {"", "/", "a/b/c/d", "../x", "x:y:z", "https://host.example/x.bin?a=.gguf",
-                                   "https://user@host/x.gguf", "ftp://host/x.gguf", "a b", "hf.co/x"}) {
+    for (const char* const text :
+         {"", "/", "a/b/c/d", "../x", "x:y:z", "https://host.example/x.bin?a=.gguf", "https://user@host/x.gguf",
+          "https://host.gguf?c", "ftp://host/x.gguf", "a b", "hf.co/x"}) {
         const auto source = parse_source(text);
         if (std::string_view(text) == "hf.co/x") {
             EXPECT_EQ(source->kind, Source::Kind::kRegistry) << "a namespace like any other";
