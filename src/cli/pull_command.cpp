@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
+#include "base/model_parts.h"
 #include "cli/setting_flags.h"
 #include "cli/work_view.h"
 #include "fetch/options.h"
+#include "fetch/places.h"
 #include "fetch/pull.h"
+#include "fetch/source.h"
 
 namespace sutazai::cli {
 namespace {
@@ -67,6 +71,11 @@ CLI::App* add_command(CLI::App& parent, const char* name, const char* help, Tran
     return app;
 }
 
+/// Who names a host wants to go there.
+bool names_host(const std::string& model) {
+    return std::ranges::count(model, '/') >= 2;
+}
+
 }  // namespace
 
 void add_pull_commands(CLI::App& parent, Flags& flags, std::function<int()>& action) {
@@ -82,10 +91,16 @@ void add_pull_commands(CLI::App& parent, Flags& flags, std::function<int()>& act
                 kPushStopped, flags, action, push);
 }
 
+bool may_pull_missing(const config::Settings& settings, const std::string& model) {
+    const auto source = fetch::parse_source(model);
+    const auto options = fetch::make_options(settings, {});
+    if (!source || !options || is_gguf_extension(std::filesystem::path(model).extension().string())) return false;
+    const auto place = fetch::place_of(options->access, *source, fetch::Direction::kPull);
+    return place && (names_host(model) || options->access.check_start(*place));
+}
+
 int pull_missing(const config::Settings& settings, const std::string& model) {
-    // Who names a host wants to go there; the usual ones are used unless PULL_HOSTS says otherwise.
-    const bool names_host = std::ranges::count(model, '/') >= 2;
-    return carry_out(fetch::pull, settings, {.model = model, .typed = names_host}, kPullStopped);
+    return carry_out(fetch::pull, settings, {.model = model, .typed = names_host(model)}, kPullStopped);
 }
 
 }  // namespace sutazai::cli

@@ -13,7 +13,9 @@ namespace sutazai::cli {
 /// Adds the commands. `action` is set when one of them was given; both outlive the parsing.
 void add_pull_commands(CLI::App& parent, std::map<std::string, std::string>& flags, std::function<int()>& action);
 
-/// Pulls for `sutazai run`: from hosts of PULL_HOSTS, or the one that the name itself begins with. An exit code.
+/// May `sutazai run` pull it: is it a name, and of a host of PULL_HOSTS, or of one that it names itself?
+[[nodiscard]] bool may_pull_missing(const config::Settings& settings, const std::string& model);
+/// An exit code.
 [[nodiscard]] int pull_missing(const config::Settings& settings, const std::string& model);
 
 }  // namespace sutazai::cli
