@@ -71,6 +71,8 @@ class TempFile {
     [[nodiscard]] Result<void> sync();
     /// Under its name, in place of what was there. The folder still needs sync_folder().
     [[nodiscard]] Result<void> commit(const std::filesystem::path& path);
+    /// It has been given another name, and stays.
+    void release() { path_.clear(); }
     /// The open file, and with it the lock, once it is committed.
     [[nodiscard]] File take_file() { return std::move(file_); }
 

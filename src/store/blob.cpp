@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 #include <algorithm>
 #include <chrono>
 #include <string>
@@ -69,6 +71,16 @@ fs::path blob_path(const fs::path& blobs, const Digest& digest) {
     return blobs / ("sha256-" + to_hex(Bytes(digest)));
 }
 
+Result<bool> name_blob(const fs::path& file, const fs::path& blob, std::uint64_t bytes) {
+    if (renameat2(AT_FDCWD, file.c_str(), AT_FDCWD, blob.c_str(), RENAME_NOREPLACE) == 0) return true;
+    int error = errno;
+    const auto there = file_status(blob);
+    if (error == EEXIST && there && static_cast<std::uint64_t>(there->st_size) == bytes) return false;
+    // One that is not whole is replaced; and there are file systems that know no other way.
+    if ((error == EEXIST || error == EINVAL) && rename(file.c_str(), blob.c_str()) == 0) return true;
+    return std::unexpected(disk_error(blob.string(), errno));
+}
+
 std::optional<BlobHold> BlobHold::take(const fs::path& blob) {
     File file(open(blob.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     struct stat held {};
@@ -120,15 +132,23 @@ Result<StoredBlob> BlobWriter::commit(const std::optional<Digest>& wanted) {
     }
     const fs::path path = blob_path(blobs_, digest);
     // One that is there stays: another file of the same content would look like a changed model.
-    if (auto there = BlobHold::take(path); there && there->bytes() == bytes_) {
-        return StoredBlob{digest, bytes_, std::move(*there)};
+    for (bool synced = false;;) {
+        if (auto there = BlobHold::take(path); there && there->bytes() == bytes_) {
+            return StoredBlob{digest, bytes_, std::move(*there)};
+        }
+        if (!synced) {
+            if (auto done = file_.sync(); !done) return std::unexpected(cannot_write(blobs_, done.error()));
+            // Before it has the name: changing a lock lets others in for a moment.
+            flock(file_.file().fd(), LOCK_SH);
+            synced = true;
+        }
+        const auto named = name_blob(file_.path(), path, bytes_);
+        if (!named) return std::unexpected(cannot_write(blobs_, named.error()));
+        if (*named) break;  // else somebody else was quicker
     }
-    if (auto synced = file_.sync(); !synced) return std::unexpected(cannot_write(blobs_, synced.error()));
-    if (auto named = file_.commit(path); !named) return std::unexpected(cannot_write(blobs_, named.error()));
     sync_folder(blobs_);
-    BlobHold hold(file_.take_file());
-    flock(hold.file().fd(), LOCK_SH);  // in place of the writer's
-    return StoredBlob{digest, bytes_, std::move(hold)};
+    file_.release();
+    return StoredBlob{digest, bytes_, BlobHold(file_.take_file())};
 }
 
 Result<Digest> digest_of(const File& file, const Advance& advance) {

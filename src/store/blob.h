@@ -69,6 +69,10 @@ class BlobWriter {
 /// <blobs>/sha256-<64 hex digits>
 [[nodiscard]] std::filesystem::path blob_path(const std::filesystem::path& blobs, const Digest& digest);
 
+/// Gives a file its blob's name, unless one of that size has it already: who holds that one holds the name. False then.
+[[nodiscard]] Result<bool> name_blob(const std::filesystem::path& file, const std::filesystem::path& blob,
+                                     std::uint64_t bytes);
+
 /// The sum over a whole file.
 [[nodiscard]] Result<Digest> digest_of(const File& file, const Advance& advance = {});
 

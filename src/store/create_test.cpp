@@ -10,9 +10,9 @@
 #include "base/testing/temporary_folder.h"
 #include "catalog/catalog.h"
 #include "catalog/ollama_parameters.h"
-#include "gguf/testing/gguf_bytes.h"
 #include "catalog/testing/small_gguf.h"
 #include "catalog/testing/small_store.h"
+#include "gguf/testing/gguf_bytes.h"
 #include "store/testing/small_models.h"
 
 namespace sutazai::store {

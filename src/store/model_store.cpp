@@ -108,9 +108,10 @@ Result<void> ModelStore::take_partial(const fs::path& path, const Digest& digest
         if (!file.is_open()) return std::unexpected(disk_error(path.string() + " cannot be opened", errno));
         if (fsync(file.fd()) != 0) return std::unexpected(cannot_write(root_, disk_error(path.string(), errno)));
     }
-    if (rename(path.c_str(), blob_path(digest).c_str()) != 0) {
-        return std::unexpected(cannot_write(root_, disk_error(path.string(), errno)));
-    }
+    const auto status = file_status(path);
+    const auto named = name_blob(path, blob_path(digest), status ? static_cast<std::uint64_t>(status->st_size) : 0);
+    if (!named) return std::unexpected(cannot_write(root_, named.error()));
+    if (!*named) unlink(path.c_str());
     sync_folder(blobs());
     return {};
 }
@@ -126,11 +127,11 @@ Result<StoredBlob> ModelStore::adopt_blob(const Digest& digest, const fs::path& 
     }
     const fs::path aside = blobs() / fmt::format("{}{}.link.{}", kTemporaryPrefix, getpid(), to_hex(Bytes(digest)));
     const bool linked = linkat(AT_FDCWD, from.c_str(), AT_FDCWD, aside.c_str(), AT_SYMLINK_FOLLOW) == 0 &&
-                        rename(aside.c_str(), blob_path(digest).c_str()) == 0;
-    unlink(aside.c_str());  // also left when both names were of one file already
+                        name_blob(aside, blob_path(digest), bytes).has_value();
+    unlink(aside.c_str());  // also left when it has the name already
     if (linked) {
         sync_folder(blobs());
-        if (auto there = hold(digest)) {
+        if (auto there = hold(digest); there && there->bytes() == bytes) {
             if (advance && !advance(bytes)) return fail(ErrorCode::kCancelled, "cancelled");
             return StoredBlob{digest, bytes, std::move(*there)};
         }

@@ -64,7 +64,8 @@ TEST_F(QuantiseTest, AFullDiskIsSaid) {
     fs::create_directory(small);
     if (mount("none", small.c_str(), "tmpfs", 0, "size=2m") != 0) GTEST_SKIP() << "no file system can be mounted";
     store_ = ModelStore(small / "store");
-    const auto full = quantise("dd if=/dev/zero of=\"$4\" bs=64k count=100 2>/dev/null || echo error iostream error >&3; exit 1");
+    const auto full =
+        quantise("dd if=/dev/zero of=\"$4\" bs=64k count=100 2>/dev/null || echo error iostream error >&3; exit 1");
     ASSERT_FALSE(full);
     EXPECT_EQ(full.error().code, ErrorCode::kUnavailable);
     EXPECT_NE(full.error().message.find("No space left"), std::string::npos) << full.error().message;
