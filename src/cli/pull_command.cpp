@@ -34,7 +34,7 @@ int report(const Error& error) {
 
 int carry_out(Transfer transfer, const config::Settings& settings, const fetch::Request& request,
               const char* when_stopped) {
-    const auto options = fetch::make_options(settings, fetch::proxy_environment());
+    const auto options = fetch::make_options(settings, fetch::network_environment());
     if (!options) return report(options.error());
     return run_stoppable(
         [&](const std::stop_token& stop) {

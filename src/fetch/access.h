@@ -30,6 +30,7 @@ struct Access {
     std::map<std::string, std::string> basic;   ///< by host: "user:password"
     std::map<std::string, std::string> bearer;  ///< by host: a token
     Proxies proxies;
+    std::string ca_file;            ///< of certificates that are trusted; empty: the system's
     std::string named;              ///< a host that whoever started this may go to, whatever the lists say
     bool named_is_private = false;  ///< it may have private addresses, too
     bool insecure = false;          ///< plain http with the host that is named first

@@ -6,8 +6,8 @@
 namespace sutazai::fetch {
 namespace {
 
-constexpr const char* kProxyNames[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
-                                       "ALL_PROXY",  "no_proxy",    "NO_PROXY",    "HTTP_PROXY"};
+constexpr const char* kNames[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",    "ALL_PROXY",
+                                  "no_proxy",   "NO_PROXY",    "HTTP_PROXY",  "SSL_CERT_FILE"};
 
 }  // namespace
 
@@ -37,6 +37,7 @@ Result<Options> make_options(const config::Settings& settings, const std::map<st
     };
     out.access.proxies = {value("http_proxy", "HTTP_PROXY"), value("https_proxy", "HTTPS_PROXY"),
                           value("all_proxy", "ALL_PROXY"), value("no_proxy", "NO_PROXY")};
+    out.access.ca_file = value("SSL_CERT_FILE", "");
     out.patience.stall = std::chrono::seconds(settings.pull_stall_timeout_s);
     out.connections = settings.pull_connections;
     out.store = settings.model_store;
@@ -46,9 +47,9 @@ Result<Options> make_options(const config::Settings& settings, const std::map<st
     return out;
 }
 
-std::map<std::string, std::string> proxy_environment() {
+std::map<std::string, std::string> network_environment() {
     std::map<std::string, std::string> out;
-    for (const char* const name : kProxyNames) {
+    for (const char* const name : kNames) {
         const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets them
         if (value != nullptr) out[name] = value;
     }

@@ -9,12 +9,13 @@
 
 namespace sutazai::fetch {
 
-/// What the settings and the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, also in small letters) say.
+/// What the settings and the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, also in small letters;
+/// SSL_CERT_FILE) say.
 /// kInvalidArgument, without what is secret. Pure.
 [[nodiscard]] Result<Options> make_options(const config::Settings& settings,
                                            const std::map<std::string, std::string>& environment);
 
-/// This process's proxies.
-[[nodiscard]] std::map<std::string, std::string> proxy_environment();
+/// What of it this process has.
+[[nodiscard]] std::map<std::string, std::string> network_environment();
 
 }  // namespace sutazai::fetch

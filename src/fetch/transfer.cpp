@@ -58,6 +58,7 @@ void Transfer::aim(const Url& url, const std::vector<std::string>& headers, OnBo
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_PROXY, proxy.c_str());
     set(CURLOPT_NOPROXY, "");
+    if (!access_.ca_file.empty()) set(CURLOPT_CAINFO, access_.ca_file.c_str());
     set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
     // One connection for each part: parts that share one wait for each other.
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));

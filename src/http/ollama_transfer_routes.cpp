@@ -26,7 +26,7 @@ asio::awaitable<Result<void>> transfer(Services& services, Exchange& exchange, T
     if (!body) co_return std::unexpected(body.error());
     auto source = fetch::parse_source(body->model);
     if (!source) co_return std::unexpected(std::move(source.error()));
-    auto options = fetch::make_options(services.settings, fetch::proxy_environment());
+    auto options = fetch::make_options(services.settings, fetch::network_environment());
     if (!options) co_return std::unexpected(std::move(options.error()));
     // Those who ask for the same share the work.
     std::string key(what);

@@ -67,11 +67,17 @@ def registry(folder: pathlib.Path, upstream: str = "", asks_who: bool = False):
 
 
 @contextlib.contextmanager
-def nginx(folder: pathlib.Path, locations: str):
-    """nginx over `folder`/files with these further directives; its host:port."""
+def nginx(folder: pathlib.Path, locations: str, tls: bool = False):
+    """nginx over `folder`/files with these further directives; its host:port. `tls`: with a certificate that only
+    `folder`/cert.pem vouches for."""
     (folder / "files").mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     port = free_port()
+    if tls:
+        made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests",
+                "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"]  # fmt: skip
+        subprocess.run(made, check=True, capture_output=True)
+        locations += f" ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"
     (folder / "nginx.conf").write_text(f"""
         daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
         events {{}}
@@ -79,7 +85,7 @@ def nginx(folder: pathlib.Path, locations: str):
             access_log {folder}/access.log;
             client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
             uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-            server {{ listen 127.0.0.1:{port}; root {folder}/files; {locations} }}
+            server {{ listen 127.0.0.1:{port} {'ssl' if tls else ''}; root {folder}/files; {locations} }}
         }}""")
     command = ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder), "-e", str(folder / "error.log"),
                "-g", "user root;" if pathlib.Path("/").stat().st_uid == 0 and harness.os.getuid() == 0 else ""]  # fmt: skip

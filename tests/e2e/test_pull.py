@@ -121,6 +121,17 @@ def test_a_pull_through_cache(published, tmp_path):
     assert "tiny:v1 " in command(tmp_path, "list").stdout, "under the name that it has everywhere"
 
 
+def test_certificates_are_checked(published, tmp_path):
+    proxied = f"location / {{ proxy_pass http://{published}; proxy_set_header Host $http_host; proxy_buffering off; }}"
+    with registries.nginx(tmp_path / "tls", proxied, tls=True) as host:
+        environment = {"PULL_HOSTS": "", "PULL_MIRRORS": f"registry.ollama.ai=https://{host}"}
+        refused = command(tmp_path, "pull", "tiny:v1", environment=environment)
+        assert refused.returncode == 1 and "certificate" in refused.stderr, refused.stderr
+        trusted = environment | {"SSL_CERT_FILE": str(tmp_path / "tls/cert.pem")}
+        pulled = command(tmp_path, "pull", "tiny:v1", environment=trusted)
+        assert pulled.returncode == 0, pulled.stderr
+
+
 def test_run_pulls_what_is_missing(published, tmp_path):
     ran = command(tmp_path, "run", "tiny:v1", "Hello", "--max-tokens", "4", environment=mirrored(published))
     assert ran.returncode == 0 and ran.stdout, ran.stderr
