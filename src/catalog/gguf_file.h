@@ -34,7 +34,7 @@ struct GgufSummary {
     bool has_chat_template = false;
     bool has_pooling_type = false;    ///< it is made for embeddings
     std::uint64_t data_offset = 0;    ///< where the tensors' bytes begin
-    std::uint64_t tensor_bytes = 0;   ///< from there to the end of the last tensor; inside the file
+    std::uint64_t tensor_bytes = 0;   ///< from there to the end of the last tensor; inside the file as the engine reads it
     std::uint64_t split_count = 0;    ///< files that the model was split into; 0 or 1: it is whole
     std::uint64_t split_number = 0;   ///< which of them this is, from 0
     std::uint64_t split_tensors = 0;  ///< of all files together, as the first one has it

@@ -32,6 +32,8 @@ inline constexpr std::uint32_t kMaxDimensions = 4;
 
 using Shape = std::array<std::uint64_t, kMaxDimensions>;  ///< values in a row first; 1 where there is no dimension
 
+inline constexpr std::uint32_t kTensorF32 = 0;
+inline constexpr std::uint32_t kTensorBf16 = 30;
 inline constexpr std::uint32_t kTensorMxfp4 = 39;
 /// What the first gpt-oss files call MXFP4: the number of a type that ggml had given up. Its blocks have the nibbles in
 /// another order.

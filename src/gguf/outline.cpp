@@ -13,8 +13,18 @@ std::optional<std::uint64_t> Piece::end() const {
     return out;
 }
 
+RecodingUnit unit_of(Recoding recoding) {
+    switch (recoding) {
+        case Recoding::kEarlyMxfp4: return {17, 17};  // a scale and 32 values of four bits
+        case Recoding::kWiden: return {2, 4};
+        case Recoding::kNone: break;
+    }
+    return {};
+}
+
 std::vector<Piece> Tensor::all_pieces() const {
-    return pieces.empty() ? std::vector<Piece>{{.begin = begin, .bytes = bytes}} : pieces;
+    const RecodingUnit unit = unit_of(recoding);
+    return pieces.empty() ? std::vector<Piece>{{.begin = begin, .bytes = bytes / unit.to * unit.from}} : pieces;
 }
 
 const Value* Outline::find(std::string_view key) const {

@@ -50,8 +50,15 @@ struct Piece {
 /// What is done to bytes of the file on their way to the reader of a tensor.
 enum class Recoding : std::uint8_t {
     kNone,
-    kEarlyMxfp4,  ///< the nibbles of each block into ggml's order; the size stays
+    kEarlyMxfp4,  ///< the nibbles of each block into ggml's order
+    kWiden,       ///< bfloat16 into float
 };
+/// Bytes of the file that belong together, and how many they become.
+struct RecodingUnit {
+    std::uint64_t from = 1;
+    std::uint64_t to = 1;
+};
+[[nodiscard]] RecodingUnit unit_of(Recoding recoding);
 
 struct Tensor {
     std::string name;

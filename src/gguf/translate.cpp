@@ -72,14 +72,16 @@ std::string fault_of(Outline& outline) {
         if (tensor.name.size() > kMaxTensorNameBytes) return faulty("would have too long a name");
         const TensorSize size = size_of_tensor(tensor.type, tensor.shape);
         if (size.fault != TensorSize::Fault::kNone) return faulty("has a shape that cannot be");
-        std::uint64_t joined = tensor.pieces.empty() ? size.bytes : 0;
-        for (const Piece& piece : tensor.pieces) {
+        tensor.elements = size.elements;
+        tensor.bytes = size.bytes;
+        std::uint64_t joined = 0;
+        const RecodingUnit unit = unit_of(tensor.recoding);
+        for (const Piece& piece : tensor.all_pieces()) {
+            if (piece.bytes % unit.from != 0) return faulty("has no whole blocks");
             if (piece.row_bytes > 0 && piece.bytes % piece.row_bytes != 0) return faulty("has no whole rows");
             if (!piece.end() || __builtin_add_overflow(joined, piece.bytes, &joined)) return faulty("is too large");
         }
-        if (joined != size.bytes) return faulty("has not the size that it should have");
-        tensor.elements = size.elements;
-        tensor.bytes = size.bytes;
+        if (joined / unit.from * unit.to != size.bytes) return faulty("has not the size that it should have");
         if (__builtin_add_overflow(next, tensor.bytes, &outline.tensor_bytes) ||
             __builtin_add_overflow(outline.tensor_bytes, outline.alignment - 1, &next)) {
             return faulty("is larger than can be");

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -15,21 +14,25 @@
 namespace sutazai::gguf {
 namespace {
 
-/// A scale and 32 values of four bits.
-constexpr std::size_t kMxfp4Bytes = 17;
-constexpr std::size_t kRecodedAtOnce = 4096 * kMxfp4Bytes;
+constexpr std::uint64_t kUnitsAtOnce = 4096;
 constexpr std::uint64_t kRowsAtOnce = 256 << 10;  // bytes
 
-/// Early files have two neighbours in a byte, the first one low; ggml has values 0 to 15 in the low halves and 16 to 31
-/// in the high ones.
-void recode_early_mxfp4(char* block) {
-    std::array<std::uint8_t, 16> out{};
+/// Early files begin with the scale too, then have two neighbours in a byte, the first one low; ggml has values 0 to 15
+/// in the low halves and 16 to 31 in the high ones.
+void recode_early_mxfp4(const char* block, char* out) {
     const auto value = [block](std::size_t i) {
         const auto byte = static_cast<std::uint8_t>(block[1 + i / 2]);
         return static_cast<std::uint8_t>(i % 2 == 0 ? byte & 0xFU : byte >> 4U);
     };
-    for (std::size_t i = 0; i < out.size(); ++i) out.at(i) = static_cast<std::uint8_t>(value(i) | value(i + 16) << 4U);
-    std::memcpy(block + 1, out.data(), out.size());
+    out[0] = block[0];
+    for (std::size_t i = 0; i < 16; ++i) out[1 + i] = static_cast<char>(value(i) | value(i + 16) << 4U);
+}
+
+/// A bfloat16 is the upper half of a float.
+void widen(const char* value, char* out) {
+    out[0] = out[1] = 0;
+    out[2] = value[0];
+    out[3] = value[1];
 }
 
 std::uint64_t aligned(std::uint64_t position, std::uint64_t alignment) {
@@ -112,8 +115,10 @@ Result<void> VirtualFile::write_head(const Outline& outline) {
         append_bytes(head_, offset);
         std::uint64_t begin = offset;
         for (const Piece& piece : tensor.all_pieces()) {
-            if (piece.bytes > 0) extents_.push_back({begin, piece, tensor.recoding});
-            begin += piece.bytes;
+            const RecodingUnit unit = unit_of(tensor.recoding);
+            const std::uint64_t bytes = piece.bytes / unit.from * unit.to;
+            if (bytes > 0) extents_.push_back({begin, bytes, piece, tensor.recoding});
+            begin += bytes;
         }
         size_ = begin;
         offset = aligned(begin, outline.alignment);
@@ -171,16 +176,20 @@ bool VirtualFile::read_piece(const Piece& piece, std::uint64_t begin, char* out,
 
 bool VirtualFile::read_extent(const Extent& extent, std::uint64_t begin, char* out, std::size_t length) const {
     if (extent.recoding == Recoding::kNone) return read_piece(extent.source, begin, out, length);
-    std::vector<char> blocks;
+    const auto [from, to] = unit_of(extent.recoding);
+    std::vector<char> source;
+    std::vector<char> recoded;
     while (length > 0) {
-        const std::uint64_t first = begin / kMxfp4Bytes * kMxfp4Bytes;
-        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(extent.source.bytes - first, kRecodedAtOnce));
-        blocks.resize(n);
-        if (!read_piece(extent.source, first, blocks.data(), n)) return false;
-        for (std::size_t at = 0; at + kMxfp4Bytes <= n; at += kMxfp4Bytes) recode_early_mxfp4(blocks.data() + at);
-        const auto skipped = static_cast<std::size_t>(begin - first);
-        const std::size_t taken = std::min(n - skipped, length);
-        std::memcpy(out, blocks.data() + skipped, taken);
+        const std::uint64_t first = begin / to;
+        const std::uint64_t n = std::min(extent.source.bytes / from - first, kUnitsAtOnce);
+        source.resize(static_cast<std::size_t>(n * from));
+        recoded.resize(static_cast<std::size_t>(n * to));
+        if (!read_piece(extent.source, first * from, source.data(), source.size())) return false;
+        const auto recode = extent.recoding == Recoding::kWiden ? widen : recode_early_mxfp4;
+        for (std::uint64_t i = 0; i < n; ++i) recode(source.data() + i * from, recoded.data() + i * to);
+        const auto skipped = static_cast<std::size_t>(begin - first * to);
+        const std::size_t taken = std::min(recoded.size() - skipped, length);
+        std::memcpy(out, recoded.data() + skipped, taken);
         begin += taken;
         out += taken;
         length -= taken;
@@ -200,7 +209,7 @@ std::optional<std::size_t> VirtualFile::read(std::uint64_t begin, char* out, std
         length -= taken;
     }
     auto extent = std::ranges::upper_bound(extents_, begin, {}, [](const Extent& one) {
-        return one.begin + one.source.bytes;  // the first one that ends behind it
+        return one.begin + one.bytes;  // the first one that ends behind it
     });
     while (length > 0) {
         std::size_t taken = length;
@@ -209,7 +218,7 @@ std::optional<std::size_t> VirtualFile::read(std::uint64_t begin, char* out, std
             std::memset(out, 0, taken);
         } else {
             const std::uint64_t within = begin - extent->begin;
-            taken = std::min<std::uint64_t>(length, extent->source.bytes - within);
+            taken = std::min<std::uint64_t>(length, extent->bytes - within);
             if (!read_extent(*extent, within, out, taken)) return std::nullopt;
             ++extent;
         }

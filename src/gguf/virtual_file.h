@@ -35,6 +35,7 @@ class VirtualFile {
     /// Bytes of the virtual file that lie in the file below, one after the other.
     struct Extent {
         std::uint64_t begin = 0;
+        std::uint64_t bytes = 0;  ///< here; a recoding may make more of those of `source`
         Piece source;
         Recoding recoding = Recoding::kNone;
     };

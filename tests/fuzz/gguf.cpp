@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     REQUIRE(summary->data_offset <= size);
-    REQUIRE(summary->tensor_bytes <= size - summary->data_offset);
+    // A translation may make floats of values of 16 bits.
+    REQUIRE(summary->tensor_bytes / 2 <= size - summary->data_offset);
     return 0;
 }

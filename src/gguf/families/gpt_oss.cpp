@@ -49,8 +49,13 @@ Changed translate_gpt_oss(Draft& draft) {
     // Those that say anything say what is GPT-2's.
     draft.set_text("tokenizer.ggml.pre", "gpt-4o");
     for (Tensor& tensor : draft.tensors()) {
-        const auto name = parse_block_name(tensor.name);
-        if (name && name->rest == "attn_sinks") tensor.name += ".weight";
+        if (tensor.name.ends_with(".attn_sinks")) tensor.name += ".weight";
+        // llama.cpp adds no others.
+        if (tensor.name.ends_with("_exps.bias") && tensor.type == kTensorBf16) {
+            tensor.type = kTensorF32;
+            tensor.recoding = Recoding::kWiden;
+            tensor.bytes *= 2;
+        }
         if (tensor.type == kTensorEarlyMxfp4) {
             tensor.type = kTensorMxfp4;
             tensor.recoding = Recoding::kEarlyMxfp4;

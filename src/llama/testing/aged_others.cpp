@@ -116,13 +116,23 @@ std::vector<AgedFamily> aged_others() {
                            const bool is_bias = gate.name.ends_with(".bias");
                            const std::uint64_t rows = gate.shape[1] * (is_bias ? gate.shape[0] : gate.shape[2]);
                            const std::uint64_t row_bytes = gate.bytes / rows;
-                           for (std::uint64_t i = 0; i < rows; ++i) {
-                               gate.pieces.push_back({.begin = gate.begin + i * row_bytes, .bytes = row_bytes});
-                               gate.pieces.push_back({.begin = up.begin + i * row_bytes, .bytes = row_bytes});
+                           // Of a bias the upper half of each value, which is its bfloat16.
+                           const std::uint64_t taken = is_bias ? 2 : row_bytes;
+                           for (std::uint64_t i = 1; i <= rows; ++i) {
+                               gate.pieces.push_back({.begin = gate.begin + i * row_bytes - taken, .bytes = taken});
+                               gate.pieces.push_back({.begin = up.begin + i * row_bytes - taken, .bytes = taken});
                            }
+                           if (is_bias) gate.type = gguf::kTensorBf16;
+                           if (is_bias) gate.bytes /= 2;
                            gate.shape[is_bias ? 0 : 1] *= 2;
                            gate.bytes *= 2;
                            gate.name.replace(at, 13, "ffn_gate_up_exps");
+                       }
+                       for (Tensor& down : outline.tensors) {
+                           if (!down.name.ends_with("ffn_down_exps.bias")) continue;
+                           down.type = gguf::kTensorBf16;
+                           down.bytes /= 2;
+                           down.pieces = {{.begin = down.begin + 2, .bytes = down.bytes, .row_bytes = 2}};
                        }
                        for (const char* name : {"blk.0.ffn_up_exps.weight", "blk.0.ffn_up_exps.bias",
                                                 "blk.1.ffn_up_exps.weight", "blk.1.ffn_up_exps.bias"}) {
