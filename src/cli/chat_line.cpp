@@ -162,7 +162,8 @@ void set_system(Chat& chat, std::string text) {
 
 std::optional<std::string> image_named_in(std::string_view prompt) {
     while (!prompt.empty()) {
-        const std::string_view word = prompt.substr(0, std::min(prompt.find_first_of(" \t\r\n'\"`?,;!"), prompt.size()));
+        const std::string_view word =
+            prompt.substr(0, std::min(prompt.find_first_of(" \t\r\n'\"`?,;!"), prompt.size()));
         const std::string small = catalog::in_small_letters(word);
         const bool is_path = word.find('/') != std::string_view::npos;
         for (const char* extension : {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}) {

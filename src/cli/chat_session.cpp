@@ -136,9 +136,7 @@ void ChatSession::obey(const ChatCommand& command) {
                 set_here_ += fmt::format("{} {}\n", command.name, command.value);
             }
             break;
-        case ChatCommand::Kind::kShow:
-            show(command.name);
-            break;
+        case ChatCommand::Kind::kShow: show(command.name); break;
         case ChatCommand::Kind::kBye:
         case ChatCommand::Kind::kNone: break;
     }

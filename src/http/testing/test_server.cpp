@@ -44,7 +44,8 @@ void ServedTest::add_models(std::initializer_list<std::string_view> names) {
 }
 
 void ServedTest::start() {
-    catalog_.emplace(catalog::ModelSources{.models_dir = folder_.string(), .model_store = (folder_ / "store").string()});
+    catalog_.emplace(
+        catalog::ModelSources{.models_dir = folder_.string(), .model_store = (folder_ / "store").string()});
     models_.emplace(settings_, *catalog_, pool_, SUTAZAI_FAKE_ENGINE, tuning_);
     server_.emplace(io_, settings_, *models_, *catalog_, pool_);
     const auto port = server_->listen();
