@@ -1,6 +1,5 @@
 #include "api/ollama_progress.h"
 
-#include <boost/json/object.hpp>
 #include <optional>
 #include <utility>
 
@@ -11,8 +10,6 @@
 #include "base/json_text.h"
 
 namespace sutazai::api::ollama {
-
-namespace json = boost::json;
 
 namespace {
 

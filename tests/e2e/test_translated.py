@@ -69,6 +69,23 @@ def test_llama3(serve, store, tmp_path):
     assert chat(server, "llama3:8b")["message"] == chat(server, "proper")["message"]
 
 
+def test_what_is_translated_can_be_quantised(serve, store, tmp_path):
+    proper = tmp_path / "llama3.gguf"
+    arguments = ["--vocabulary", "llama-bpe", "--embedding", "256", "--quant", "f16", "--tied-embeddings"]
+    made = harness.run_binary("model", "synth", *arguments, "--output", str(proper), folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    store.put("llama3/f16", age_llama3(proper, tmp_path / "aged.gguf"))
+    store.put("proper/f16", proper)
+    server = serve()
+    for name in ("llama3", "proper"):
+        body = {"model": f"{name}-small", "from": f"{name}:f16", "quantize": "q8_0", "stream": False}
+        answer = server.post("/api/create", body)
+        assert answer.status_code == 200, answer.text
+    prompt = "I'm sure it's 1234567 of them;  \n\n so much"
+    assert completion(server, "llama3-small", prompt) == completion(server, "proper-small", prompt)
+    assert not list((tmp_path).rglob("blobs/tmp-*"))
+
+
 def test_what_cannot_be_translated_says_why(serve, store, model_file, tmp_path):
     file = Gguf(model_file())
     for key in [key for key in file.pairs if key.startswith("llama.")]:
