@@ -31,6 +31,16 @@ store::ModelStore store_of(const Services& services) {
     return store::ModelStore(services.catalog.sources().model_store);
 }
 
+struct Asked {
+    ollama::CreateBody body;
+    std::string digest;  ///< of its text
+};
+Result<Asked> parse_create(std::string_view text) {
+    auto body = ollama::parse_create(text);
+    if (!body) return std::unexpected(std::move(body.error()));
+    return Asked{std::move(*body), to_hex(Bytes(sha256(std::as_bytes(std::span(text)))))};
+}
+
 /// kNotFound as Ollama's clients know it.
 Result<catalog::ModelFile> find(const Services& services, const std::string& name, const std::string& field) {
     auto file = services.catalog.find(name);
@@ -106,9 +116,9 @@ asio::awaitable<Result<void>> head_ollama_blob(Services& services, Exchange& exc
 
 asio::awaitable<Result<void>> post_ollama_create(Services& services, Exchange& exchange) {
     if (auto allowed = require_admin(services, exchange, "create", "model"); !allowed) co_return allowed;
-    const std::string body_digest = to_hex(Bytes(sha256(std::as_bytes(std::span(exchange.request().body.text())))));
-    auto body = co_await parse_body(services, exchange, ollama::parse_create);
-    if (!body) co_return std::unexpected(std::move(body.error()));
+    auto asked = co_await parse_body(services, exchange, parse_create);
+    if (!asked) co_return std::unexpected(std::move(asked.error()));
+    ollama::CreateBody* const body = &asked->body;
     auto name = store::new_model_name(body->model, "model");
     if (!name) co_return std::unexpected(std::move(name.error()));
     std::optional<catalog::ModelFile> from;
@@ -119,7 +129,7 @@ asio::awaitable<Result<void>> post_ollama_create(Services& services, Exchange& e
         from = std::move(*found);
     }
     // Two that want the same thing share the work.
-    std::string key = "create " + name->key() + " " + body_digest;
+    std::string key = "create " + name->key() + " " + asked->digest;
     serve::Jobs::Work work = [store = store_of(services), name = std::move(*name), recipe = std::move(body->recipe),
                               from = std::move(from), sources = services.catalog.sources(),
                               threads = services.settings.threads](const std::stop_token& stop,

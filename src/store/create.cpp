@@ -296,6 +296,14 @@ Result<void> remove_model(const ModelStore& store, const std::string& name,
     auto removed = parsed ? store.remove(*parsed) : Result<void>(fail(ErrorCode::kNotFound, ""));
     if (removed || removed.error().code != ErrorCode::kNotFound) return removed;
     if (!elsewhere) return fail(ErrorCode::kNotFound, fmt::format("model '{}' not found", name), "model");
+    if (elsewhere->path.starts_with(store.root().string() + "/")) {
+        return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("'{}' is a name that models.toml gives to a model of the store; that one is removed by its "
+                        "own name",
+                        name),
+            "model");
+    }
     const bool is_blob = elsewhere->path.find("/blobs/") != std::string::npos;
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("model '{}' does not lie in the model store {} but in {}, which is only read; remove it {}",

@@ -250,6 +250,8 @@ TEST_F(CreateTest, RemovesOnlyItsOwn) {
         EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
         EXPECT_NE(refused.error().message.find(find(name).path), std::string::npos) << "it says where it lies";
     }
+    const catalog::ModelFile alias{.name = "fast", .path = store_.blob_path(sum("x")).string()};
+    EXPECT_NE(remove_model(store_, "fast", alias).error().message.find("models.toml"), std::string::npos);
     EXPECT_EQ(remove_model(store_, "nobody", std::nullopt).error().code, ErrorCode::kNotFound);
     EXPECT_EQ(remove_model(store_, "../../etc", std::nullopt).error().code, ErrorCode::kNotFound);
     ASSERT_TRUE(copy_model(store_, *base("theirs"), named("theirs"), work_));
