@@ -94,6 +94,8 @@ Result<GgufSummary> summary_of(const gguf::Outline& outline) {
     if (tokens != nullptr && tokens->type == gguf::kArray) summary.vocabulary = tokens->count;
     summary.has_chat_template = outline.has("tokenizer.chat_template");
     summary.has_pooling_type = outline.has(summary.architecture + ".pooling_type");
+    summary.fills_gaps =
+        outline.has("tokenizer.ggml.fim_pre_token_id") || outline.has("tokenizer.ggml.prefix_token_id");
     if (const auto type = outline.number("general.file_type")) {
         summary.file_type = static_cast<std::uint32_t>(*type);
     }

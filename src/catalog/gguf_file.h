@@ -33,6 +33,7 @@ struct GgufSummary {
     std::optional<std::uint32_t> file_type;  ///< quantisation, as file_type_name() reads it
     bool has_chat_template = false;
     bool has_pooling_type = false;    ///< it is made for embeddings
+    bool fills_gaps = false;          ///< it says which tokens are around a gap in a text
     std::uint64_t data_offset = 0;    ///< where the tensors' bytes begin
     std::uint64_t tensor_bytes = 0;   ///< from there to the end of the last tensor; inside the file as the engine reads it
     std::uint64_t split_count = 0;    ///< files that the model was split into; 0 or 1: it is whole

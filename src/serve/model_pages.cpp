@@ -59,6 +59,7 @@ void add_summary(ModelCard& card, const catalog::GgufSummary& summary) {
     card.context_length = summary.context_length;
     card.embedding_length = summary.embedding_length;
     card.capabilities = {summary.has_pooling_type ? "embedding" : "completion"};
+    if (summary.fills_gaps) card.capabilities.emplace_back("insert");
 }
 
 json::value scalar_json(const catalog::MetadataScalar& value) {

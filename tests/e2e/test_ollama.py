@@ -207,6 +207,8 @@ def test_a_gap_is_filled(model_file, tmp_path):
         marked = "<|im_start|>def f(x):<|im_end|>return y<|endoftext|>"
         expected = server.post("/v1/completions", asked | {"prompt": marked}).json()["choices"][0]["text"]
         assert filled.response == expected
+        assert client.show("filler").capabilities == ["completion", "insert"]
+        assert client.show("toy").capabilities == ["completion"]
         both = server.post("/v1/completions", asked | {"prompt": "def f(x):", "suffix": "return y"}).json()
         assert both["choices"][0]["text"] == expected
         named = client.generate("filler", "a<|im_end|>b", suffix="c", options=GREEDY)
