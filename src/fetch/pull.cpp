@@ -279,9 +279,9 @@ class Puller {
             return {};
         }
         if (auto taken = store_.take_partial(file.path, file.digest); !taken) return taken;
-        // From the lock of a download to the one that keeps a blob.
+        // From the lock of a download to the one that keeps a blob, which may be another file of the same content.
         ::flock(file.file.fd(), LOCK_SH);
-        holds_.emplace_back(std::move(file.file));
+        if (auto named = store_.hold(file.digest)) holds_.push_back(std::move(*named));
         return {};
     }
 
