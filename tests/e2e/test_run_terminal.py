@@ -131,6 +131,8 @@ def test_what_can_be_set_and_shown(conversation, tmp_path):
     assert b"loaded" in said(b"/set parameter num_ctx 4096")
     assert b"not known" in said(b"/nonsense")
     assert re.search(rb"\S", said(b"Hello").removeprefix(b"Hello").removesuffix(PROMPT))
+    terminal.type(b"/bye\r")
+    assert terminal.end() == 0
 
 
 def test_a_text_of_several_lines_and_an_image(conversation, tmp_path):
@@ -146,3 +148,5 @@ def test_a_text_of_several_lines_and_an_image(conversation, tmp_path):
     (tmp_path / "cat.png").write_bytes(b"x")
     terminal.type(b"what is in ./cat.png?\r")
     assert b"images are not supported" in terminal.read_until(PROMPT)
+    terminal.type(b"\x04")
+    assert terminal.end() == 0
