@@ -114,12 +114,12 @@ Result<json::value> parse_ollama_parameter(std::string_view name, std::string_vi
     if (name == "stop") return check_ollama_parameter(name, json::value(json::string(text)));
     if (text == "true" || text == "false") return check_ollama_parameter(name, json::value(text == "true"));
     std::int64_t number = 0;
-    const char* const end = text.data() + text.size();
-    if (const auto read = std::from_chars(text.data(), end, number); read.ec == std::errc() && read.ptr == end) {
+    const char* const end = text.end();
+    if (const auto read = std::from_chars(text.begin(), end, number); read.ec == std::errc() && read.ptr == end) {
         return check_ollama_parameter(name, json::value(number));
     }
     double real = 0;
-    if (const auto read = std::from_chars(text.data(), end, real);
+    if (const auto read = std::from_chars(text.begin(), end, real);
         read.ec == std::errc() && read.ptr == end && std::isfinite(real)) {
         return check_ollama_parameter(name, json::value(real));
     }

@@ -98,12 +98,13 @@ Result<void> take_layer(const std::string& blobs, const json::object& layer, Mod
     if (kind != "system" && kind != "params" && kind != "template" && kind != "prompt" && kind != "messages") return {};
     auto text = read_layer(blobs, layer, kind);
     if (!text) return std::unexpected(text.error());
-    if (kind == "system") profile.request.system = std::move(*text);
-    if (kind == "template" || kind == "prompt") {
-        (profile.facts.chose_template ? profile.load.chat_template : profile.load.fallback_template) = std::move(*text);
-    }
     if (kind == "params") return take_ollama_params(*text, profile);
     if (kind == "messages") return take_ollama_messages(*text, profile);
+    if (kind == "system") {
+        profile.request.system = std::move(*text);
+    } else {
+        (profile.facts.chose_template ? profile.load.chat_template : profile.load.fallback_template) = std::move(*text);
+    }
     return {};
 }
 
@@ -157,10 +158,10 @@ void OllamaStore::read_folder(const std::string& folder, const std::string& rela
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
         const std::string name = entry->path().filename().string();
         if (name.starts_with('.')) continue;
-        const std::string path = relative.empty() ? name : relative + "/" + name;
+        const std::string path = relative.empty() ? name : fmt::format("{}/{}", relative, name);
         std::error_code no_type;
         if (entry->is_directory(no_type)) {
-            if (depth < kTagDepth) read_folder(folder + "/" + name, path, depth + 1, visit, found);
+            if (depth < kTagDepth) read_folder(fmt::format("{}/{}", folder, name), path, depth + 1, visit, found);
         } else if (depth == kTagDepth) {
             read_manifest(path, found);
         }
