@@ -67,7 +67,7 @@ std::string type_of(const fs::path& weights) {
     return summary && summary->file_type ? catalog::file_type_name(*summary->file_type) : "";
 }
 
-Result<void> run_worker(std::vector<std::string> command, const fs::path& output, const std::string& status,
+Result<void> run_worker(const std::vector<std::string>& command, const fs::path& output, const std::string& status,
                         const std::string& digest, const WorkContext& work) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -105,7 +105,7 @@ Result<StoredBlob> quantise(std::vector<std::string> command, const ModelStore& 
     const std::string status = fmt::format("quantizing {} model to {}", type_of(weights), type);
     // Clients tell their progress bars apart by digests; the file that is made has none yet.
     const std::string digest = to_text(sha256(std::as_bytes(std::span(writer->path().native()))));
-    if (auto ran = run_worker(std::move(command), writer->path(), status, digest, work); !ran) {
+    if (auto ran = run_worker(command, writer->path(), status, digest, work); !ran) {
         // llama.cpp says of a full disk only that writing failed.
         std::error_code unknown;
         const fs::space_info space = fs::space(store.blobs(), unknown);
