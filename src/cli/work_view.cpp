@@ -131,6 +131,7 @@ int run_stoppable(const std::function<Result<void>(const std::stop_token&)>& wor
         });
         done = work(source.get_token());
         watch.request_stop();
+        // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread): it is blocked, and what sigwait() waits for
         pthread_kill(watch.native_handle(), SIGTERM);
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
