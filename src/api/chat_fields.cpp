@@ -220,6 +220,29 @@ void read_sampling(FieldReader& fields, SamplingParams& out) {
     if (seed != -1) out.seed = static_cast<std::uint64_t>(seed);
 }
 
+void read_adapters(FieldReader& fields, GenerationRequest& out) {
+    const json::value* value = fields.find("adapters");
+    if (value == nullptr) return;
+    constexpr std::size_t kMost = 16;
+    if (!value->is_array() || value->get_array().size() > kMost) {
+        return fields.refuse("adapters", fmt::format("must be a list of at most {} adapters", kMost));
+    }
+    out.given.adapters = true;
+    out.adapters.clear();
+    for (const json::value& entry : value->get_array()) {
+        const std::string place = fmt::format("adapters[{}]", out.adapters.size());
+        if (!entry.is_object()) return fields.refuse(place, fmt::format("must be an object (got {})", kind_of(entry)));
+        FieldReader one(entry.get_object(), fields.error(), fields.path_of(place) + ".");
+        AdapterChoice adapter;
+        one.string("name", adapter.name);
+        one.number("scale", {-kMostAdapterScale, kMostAdapterScale}, adapter.scale);
+        if (adapter.name.empty()) one.refuse("name", "is missing");
+        refuse_unknown(one);
+        if (fields.failed()) return;
+        out.adapters.push_back(std::move(adapter));
+    }
+}
+
 void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max_tokens) {
     GenerationRequest& generation = out.generation;
     fields.string("model", out.model);
@@ -227,6 +250,7 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max
     fields.integer("max_tokens", least_max_tokens, kMaxInt, generation.max_tokens);
     read_stop(fields, generation.stop);
     note_given(fields, generation.given);
+    read_adapters(fields, generation);
     generation.given.max_tokens |= fields.find("max_tokens") != nullptr;
     read_response_format(fields, generation);
     fields.boolean("ignore_eos", generation.ignore_eos);

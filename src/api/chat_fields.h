@@ -24,10 +24,10 @@ struct ChatRequest {
 };
 
 /// Reads messages (with continue_final_message and add_generation_prompt), model, temperature, top_p, top_k, min_p,
-/// repeat_penalty, presence_penalty, frequency_penalty, seed, max_tokens, stop, response_format, grammar, ignore_eos,
-/// priority, keep_alive and stream. keep_alive is Ollama's: a time ("5m", "1h30m") or a number of seconds; 0 unloads
-/// the model after use, a negative one keeps it. A seed of -1 means a random one, as in llama-server; any other int64
-/// is a seed of its own.
+/// repeat_penalty, presence_penalty, frequency_penalty, seed, max_tokens, stop, adapters, response_format, grammar,
+/// ignore_eos, priority, keep_alive and stream. keep_alive is Ollama's: a time ("5m", "1h30m") or a number of seconds;
+/// 0 unloads the model after use, a negative one keeps it. A seed of -1 means a random one, as in llama-server; any
+/// other int64 is a seed of its own.
 void read_chat_fields(FieldReader& fields, ChatRequest& out);
 
 /// All but `messages`: for families that carry the prompt in another way. Fields that are absent leave what is in
@@ -36,6 +36,9 @@ void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max
 
 /// temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty and seed; a seed as above.
 void read_sampling(FieldReader& fields, SamplingParams& out);
+
+/// `adapters`: a list of {"name", "scale"}; an empty one asks for the model without any.
+void read_adapters(FieldReader& fields, GenerationRequest& out);
 
 /// `stop`: a string or a list of them, which takes the place of what is in `out`.
 void read_stop(FieldReader& fields, std::vector<std::string>& out);

@@ -29,6 +29,21 @@ std::string refusal(const Result<ChatRequest>& result) {
     return result ? "accepted" : result.error().field + ": " + result.error().message;
 }
 
+TEST(ChatFieldsOfAdapters, AreNamesAndScales) {
+    const auto request = with(R"("adapters": [{"name": "a"}, {"name": "b", "scale": -0.5}])");
+    ASSERT_TRUE(request.has_value());
+    EXPECT_TRUE(request->generation.given.adapters);
+    EXPECT_EQ(request->generation.adapters, (std::vector<AdapterChoice>{{"a", "", 1}, {"b", "", -0.5F}}));
+    EXPECT_TRUE(with(R"("adapters": [])")->generation.given.adapters);
+    EXPECT_FALSE(with(R"("adapters": null)")->generation.given.adapters);
+    EXPECT_EQ(refusal(with(R"("adapters": "a")")), "adapters: adapters must be a list of at most 16 adapters");
+    EXPECT_EQ(refusal(with(R"("adapters": ["a"])")), "adapters[0]: adapters[0] must be an object (got a string)");
+    EXPECT_EQ(refusal(with(R"("adapters": [{}])")), "adapters[0].name: adapters[0].name is missing");
+    EXPECT_TRUE(refusal(with(R"("adapters": [{"name": "a", "scale": 11}])")).starts_with("adapters[0].scale: "));
+    EXPECT_TRUE(
+        refusal(with(R"("adapters": [{"name": "a", "path": "/etc/passwd"}])")).starts_with("adapters[0].path: "));
+}
+
 TEST(ChatFields, ReadsEveryField) {
     const auto request = read(R"({
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Grüße"},

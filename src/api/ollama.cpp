@@ -120,6 +120,7 @@ void read_shared(FieldReader& fields, AnswerBody& out, bool has_prompt) {
     fields.boolean("stream", out.stream);
     read_keep_alive(fields, out.keep_alive);
     read_options(fields, out);
+    read_adapters(fields, out.generation);
     read_format(fields, out.generation.json_schema);
     read_think(fields);
     read_logprobs(fields, out.generation.top_logprobs);

@@ -31,20 +31,22 @@ bool asks_for_nothing(const json::value* value) {
     return is_absent(value) || (value->is_object() && value->get_object().empty());
 }
 
-void read_files(FieldReader& fields, store::ModelRecipe& out) {
-    const json::value* value = fields.find("files");
+/// Names of files, and digests of what was sent as blobs.
+void read_files(FieldReader& fields, const char* field, const char* no_safetensors,
+                std::vector<std::pair<std::string, std::string>>& out) {
+    const json::value* value = fields.find(field);
     if (value == nullptr) return;
-    if (!value->is_object()) return fields.refuse("files", fmt::format("must be an object (got {})", kind_of(*value)));
+    if (!value->is_object()) return fields.refuse(field, fmt::format("must be an object (got {})", kind_of(*value)));
     if (value->get_object().size() > kMostFiles) {
-        return fields.refuse("files", fmt::format("may be {} at most", kMostFiles));
+        return fields.refuse(field, fmt::format("may be {} at most", kMostFiles));
     }
     for (const auto& [name, digest] : value->get_object()) {
         const std::string_view shown = name;
         if (!digest.is_string()) {
-            return fields.refuse(fmt::format("files.{}", shown.substr(0, 80)), "must be a digest, as a string");
+            return fields.refuse(fmt::format("{}.{}", field, shown.substr(0, 80)), "must be a digest, as a string");
         }
-        if (shown.ends_with(".safetensors")) return fields.refuse("files", "are safetensors; only GGUF can be read");
-        out.files.emplace_back(std::string(shown), text_of(digest));
+        if (shown.ends_with(".safetensors")) return fields.refuse(field, no_safetensors);
+        out.emplace_back(std::string(shown), text_of(digest));
     }
 }
 
@@ -120,8 +122,7 @@ void read_quantize(FieldReader& fields, std::string& out) {
 
 void refuse_what_is_not_built(FieldReader& fields) {
     for (const auto& [name, why] :
-         {std::pair("adapters", "are not built yet"), std::pair("draft_files", "are not built yet"),
-          std::pair("draft_quantize", "is not built yet"),
+         {std::pair("draft_files", "are not built yet"), std::pair("draft_quantize", "is not built yet"),
           std::pair("renderer", "is not supported: the model's own chat template is used"),
           std::pair("parser", "is not supported: it names code of Ollama's"),
           std::pair("remote_host", "is not built yet"), std::pair("info", "is not supported"),
@@ -144,7 +145,9 @@ Result<CreateBody> parse_create(std::string_view body) {
     read_model_name(fields, out.model);
     fields.boolean("stream", out.stream);
     fields.string("from", out.recipe.from);
-    read_files(fields, out.recipe);
+    read_files(fields, "files", "are safetensors; only GGUF can be read", out.recipe.files);
+    read_files(fields, "adapters", "are safetensors; llama.cpp's convert_lora_to_gguf.py makes GGUF of them",
+               out.recipe.adapters);
     fields.string("template", out.recipe.chat_template);
     fields.string("system", out.recipe.system);
     read_licenses(fields, out.recipe.licenses);

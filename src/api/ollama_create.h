@@ -16,7 +16,7 @@ struct CreateBody {
 };
 
 /// kInvalidArgument, naming the field, for what is wrong, for parameters that are not known, and for what is not built
-/// yet (adapters, drafts, renderers and parsers other than the base's).
+/// yet (drafts, renderers and parsers other than the base's).
 [[nodiscard]] Result<CreateBody> parse_create(std::string_view body);
 
 }  // namespace sutazai::api::ollama

@@ -121,9 +121,20 @@ struct GivenFields {
     bool seed = false;
     bool max_tokens = false;
     bool stop = false;
+    bool adapters = false;
 
     bool operator==(const GivenFields&) const = default;
 };
+
+/// A low-rank adapter (LoRA) and how much of it is added to the model.
+struct AdapterChoice {
+    std::string name;       ///< for messages
+    std::string path = {};  ///< of the file, in GGUF; from the catalogue, never from a client
+    float scale = 1;        ///< -kMostAdapterScale to kMostAdapterScale
+
+    bool operator==(const AdapterChoice&) const = default;
+};
+inline constexpr float kMostAdapterScale = 10;
 
 struct GenerationRequest {
     /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is;
@@ -147,7 +158,8 @@ struct GenerationRequest {
     bool echo = false;            ///< the text begins with the prompt's; scores, if asked for, with those of its tokens
     std::string grammar;          ///< GBNF that the text must follow; empty: none
     std::string json_schema;      ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
-    GivenFields given = {};       ///< stays in the server
+    std::vector<AdapterChoice> adapters = {};  ///< none: the model as it is
+    GivenFields given = {};                    ///< stays in the server
 
     bool operator==(const GenerationRequest&) const = default;
 };

@@ -39,6 +39,7 @@ void take(RequestDefaults& into, const RequestDefaults& from) {
     take(into.stop, from.stop);
     take(into.system, from.system);
     take(into.messages, from.messages);
+    take(into.adapters, from.adapters);
 }
 
 }  // namespace
@@ -49,6 +50,7 @@ ModelProfile merged(const ModelProfile& strong, const ModelProfile& weak) {
     take(out.request, weak.request);
     take(out.pinned, weak.pinned);
     take(out.keep_alive, weak.keep_alive);
+    if (strong.request.adapters.empty()) out.adapter_bytes = weak.adapter_bytes;
     out.facts = weak.facts;
     out.load_hint = weak.load_hint;
     return out;

@@ -32,20 +32,22 @@ struct RequestDefaults {
     std::optional<std::vector<std::string>> stop;
     std::optional<std::string> system;       ///< of a chat that has no system message
     std::vector<ChatMessage> messages = {};  ///< before those of every chat
+    /// Adapters that requests may name. Those of a scale other than 0 are added where a request names none.
+    std::vector<AdapterChoice> adapters = {};
 
     bool operator==(const RequestDefaults&) const = default;
 };
 
 /// What a store's own description says.
 struct StoreFacts {
-    std::string family;          ///< "qwen2"
-    std::string parameter_size;  ///< "3.1B"
-    std::string quantization;    ///< "Q4_K_M"
-    std::string renderer;        ///< Ollama's code that this model's chats are written with; empty: its template
-    std::string parser;          ///< and that reads its answers
-    std::string needs;           ///< the least version of Ollama
+    std::string family;           ///< "qwen2"
+    std::string parameter_size;   ///< "3.1B"
+    std::string quantization;     ///< "Q4_K_M"
+    std::string renderer;         ///< Ollama's code that this model's chats are written with; empty: its template
+    std::string parser;           ///< and that reads its answers
+    std::string needs;            ///< the least version of Ollama
     bool chose_template = false;  ///< whoever made it wants its template in place of the file's own
-    bool has_draft = false;      ///< a small model beside it that guesses its tokens; it is not used
+    bool has_draft = false;       ///< a small model beside it that guesses its tokens; it is not used
 
     bool operator==(const StoreFacts&) const = default;
 };
@@ -56,7 +58,8 @@ struct ModelProfile {
     std::optional<bool> pinned;
     std::optional<KeepAlive> keep_alive;
     StoreFacts facts;
-    std::string load_hint = {};  ///< a sentence for whoever hears that the file does not load
+    std::uint64_t adapter_bytes = 0;  ///< of the files of request.adapters, when they were looked at
+    std::string load_hint = {};       ///< a sentence for whoever hears that the file does not load
 
     bool operator==(const ModelProfile&) const = default;
 };

@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kMostTokens = std::numeric_limits<int>::max();
 constexpr std::size_t kMostTextBytes = 1 << 20;
+constexpr std::size_t kMostAdapters = 64;
 
 std::string place_of(const toml::node& node) {
     return fmt::format("{}:{}", kModelsToml, node.source().begin.line);
@@ -70,9 +71,8 @@ class ModelReader {
             }
         }
         read_keep_alive();
-        for (const char* name : {"adapters", "draft"}) {
-            if (const toml::node* node = take(name)) report(name, *node, "is not built yet");
-        }
+        read_adapters();
+        if (const toml::node* node = take("draft")) report("draft", *node, "is not built yet");
         refuse_unknown();
         if (error_) return std::unexpected(std::move(*error_));
         return std::move(model_);
@@ -194,6 +194,52 @@ class ModelReader {
         } else {
             add(*node);
         }
+    }
+
+    void read_adapters() {
+        const toml::node* node = take("adapters");
+        if (node == nullptr) return;
+        const toml::array* list = node->as_array();
+        if (list == nullptr || list->size() > kMostAdapters) {
+            return refuse("adapters", *node, fmt::format("a list of at most {}", kMostAdapters));
+        }
+        for (std::size_t i = 0; i < list->size(); ++i) read_adapter(fmt::format("adapters[{}]", i), *list->get(i));
+    }
+
+    void read_adapter(const std::string& key, const toml::node& node) {
+        const toml::table* table = node.as_table();
+        const toml::node* path_node = table == nullptr ? &node : table->get("path");
+        const auto path = path_node == nullptr ? std::nullopt : path_node->value_exact<std::string>();
+        if (!path || path->empty() || path->starts_with('~')) {
+            return refuse(key, node, "the path of a GGUF file, or a table of path, name and scale");
+        }
+        AdapterChoice adapter{fs::path(*path).stem().string(), absolute(*path), 1};
+        if (table != nullptr) {
+            for (const auto& [name, value] : *table) {
+                const std::string place = fmt::format("{}.{}", key, name.str());
+                if (name.str() == "path") continue;
+                if (name.str() == "name") {
+                    adapter.name = value.value_exact<std::string>().value_or("");
+                } else if (name.str() == "scale") {
+                    const auto scale = value.is_number() ? value.value<double>() : std::nullopt;
+                    if (!scale || !(std::abs(*scale) <= kMostAdapterScale)) {
+                        return refuse(place, value,
+                                      fmt::format("a number, {} to {}", -kMostAdapterScale, kMostAdapterScale));
+                    }
+                    adapter.scale = static_cast<float>(*scale);
+                } else {
+                    return report(place, value, "is no key of an adapter; there are path, name, scale");
+                }
+            }
+        }
+        if (adapter.name.empty() || adapter.name.size() > 200) {
+            return report(key, node, "needs a name of 1 to 200 bytes");
+        }
+        std::vector<AdapterChoice>& all = model_.profile.request.adapters;
+        if (std::ranges::find(all, adapter.name, &AdapterChoice::name) != all.end()) {
+            return report(key, node, fmt::format("has the name \"{}\" of another one", adapter.name));
+        }
+        all.push_back(std::move(adapter));
     }
 
     void read_keep_alive() {

@@ -23,9 +23,9 @@ struct ConfiguredModel {
 };
 
 /// Keys of a model: from, context, kv_type, template, system, temperature, top_k, top_p, min_p, repeat_penalty,
-/// presence_penalty, frequency_penalty, seed, max_tokens, stop, pinned, keep_alive. Paths are taken from `folder`, the
-/// file's own. kInvalidArgument names file, line, key and what is allowed; also for keys that are not known, and for
-/// adapters and draft, which are not built yet. Pure.
+/// presence_penalty, frequency_penalty, seed, max_tokens, stop, pinned, keep_alive, adapters. Paths are taken from
+/// `folder`, the file's own. kInvalidArgument names file, line, key and what is allowed; also for keys that are not
+/// known, and for draft, which is not built yet. Pure.
 [[nodiscard]] Result<std::vector<ConfiguredModel>> parse_models_toml(std::string_view text, const std::string& folder);
 
 inline constexpr std::string_view kModelsToml = "models.toml";

@@ -12,6 +12,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
+TEST(ModelsToml, AdaptersHaveAFileANameAndAScale) {
+    const auto read = parse_models_toml(
+        "[models.a]\nadapters = [\"lora/tone.gguf\", {path = \"/x/sql.gguf\", name = \"SQL\", scale = 0}]", "/home");
+    ASSERT_TRUE(read.has_value()) << read.error().message;
+    EXPECT_EQ(read->front().profile.request.adapters,
+              (std::vector<AdapterChoice>{{"tone", "/home/lora/tone.gguf", 1}, {"SQL", "/x/sql.gguf", 0}}));
+}
+
 TEST(ModelsToml, ReadsEveryKey) {
     const auto read = parse_models_toml(R"(
 # what we use
@@ -96,7 +104,13 @@ TEST(ModelsToml, ErrorsNameLineKeyAndLimit) {
         {"[models.a]\nsystem = 2026-01-01", "system = a date or time is not allowed"},
         {"[models.a]\nfrom = \"~/x.gguf\"", "it must be a model's name, or a path that begins with / or ./"},
         {"[models.a]\nfrom = \"a b\"", "it must be a model's name"},
-        {"[models.a]\nadapters = [\"x\"]", "models.\"a\".adapters is not built yet"},
+        {"[models.a]\nadapters = \"x\"", "adapters = \"x\" is not allowed; it must be a list of at most 64"},
+        {"[models.a]\nadapters = [3]",
+         "adapters[0] = 3 is not allowed; it must be the path of a GGUF file, or a table"},
+        {"[models.a]\nadapters = [{name = \"x\"}]", "it must be the path of a GGUF file, or a table"},
+        {"[models.a]\nadapters = [{path = \"x\", scale = 11}]", "adapters[0].scale = 11 is not allowed"},
+        {"[models.a]\nadapters = [{path = \"x\", scal = 1}]", "adapters[0].scal is no key of an adapter"},
+        {"[models.a]\nadapters = [\"x.gguf\", \"y/x.gguf\"]", "adapters[1] has the name \"x\" of another one"},
         {"[models.a]\ndraft = \"x\"", "models.\"a\".draft is not built yet"},
         {"[models.a]\ntemprature = 1", "models.\"a\".temprature is no key of a model; there are from, context,"},
         {"[models.qwen2.5]\nfrom = \"x\"", "a name with a dot in it stands in quotes"},

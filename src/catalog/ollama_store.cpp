@@ -87,13 +87,27 @@ Result<void> take_weights(const std::string& blobs, const json::object& layer, M
     return {};
 }
 
+Result<void> take_adapter(const std::string& blobs, const json::object& layer, ModelProfile& profile) {
+    auto path = blob_path(blobs, layer, "adapter");
+    if (!path) return std::unexpected(path.error());
+    const auto stamp = stamp_of(*path);
+    if (!stamp) {
+        return refuse(fmt::format("the blob {} of its adapter is missing", path->substr(path->rfind('/') + 1)));
+    }
+    std::vector<AdapterChoice>& all = profile.request.adapters;
+    const std::string name = all.empty() ? "adapter" : fmt::format("adapter-{}", all.size() + 1);
+    all.push_back({name, std::move(*path), 1});
+    profile.adapter_bytes += stamp->bytes;
+    return {};
+}
+
 Result<void> take_layer(const std::string& blobs, const json::object& layer, ModelFile& model, ModelProfile& profile) {
     const std::string type = text_field(layer, "mediaType");
     if (!type.starts_with(kLayerPrefix)) return {};
     const std::string kind = type.substr(kLayerPrefix.size());
     if (kind == "model") return take_weights(blobs, layer, model);
     if (kind == "draft") profile.facts.has_draft = true;
-    if (kind == "adapter") return refuse("it has an adapter (LoRA); adapters are not built yet");
+    if (kind == "adapter") return take_adapter(blobs, layer, profile);
     if (kind == "tensor" || kind == "json") return refuse("its weights are safetensors; only GGUF can be read");
     if (kind != "system" && kind != "params" && kind != "template" && kind != "prompt" && kind != "messages") return {};
     auto text = read_layer(blobs, layer, kind);

@@ -140,7 +140,7 @@ TEST_F(OllamaStoreTest, WhatCannotBeUsedSaysWhy) {
         {manifest(layer("model", "sha256:" + std::string(64, '/'))), "of its weights is none"},
         {manifest(layer("model", "")), "the digest \"\" of its weights is none"},
         {manifest(layer("tensor", "sha256:" + hex)), "its weights are safetensors; only GGUF can be read"},
-        {manifest(layer("adapter", "sha256:" + hex)), "adapters are not built yet"},
+        {manifest(layer("adapter", "sha256:" + hex)), "the blob sha256-" + hex + " of its adapter is missing"},
         {manifest(layer("system", "sha256:" + hex)), "the blob sha256-" + hex + " of its system is missing"},
         {R"({"config":{"digest":"sha256:x"},"layers":[]})", "of its config is none"},
     };

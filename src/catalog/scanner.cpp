@@ -170,6 +170,9 @@ struct Scanner::Round {
     /// The settings of a model, its template file read.
     Result<ModelProfile> profile_of_configured(const ConfiguredModel& wanted) const {
         ModelProfile profile = wanted.profile;
+        for (const AdapterChoice& adapter : profile.request.adapters) {
+            if (const auto stamp = stamp_of(adapter.path)) profile.adapter_bytes += stamp->bytes;
+        }
         if (wanted.template_file.empty()) return profile;
         watch_file(wanted.template_file);
         auto text = read_small_file(wanted.template_file, kMostTemplateBytes);

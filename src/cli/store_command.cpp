@@ -119,7 +119,9 @@ Result<store::ModelRecipe> read_recipe(const CreateFlags& flags) {
     auto text = read_modelfile(flags.modelfile);
     if (!text) return std::unexpected(std::move(text.error()));
     auto recipe = store::parse_modelfile(*text);
-    if (!recipe || flags.quantize.empty()) return recipe;
+    if (!recipe) return recipe;
+    for (std::string& file : recipe->adapter_files) file = beside(flags.modelfile, file).string();
+    if (flags.quantize.empty()) return recipe;
     const auto type = store::quantisation_named(flags.quantize);
     if (!type) {
         return fail(ErrorCode::kInvalidArgument,

@@ -372,6 +372,8 @@ std::vector<SettingRow> make_rows() {
                 "share the work on prompts that begin alike; false computes every prompt anew"),
         size("PREFIX_CACHE_BYTES", &Settings::prefix_cache_bytes, 0, 1ULL << 40,
              "host memory per model for prefixes that its KV cells have no room for"),
+        size("ADAPTER_CACHE_BYTES", &Settings::adapter_cache_bytes, 0, 1ULL << 40,
+             "host memory per model for adapters (LoRA); those used longest ago make room"),
     };
 }
 

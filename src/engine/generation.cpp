@@ -29,6 +29,7 @@ Generation::Generation(const Model& model, const Prepared& prepared, RequestId a
       returns_tokens_(prepared.request.returns_tokens),
       input_field_(prepared.input_field),
       salt_(prepared.request.cache_salt),
+      adapters_(prepared.adapters),
       submitted_(prepared.submitted) {}
 
 Result<void> Generation::accept(Token token) {

@@ -22,6 +22,8 @@ class Generation {
     Generation(const Model& model, const Prepared& prepared, RequestId answer, std::unique_ptr<llama::Grammar> grammar);
 
     [[nodiscard]] RequestId id() const { return id_; }
+    /// Null: none.
+    [[nodiscard]] const llama::AdapterSet* adapters() const { return adapters_.get(); }
     [[nodiscard]] const std::string& salt() const { return salt_; }
     [[nodiscard]] const char* input_field() const { return input_field_; }  ///< of the request, for messages
     [[nodiscard]] bool returns_tokens() const { return returns_tokens_; }
@@ -63,6 +65,7 @@ class Generation {
     bool returns_tokens_;
     const char* input_field_;
     std::string salt_;
+    std::shared_ptr<const llama::AdapterSet> adapters_;
     std::chrono::steady_clock::time_point submitted_;
     std::optional<std::chrono::steady_clock::time_point> first_token_;
     std::uint32_t n_tokens_ = 0;

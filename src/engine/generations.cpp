@@ -181,6 +181,11 @@ void Generations::end(Generation& generation, FinishReason reason, GenerationUpd
     forget(generation.id());
 }
 
+const llama::AdapterSet* Generations::adapters_of(RequestId id) const {
+    const auto found = generations_.find(id);
+    return found == generations_.end() ? nullptr : found->second->adapters();
+}
+
 void Generations::cancel(RequestId id) {
     state_.scheduler.cancel(id);
     forget(id);

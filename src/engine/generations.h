@@ -31,6 +31,9 @@ class Generations {
     /// Ends those that waited for too long.
     void expire(const QueueTimeout& timeout, StepReport& report);
 
+    /// Of a request that is in the scheduler; null: none.
+    [[nodiscard]] const llama::AdapterSet* adapters_of(RequestId id) const;
+
     /// Is a token being drawn slowly? Its request sits out until then.
     [[nodiscard]] bool draws_slowly() const { return n_slow_draws_ > 0; }
 

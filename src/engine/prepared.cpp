@@ -42,6 +42,26 @@ Result<std::vector<Token>> tokens_of(GenerationRequest& request, const Model& mo
     });
 }
 
+Result<void> open_adapters(Prepared& prepared, const Model& model, bool scored) {
+    GenerationRequest& request = prepared.request;
+    if (request.adapters.empty()) return {};
+    if (request.task == Task::kEmbed || scored) {
+        return fail(ErrorCode::kInvalidArgument,
+                    request.task == Task::kEmbed
+                        ? "embeddings with adapters are not built; ask for the model that has none"
+                        : "scores of a prompt with adapters are not built; \"adapters\": [] asks for none",
+                    "adapters");
+    }
+    auto set = model.open_adapters(request.adapters);
+    if (!set) return std::unexpected(std::move(set.error()));
+    if ((*set)->key.empty()) return {};
+    // What was computed with other adapters is another text's, in the KV memory, host memory and on disk.
+    request.cache_salt += '\0';
+    request.cache_salt += "adapters " + (*set)->key;
+    prepared.adapters = std::move(*set);
+    return {};
+}
+
 }  // namespace
 
 Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* keeper,
@@ -56,6 +76,8 @@ Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* kee
     if (embeds && p.pooling == llama::Pooling::kRank) {
         return fail(ErrorCode::kInvalidArgument, "this model ranks texts; it makes no embeddings", "model");
     }
+    const bool scored = request.echo && request.top_logprobs >= 0;
+    if (auto opened = open_adapters(prepared, model, scored); !opened) return opened;
     if (std::holds_alternative<Chat>(request.prompt)) prepared.input_field = "messages";
     const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
     Result<std::vector<Token>> tokens =
@@ -66,7 +88,6 @@ Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* kee
     }
     if (!tokens) return std::unexpected(std::move(tokens.error()));
     prepared.prompt = std::move(*tokens);
-    const bool scored = request.echo && request.top_logprobs >= 0;
     if (keeper != nullptr && answer > 0 && !scored) {
         prepared.on_disk = keeper->find(request.cache_salt, prepared.prompt);
     }

@@ -12,6 +12,7 @@
 #include "base/generation.h"
 #include "engine/artifact_keeper.h"
 #include "engine/queue_timeout.h"
+#include "llama/adapters.h"
 #include "llama/grammar.h"
 #include "llama/language_model.h"
 
@@ -29,6 +30,7 @@ struct Prepared {
     std::vector<Token> prompt = {};
     std::vector<ArtifactKeeper::Find> on_disk = {};              ///< blocks of the prompt, as of its preparation
     std::shared_ptr<const llama::CompiledGrammar> grammar = {};  ///< null: the text may be anything
+    std::shared_ptr<const llama::AdapterSet> adapters = {};      ///< null: the model as it is
     std::string echo = {};                                       ///< the prompt's text, if the request wants it back
     std::set<RequestId> cancelled = {};                          ///< of its answers
     const char* input_field = "prompt";                          ///< where the request holds what the model reads

@@ -48,6 +48,7 @@ Result<std::unique_ptr<llama::Model>> load(const ipc::EngineOptions& wanted, Out
     options.gpu = wanted.gpu;
     options.architecture = wanted.architecture;
     options.kv_type = wanted.kv_type;
+    options.adapter_bytes = wanted.adapter_bytes;
     options.templates = {wanted.own_template, wanted.chat_template, wanted.renderer};
     options.control_tokens_in_messages = wanted.control_tokens_in_messages;
     options.vocabulary = wanted.vocabulary;

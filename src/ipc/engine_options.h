@@ -32,7 +32,8 @@ struct EngineOptions {
     std::string renderer = {};      ///< Ollama's code for this model's chats, for who hears that there is no template
     bool control_tokens_in_messages = false;  ///< a message's text may become control tokens
     std::uint64_t prefix_cache_bytes = 0;
-    std::string artifacts_dir;  ///< empty: no artifacts
+    std::uint64_t adapter_bytes = 0;  ///< memory for adapters at most
+    std::string artifacts_dir;        ///< empty: no artifacts
     std::uint64_t artifact_bytes = 0;
     std::uint32_t artifact_retention_days = 7;
     std::chrono::milliseconds load_timeout{300'000};

@@ -127,6 +127,12 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     out.set_truncate(request.truncate);
     out.set_returns_tokens(request.returns_tokens);
     out.set_chat_template(std::move(request.chat_template));
+    for (AdapterChoice& adapter : request.adapters) {
+        wire::Adapter& to = *out.add_adapters();
+        to.set_name(std::move(adapter.name));
+        to.set_path(std::move(adapter.path));
+        to.set_scale(adapter.scale);
+    }
     return out;
 }
 
@@ -173,6 +179,10 @@ GenerationRequest from_wire(wire::Submit submit) {
     out.truncate = submit.truncate();
     out.returns_tokens = submit.returns_tokens();
     out.chat_template = std::move(*submit.mutable_chat_template());
+    for (wire::Adapter& adapter : *submit.mutable_adapters()) {
+        out.adapters.push_back(
+            {std::move(*adapter.mutable_name()), std::move(*adapter.mutable_path()), adapter.scale()});
+    }
     return out;
 }
 
@@ -279,6 +289,7 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_token_gap_ms(options.token_gap_ms);
     out.set_prefix_sharing(options.prefix_sharing);
     out.set_prefix_cache_bytes(options.prefix_cache_bytes);
+    out.set_adapter_bytes(options.adapter_bytes);
     out.set_artifacts_dir(options.artifacts_dir);
     out.set_artifact_bytes(options.artifact_bytes);
     out.set_artifact_retention_days(options.artifact_retention_days);
@@ -309,6 +320,7 @@ EngineOptions from_wire(const wire::Load& load) {
     out.token_gap_ms = load.token_gap_ms();
     out.prefix_sharing = load.prefix_sharing();
     out.prefix_cache_bytes = load.prefix_cache_bytes();
+    out.adapter_bytes = load.adapter_bytes();
     out.artifacts_dir = load.artifacts_dir();
     out.artifact_bytes = load.artifact_bytes();
     out.artifact_retention_days = load.artifact_retention_days();

@@ -74,6 +74,7 @@ TEST(Wire, WhatIsAroundAGapStaysTwoTexts) {
     request.context = {1, 2, 151935};
     request.truncate = request.returns_tokens = true;
     request.chat_template = "{{ .Prompt }}";
+    request.adapters = {{"tone", "/a/tone.gguf", -0.5F}, {"sql", "/b.gguf", 2}};
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
     request.prompt = Infill{};
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);

@@ -4,6 +4,7 @@
 #include <ggml-cpu.h>
 #include <traits.h>
 
+#include "kernels/adapter_rows.h"
 #include "kernels/attention.h"
 #include "kernels/logit_scan.h"
 #include "kernels/matmul.h"
@@ -25,7 +26,9 @@ class Products final : public ggml::cpu::tensor_traits {
     bool work_size(int /*n_threads*/, const ggml_tensor* op, std::size_t& size) override {
         return product_work_size(op, size);
     }
-    bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override { return multiply(params, op); }
+    bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override {
+        return adapt_rows(params, op) || multiply(params, op);
+    }
 };
 
 /// ggml asks its extra buffer types for a kernel before it computes a node. Nothing is ever allocated in this one.
@@ -55,21 +58,19 @@ std::size_t own_alignment(ggml_backend_buffer_type_t /*type*/) {
 void install() {
     const ggml_backend_reg_t ggml = ggml_backend_cpu_reg();
     ggml_backend_dev_t device = ggml_backend_reg_dev_get(ggml, 0);
-    if (has_attention() || has_products()) {
-        // What llama.cpp is offered for weights is the list as it is when it is first asked for: without ours.
-        reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-            ggml_backend_reg_get_proc_address(ggml, "ggml_backend_dev_get_extra_bufts"))(device);
-        static OwnKernelsFirst context;
-        static ggml_backend_buffer_type type{};
-        type.iface.get_name = own_name;
-        type.iface.alloc_buffer = allocate_nothing;
-        type.iface.get_alignment = own_alignment;
-        type.device = device;
-        // As ggml reads it: the base class.
-        type.context = static_cast<ggml::cpu::extra_buffer_type*>(&context);
-        auto& types = ggml_backend_cpu_get_extra_buffer_types();
-        types.insert(types.begin(), &type);
-    }
+    // What llama.cpp is offered for weights is the list as it is when it is first asked for: without ours.
+    reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
+        ggml_backend_reg_get_proc_address(ggml, "ggml_backend_dev_get_extra_bufts"))(device);
+    static OwnKernelsFirst context;
+    static ggml_backend_buffer_type type{};
+    type.iface.get_name = own_name;
+    type.iface.alloc_buffer = allocate_nothing;
+    type.iface.get_alignment = own_alignment;
+    type.device = device;
+    // As ggml reads it: the base class.
+    type.context = static_cast<ggml::cpu::extra_buffer_type*>(&context);
+    auto& types = ggml_backend_cpu_get_extra_buffer_types();
+    types.insert(types.begin(), &type);
     ggml_cpu_set_barrier(meet);
 }
 

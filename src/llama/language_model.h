@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +27,7 @@ class TokenTrie;
 namespace sutazai::llama {
 
 using sched::Token;
+struct AdapterSet;  // llama/adapters.h
 
 /// How a model's vectors of tokens become one of a text.
 enum class Pooling : std::uint8_t {
@@ -130,6 +132,16 @@ class LanguageModel {
     /// [vocabulary]; valid, and free to change, until decode().
     [[nodiscard]] virtual float* logits(std::size_t chunk) const = 0;
 
+    /// The adapters of a request, read if they are not in memory; any thread. Of an empty list: a set that adds
+    /// nothing. Fails as AdapterShelf::open() does.
+    [[nodiscard]] virtual Result<std::shared_ptr<const AdapterSet>> open_adapters(
+        std::span<const AdapterChoice> wanted) const = 0;
+    /// Asked by decode() for each chunk's request: what is added to the model for it; null: nothing. Set before the
+    /// first decode; what it names lives through the decode.
+    void set_adapters_of(std::function<const AdapterSet*(sched::RequestId)> adapters_of) {
+        adapters_of_ = std::move(adapters_of);
+    }
+
     /// Asked often during decode(), on any thread: true ends it with kAborted.
     void set_abort_check(std::function<bool()> check) { abort_check_ = std::move(check); }
 
@@ -138,6 +150,7 @@ class LanguageModel {
 
     Properties properties_;
     std::function<bool()> abort_check_;
+    std::function<const AdapterSet*(sched::RequestId)> adapters_of_;
 };
 
 }  // namespace sutazai::llama

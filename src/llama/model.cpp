@@ -265,9 +265,14 @@ float* Model::logits_of_passage(int position, Token token) {
 
 Model::Outcome Model::decode(const sched::Step& step,
                              const std::function<const std::vector<Token>&(sched::RequestId)>& chain) {
+    impl_->output_rows.assign(step.chunks.size(), -1);
+    if (adapters_of_ != nullptr) {
+        std::vector<const AdapterSet*> sets;
+        for (const sched::Chunk& chunk : step.chunks) sets.push_back(adapters_of_(chunk.request));
+        if (impl_->places->ready_for(sets, *impl_->shelf)) return decode_adapted(step, sets, chain);
+    }
     llama_batch& batch = impl_->batch;
     batch.n_tokens = 0;
-    impl_->output_rows.assign(step.chunks.size(), -1);
     std::vector<std::size_t> order(step.chunks.size());
     std::iota(order.begin(), order.end(), 0);
     // llama.cpp computes recurrent states together whose numbers follow one another.
@@ -289,18 +294,27 @@ Model::Outcome Model::decode(const sched::Step& step,
         batch.logits[batch.n_tokens - 1] = 1;
         impl_->output_rows[index] = batch.n_tokens - 1;
     }
+    return decode_batch();
+}
+
+Model::Outcome Model::decode_batch() {
     try {
-        const int code = llama_decode(impl_->context.get(), batch);
+        const int code = llama_decode(impl_->context.get(), impl_->batch);
         if (code == 0) {
             llama_synchronize(impl_->context.get());
             return Outcome::kDone;
         }
         if (code == 2) return Outcome::kAborted;
-        spdlog::error("llama_decode failed with code {} ({} tokens): {}", code, step.n_tokens, last_llama_error());
+        spdlog::error("llama_decode failed with code {} ({} tokens): {}", code, impl_->batch.n_tokens,
+                      last_llama_error());
     } catch (const std::exception& e) {
         spdlog::error("llama_decode threw: {}", e.what());
     }
     return Outcome::kFailed;
+}
+
+Result<std::shared_ptr<const AdapterSet>> Model::open_adapters(std::span<const AdapterChoice> wanted) const {
+    return impl_->shelf->open(wanted);
 }
 
 float* Model::logits(std::size_t chunk) const {

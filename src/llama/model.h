@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct LoadOptions {
     std::string architecture = {};
     std::uint32_t vocabulary = 0;  ///< tokens
     TemplateChoice templates = {};
+    std::uint64_t adapter_bytes = std::uint64_t{1} << 30;  ///< memory for adapters at most
     bool control_tokens_in_messages = false;  ///< names of control tokens in a message's text become those tokens
 };
 
@@ -77,6 +79,8 @@ class Model final : public LanguageModel {
     [[nodiscard]] Outcome decode(const sched::Step& step,
                                  const std::function<const std::vector<Token>&(sched::RequestId)>& chain) override;
     [[nodiscard]] float* logits(std::size_t chunk) const override;
+    [[nodiscard]] Result<std::shared_ptr<const AdapterSet>> open_adapters(
+        std::span<const AdapterChoice> wanted) const override;
 
     /// Runs a prompt and a decode step and forgets them, so that the first request finds pages and buffers ready.
     void warm_up();
@@ -90,6 +94,9 @@ class Model final : public LanguageModel {
                                                              const std::function<void(float)>& progress, bool in_parts);
     Model();
     [[nodiscard]] float* logits_of_passage(int position, Token token);
+    [[nodiscard]] Outcome decode_adapted(const sched::Step& step, std::span<const AdapterSet* const> sets,
+                                         const std::function<const std::vector<Token>&(sched::RequestId)>& chain);
+    [[nodiscard]] Outcome decode_batch();
     struct Impl;
     std::unique_ptr<Impl> impl_;
     int threads_ = 1;

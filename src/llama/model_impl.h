@@ -9,6 +9,8 @@
 
 #include "base/file_guard.h"
 #include "grammar/token_trie.h"
+#include "llama/adapter_places.h"
+#include "llama/adapters.h"
 #include "llama/model.h"
 #include "llama/vocabulary.h"
 
@@ -27,6 +29,8 @@ struct Model::Impl {
     const llama_vocab* vocab = nullptr;  ///< of `words`, or of `model`
     bool control_tokens_in_messages = false;
     llama_batch batch{};
+    std::unique_ptr<AdapterShelf> shelf;
+    std::unique_ptr<AdapterPlaces> places;
     /// Puts a state into an empty sequence; false when it does not begin where it should.
     bool read_state(const KvState& state, sched::SlotId sequence, int begin) const {
         return llama_state_seq_set_data(context.get(), state.data.get(), state.size, sequence) == state.size &&

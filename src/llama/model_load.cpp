@@ -205,6 +205,9 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Mod
 
         if (impl.words.tokenizer == nullptr) impl.words.tokenizer = std::make_unique<Tokenizer>(impl.vocab);
 
+        impl.shelf = std::make_unique<AdapterShelf>(impl.model.get(), options.adapter_bytes);
+        impl.places = std::make_unique<AdapterPlaces>(impl.model.get(), impl.context.get());
+
         Properties& p = self->properties_;
         // An encoder needs no memory of what it read, and llama.cpp gives it none.
         p.generates = llama_model_has_decoder(impl.model.get()) && llama_get_memory(impl.context.get()) != nullptr;

@@ -27,6 +27,7 @@ ipc::EngineOptions engine_options(const config::Settings& settings, std::string 
     out.chat_template = settings.chat_template;
     out.control_tokens_in_messages = settings.control_tokens_in_messages;
     out.prefix_cache_bytes = settings.prefix_cache_bytes;
+    out.adapter_bytes = settings.adapter_cache_bytes;
     if (settings.advanced_caching_enabled) out.artifacts_dir = settings.cache_artifacts_dir;
     out.artifact_bytes = settings.cache_artifact_bytes;
     out.artifact_retention_days = settings.cache_artifact_retention_days;
@@ -36,10 +37,15 @@ ipc::EngineOptions engine_options(const config::Settings& settings, std::string 
 }
 
 EngineShape engine_shape(const config::Settings& settings) {
-    return {settings.context_tokens, settings.batch_size, settings.batch_size_max, settings.batch_tokens};
+    return {.context_tokens = settings.context_tokens,
+            .batch_size = settings.batch_size,
+            .batch_size_max = settings.batch_size_max,
+            .batch_tokens = settings.batch_tokens,
+            .adapter_bytes = settings.adapter_cache_bytes};
 }
 
-EngineShape shape_of(EngineShape shape, const catalog::LoadChoices& choices, std::uint64_t training_context) {
+EngineShape shape_of(EngineShape shape, const catalog::LoadChoices& choices, std::uint64_t training_context,
+                     std::uint64_t adapter_bytes) {
     if (choices.context_tokens > 0) shape.context_tokens = choices.context_tokens;
     if (choices.context_tokens == 0 && choices.least_context_tokens > 0) {
         const auto training =
@@ -52,6 +58,7 @@ EngineShape shape_of(EngineShape shape, const catalog::LoadChoices& choices, std
         shape.context_tokens = std::max(usual, least);
     }
     if (const auto type = kv_type(choices.kv_type)) shape.kv_bytes_of_32 = type->bytes_of_32;
+    shape.adapter_bytes = std::min(shape.adapter_bytes, adapter_bytes);
     return shape;
 }
 

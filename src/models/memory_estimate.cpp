@@ -36,7 +36,7 @@ MemoryEstimate estimate_memory(const catalog::GgufSummary& model, const EngineSh
         std::min<std::uint64_t>(std::max(shape.batch_size, shape.batch_size_max), kMostSequences);
 
     MemoryEstimate out;
-    out.weights = sum(model.tensor_bytes, model.tied_bytes);
+    out.weights = sum(sum(model.tensor_bytes, model.tied_bytes), shape.adapter_bytes);
     out.kv = product(product(cells, model.kv_heads_in_all),
                      product(shape.kv_bytes_of_32, sum(model.key_length, model.value_length)) / 32);
     const std::uint64_t row = sum(product(3, model.feed_forward_length), product(8, model.embedding_length));

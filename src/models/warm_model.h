@@ -61,6 +61,7 @@ struct WarmModel {
     std::string name;                  // by which it was first asked for
     std::string key;                   // catalog::engine_key()
     catalog::LoadChoices choices;      // which are part of that; requests may have raised its least context since
+    std::uint64_t adapter_bytes = 0;   // the most that a name of it has
     std::string load_hint;             // a sentence for whoever hears that it does not load
     std::string renderer;              // EngineOptions::renderer
     bool replaced = false;             // no name stands for it any more

@@ -121,6 +121,7 @@ WarmModel& WarmSet::model_of(const catalog::ModelFile& file) {
         usage_.recall(*model, n_requests_, catalog_);
     }
     model->replaced = false;
+    model->adapter_bytes = std::max(model->adapter_bytes, catalog::profile_of(file).adapter_bytes);
     return *model;
 }
 

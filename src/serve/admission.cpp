@@ -60,12 +60,13 @@ Result<void> complete_request(const Caller& caller, GenerationRequest& request, 
     return {};
 }
 
-void settle(const Context& context, const models::Lease& lease, GenerationRequest& request) {
+Result<void> settle(const Context& context, const models::Lease& lease, GenerationRequest& request) {
     apply_defaults(lease.profile(), request);
     const auto limit = static_cast<std::int64_t>(context.settings.max_tokens_limit);
     if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
         request.max_tokens = static_cast<int>(limit);
     }
+    return choose_adapters(lease.profile(), request);
 }
 
 asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller, std::string model,

@@ -23,8 +23,8 @@ namespace sutazai::serve {
                                             std::string_view path = {});
 
 /// What is left open once it is known which model has the request: its defaults (model_defaults.h), then the cap on
-/// max_tokens.
-void settle(const Context& context, const models::Lease& lease, GenerationRequest& request);
+/// max_tokens. kInvalidArgument for adapters that the model has not.
+[[nodiscard]] Result<void> settle(const Context& context, const models::Lease& lease, GenerationRequest& request);
 
 /// May the caller say so? A plain one's neither unloads a model that others use nor overrides MODEL_KEEP_ALIVE for
 /// ever, so that it is from a minute to a day, or as the server has it; kInvalidArgument for "keep_alive" beyond that.

@@ -26,10 +26,10 @@ asio::awaitable<void> completes(Context& context) {
     const auto lease = co_await lease_model(context, kPlain, "", {});
     EXPECT_TRUE(lease);
     if (!lease) co_return;
-    settle(context, *lease, request);
+    EXPECT_TRUE(settle(context, *lease, request));
     EXPECT_EQ(request.max_tokens, 50) << "without a wish it is the cap";
     request.max_tokens = 20;
-    settle(context, *lease, request);
+    EXPECT_TRUE(settle(context, *lease, request));
     EXPECT_EQ(request.max_tokens, 20);
     request.priority = -1;
     EXPECT_TRUE(complete_request(kAdmin, request));

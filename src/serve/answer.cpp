@@ -63,7 +63,10 @@ asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Calle
     auto lease = co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive,
                                       request.context_tokens);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
-    for (GenerationRequest& one : request.generations) settle(context, *lease, one);
+    for (GenerationRequest& one : request.generations) {
+        if (auto settled = settle(context, *lease, one); !settled)
+            co_return std::unexpected(std::move(settled.error()));
+    }
     if (request.plain_without_template && !lease->engine().info().has_chat_template) {
         for (GenerationRequest& one : request.generations) make_plain(one);
     }

@@ -94,7 +94,10 @@ asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, 
     for (const std::size_t index : job.order) {
         GenerationRequest& request = *batch.items[index];
         if (lease->engine().info().has_chat_template) api::batch::as_chat(request);
-        settle(context, *lease, request);
+        if (auto settled = settle(context, *lease, request); !settled) {
+            settled.error().field = fmt::format("requests[{}].{}", index, settled.error().field);
+            co_return std::unexpected(std::move(settled.error()));
+        }
         requests.push_back(std::move(request));
     }
     Generations generations(lease->engine(), std::move(requests), static_cast<std::size_t>(answer.batch_size));

@@ -1,6 +1,9 @@
 #include "serve/model_defaults.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <iterator>
 #include <variant>
 
 namespace sutazai::serve {
@@ -47,6 +50,33 @@ void apply_defaults(const catalog::ModelProfile& profile, GenerationRequest& req
     apply(given.max_tokens, defaults.max_tokens, request.max_tokens);
     apply(given.stop, defaults.stop, request.stop);
     if (auto* chat = std::get_if<Chat>(&request.prompt)) apply_to_chat(defaults, *chat, !request.context.empty());
+}
+
+Result<void> choose_adapters(const catalog::ModelProfile& profile, GenerationRequest& request) {
+    const std::vector<AdapterChoice>& there = profile.request.adapters;
+    if (!request.given.adapters) {
+        request.adapters.clear();
+        std::ranges::copy_if(there, std::back_inserter(request.adapters),
+                             [](const AdapterChoice& adapter) { return adapter.scale != 0; });
+        return {};
+    }
+    for (AdapterChoice& wanted : request.adapters) {
+        const auto found = std::ranges::find(there, wanted.name, &AdapterChoice::name);
+        if (found != there.end()) {
+            wanted.path = found->path;
+            continue;
+        }
+        std::string known;
+        for (const AdapterChoice& one : there) known += (known.empty() ? "" : ", ") + one.name;
+        return fail(ErrorCode::kInvalidArgument,
+                    known.empty() ? fmt::format("adapters names \"{}\", and this model has none; models.toml may give "
+                                                "it some",
+                                                wanted.name)
+                                  : fmt::format("adapters names \"{}\", which this model has not; there are {}",
+                                                wanted.name, known),
+                    "adapters");
+    }
+    return {};
 }
 
 }  // namespace sutazai::serve

@@ -36,6 +36,27 @@ TEST(ModelDefaults, FillWhatTheRequestLeftOpen) {
     EXPECT_EQ(messages[0], text_message(Role::kSystem, "Be brief."));
 }
 
+TEST(ModelDefaults, AdaptersAreTheModelsUnlessTheRequestNamesSome) {
+    catalog::ModelProfile with;
+    with.request.adapters = {{"tone", "/a/tone.gguf", 0.5F}, {"sql", "/a/sql.gguf", 0}};
+    GenerationRequest request;
+    ASSERT_TRUE(choose_adapters(with, request));
+    EXPECT_EQ(request.adapters, (std::vector<AdapterChoice>{{"tone", "/a/tone.gguf", 0.5F}}));
+    request.given.adapters = true;
+    request.adapters = {{"sql", "/etc/passwd", 2}};
+    ASSERT_TRUE(choose_adapters(with, request));
+    EXPECT_EQ(request.adapters, (std::vector<AdapterChoice>{{"sql", "/a/sql.gguf", 2}})) << "never a client's path";
+    request.adapters = {};
+    ASSERT_TRUE(choose_adapters(with, request));
+    EXPECT_TRUE(request.adapters.empty());
+    request.adapters = {{"x"}};
+    const auto refused = choose_adapters(with, request);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().field, "adapters");
+    EXPECT_EQ(refused.error().message, "adapters names \"x\", which this model has not; there are tone, sql");
+    EXPECT_FALSE(choose_adapters({}, request));
+}
+
 TEST(ModelDefaults, AValueThatIsGivenCountsThoughItIsTheUsualOne) {
     GenerationRequest request;
     request.given.temperature = request.given.stop = request.given.max_tokens = true;

@@ -106,6 +106,7 @@ std::vector<std::string> parameter_lines(const catalog::RequestDefaults& default
 }
 
 std::string modelfile_of(const ModelPage& page, const std::vector<std::string>& parameters) {
+    // Its adapters come with its name.
     std::string out = fmt::format("FROM {}\n", page.card.name);
     if (!page.chat_template.empty()) out += fmt::format("TEMPLATE \"\"\"{}\"\"\"\n", page.chat_template);
     if (!page.system.empty()) out += fmt::format("SYSTEM \"\"\"{}\"\"\"\n", page.system);

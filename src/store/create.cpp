@@ -14,6 +14,8 @@
 #include "catalog/gguf_file.h"
 #include "catalog/model_names.h"
 #include "catalog/ollama_layers.h"
+#include "gguf/byte_reader.h"
+#include "gguf/outline.h"
 #include "store/quantisations.h"
 #include "text/go_template.h"
 
@@ -44,6 +46,20 @@ json::object object_in(std::string_view text) {
     boost::system::error_code error;
     json::value value = json::parse({text.data(), text.size()}, error);
     return !error && value.is_object() ? std::move(value.get_object()) : json::object();
+}
+
+/// Any file, as it is.
+Result<StoredBlob> take_bytes(const ModelStore& store, const fs::path& file, const WorkContext& work) {
+    const File source(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!source.is_open()) return std::unexpected(disk_error(file.string() + " cannot be opened", errno));
+    std::error_code error;
+    const std::uint64_t bytes = fs::file_size(file, error);
+    auto writer = store.new_blob();
+    if (!writer) return std::unexpected(std::move(writer.error()));
+    auto copied = add_file(*writer, source,
+                           advance_of(work, fmt::format("copying file {}", file.filename().string()), "", bytes));
+    if (!copied) return std::unexpected(std::move(copied.error()));
+    return writer->commit();
 }
 
 /// A model in the making: its layers, each of them held.
@@ -236,6 +252,47 @@ Result<void> check_template(const std::string& its) {
     return fail(ErrorCode::kInvalidArgument, "template: it writes neither .Messages nor .Prompt", "template");
 }
 
+/// kInvalidArgument for what is no LoRA in GGUF. Whether it is one for these weights turns out when it is used.
+Result<void> check_adapter(const fs::path& file, std::string_view name) {
+    const auto refuse = [&](const std::string& why) {
+        return fail(ErrorCode::kInvalidArgument, fmt::format("the adapter \"{}\" {}", name, why), "adapters");
+    };
+    std::error_code error;
+    if (fs::is_directory(file, error) || name.ends_with(".safetensors")) {
+        return refuse("is no GGUF file; llama.cpp's convert_lora_to_gguf.py makes one of safetensors");
+    }
+    auto opened = gguf::open_model_file(file.string());
+    if (!opened) return refuse("cannot be used: " + opened.error().message);
+    const auto outline = gguf::read_outline(opened->in, opened->size);
+    if (!outline) return refuse("cannot be used: " + outline.error().message);
+    if (outline->text("general.type") == "adapter" && outline->text("adapter.type") == "lora") return {};
+    return refuse("is no LoRA adapter");
+}
+
+/// In place of those that the base has.
+Result<void> take_adapters(Draft& draft, const ModelStore& store, const ModelRecipe& recipe, const WorkContext& work) {
+    if (!recipe.adapters.empty() || !recipe.adapter_files.empty()) draft.remove("adapter");
+    for (const auto& [name, digest_text] : recipe.adapters) {
+        const auto digest = parse_digest(digest_text);
+        auto hold = digest ? store.hold(*digest) : std::nullopt;
+        if (!hold) {
+            return fail(ErrorCode::kInvalidArgument,
+                        fmt::format("the adapter \"{}\" is not there: send it to /api/blobs/sha256:... first", name),
+                        "adapters");
+        }
+        if (auto is_one = check_adapter(store.blob_path(*digest), name); !is_one) return is_one;
+        const std::uint64_t bytes = hold->bytes();
+        draft.add("adapter", StoredBlob{*digest, bytes, std::move(*hold)});
+    }
+    for (const std::string& file : recipe.adapter_files) {
+        if (auto is_one = check_adapter(file, file); !is_one) return is_one;
+        auto taken = take_bytes(store, file, work);
+        if (!taken) return std::unexpected(std::move(taken.error()));
+        draft.add("adapter", std::move(*taken));
+    }
+    return {};
+}
+
 Result<void> take_texts(Draft& draft, const ModelRecipe& recipe) {
     Result<void> done;
     if (!recipe.chat_template.empty()) {
@@ -266,6 +323,7 @@ Result<void> create_model(const ModelStore& store, const catalog::OllamaName& na
     Draft draft(store, work);
     Result<void> done = check_template(recipe.chat_template);
     if (done) done = take_model(draft, store, recipe, base, quantise, work);
+    if (done) done = take_adapters(draft, store, recipe, work);
     if (done) done = take_texts(draft, recipe);
     if (done) done = draft.describe();
     if (done && work.stop.stop_requested()) done = fail(ErrorCode::kCancelled, "cancelled");
@@ -329,16 +387,7 @@ Result<StoredBlob> take_file(const ModelStore& store, const fs::path& file, cons
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("{} cannot be used: {}", file.string(), summary.error().message), "from");
     }
-    const File source(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!source.is_open()) return std::unexpected(disk_error(file.string() + " cannot be opened", errno));
-    std::error_code error;
-    const std::uint64_t bytes = fs::file_size(file, error);
-    auto writer = store.new_blob();
-    if (!writer) return std::unexpected(std::move(writer.error()));
-    auto copied = add_file(*writer, source,
-                           advance_of(work, fmt::format("copying file {}", file.filename().string()), "", bytes));
-    if (!copied) return std::unexpected(std::move(copied.error()));
-    return writer->commit();
+    return take_bytes(store, file, work);
 }
 
 }  // namespace sutazai::store

@@ -81,6 +81,42 @@ class CreateTest : public ::testing::Test {
     };
 };
 
+TEST_F(CreateTest, AdaptersBecomeLayersInPlaceOfThoseOfTheBase) {
+    const auto adapter = [](const std::string& type) {
+        gguf::Bytes bytes;
+        bytes.head(3, 1, 2).text_pair("general.type", type).text_pair("adapter.type", "lora");
+        bytes.tensor("blk.0.attn_q.weight.lora_a", {4}, 0, 0).pad(32).raw(std::string(16, 'w'));
+        return bytes.str();
+    };
+    const auto write = [&](const char* name, const std::string& content) {
+        const std::string path = (folder_.path() / name).string();
+        std::ofstream(path, std::ios::binary) << content;
+        return path;
+    };
+    write("models/base.gguf", gguf_of_type(1));
+    const std::string one = write("one.gguf", adapter("adapter"));
+    ASSERT_TRUE(create("made", {.from = "base", .adapter_files = {one}}));
+    ASSERT_NE(manifest("made").find("adapter"), nullptr);
+    EXPECT_EQ(find("made").profile->request.adapters.size(), 1U);
+    EXPECT_EQ(find("made").weights.empty(), false);
+
+    const std::string sent = adapter("adapter") + "more";
+    const auto blob = put(store_, sent);
+    ASSERT_TRUE(create("again", {.from = "made", .adapters = {{"x.gguf", to_text(sum(sent))}}}));
+    EXPECT_EQ(manifest("again").find("adapter")->digest, sum(sent));
+    EXPECT_EQ(manifest("again").layers.size(), manifest("made").layers.size());
+    ASSERT_TRUE(create("kept", {.from = "made", .system = "S."}));
+    EXPECT_EQ(manifest("kept").find("adapter")->digest, manifest("made").find("adapter")->digest);
+
+    for (const ModelRecipe& wrong : {ModelRecipe{.from = "base", .adapter_files = {write("m.gguf", adapter("model"))}},
+                                     ModelRecipe{.from = "base", .adapter_files = {folder_.path().string()}},
+                                     ModelRecipe{.from = "base", .adapters = {{"x", "sha256:no"}}}}) {
+        const auto refused = create("wrong", wrong);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().field, "adapters") << refused.error().message;
+    }
+}
+
 TEST_F(CreateTest, FromSentFiles) {
     put(store_, catalog::small_gguf());
     ModelRecipe recipe;

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view kTripleQuote = "\"\"\"";
 constexpr std::size_t kMostMessages = 4096;
+constexpr std::size_t kMostAdapters = 16;
 
 struct Refusal {
     std::string what;
@@ -101,7 +102,7 @@ class Reader {
 std::expected<void, Refusal> take(ModelRecipe& recipe, const std::string& word, Reader& reader) {
     const auto refuse = [](std::string what) { return std::unexpected(Refusal{std::move(what)}); };
     for (const auto& [name, what] :
-         {std::pair("adapter", "ADAPTER (LoRA) is not built yet"), std::pair("draft", "DRAFT is not built yet"),
+         {std::pair("draft", "DRAFT is not built yet"),
           std::pair("renderer", "RENDERER is Ollama's own code; the model's chat template is used here"),
           std::pair("parser", "PARSER is Ollama's own code, which is not built in here")}) {
         if (word == name) return refuse(what);
@@ -126,7 +127,8 @@ std::expected<void, Refusal> take(ModelRecipe& recipe, const std::string& word, 
         recipe.messages.emplace_back(std::move(role), std::move(*value));
         return {};
     }
-    constexpr auto kKnown = std::to_array<std::string_view>({"from", "template", "system", "license", "requires"});
+    constexpr auto kKnown =
+        std::to_array<std::string_view>({"from", "adapter", "template", "system", "license", "requires"});
     if (std::ranges::find(kKnown, word) == kKnown.end()) {
         return refuse(
             fmt::format("\"{}\" is no instruction; they are FROM, PARAMETER, TEMPLATE, SYSTEM, LICENSE, "
@@ -139,6 +141,10 @@ std::expected<void, Refusal> take(ModelRecipe& recipe, const std::string& word, 
         if (value->empty()) return refuse("FROM needs a model or the path of a GGUF file");
         if (!recipe.from.empty()) return refuse("there is a second FROM; a model is made of one file here");
         recipe.from = std::move(*value);
+    } else if (word == "adapter") {
+        if (value->empty()) return refuse("ADAPTER needs the path of a LoRA file in GGUF");
+        if (recipe.adapter_files.size() == kMostAdapters) return refuse("there are too many adapters");
+        recipe.adapter_files.push_back(std::move(*value));
     } else if (word == "template") {
         recipe.chat_template = std::move(*value);
     } else if (word == "system") {

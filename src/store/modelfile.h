@@ -11,7 +11,7 @@
 namespace sutazai::store {
 
 /// `from` of the result is as FROM has it: a model's name, or the path of a file. kInvalidArgument with the number of
-/// the line for what is wrong; ADAPTER, DRAFT, RENDERER and PARSER, which would change answers, are refused as what is
+/// the line for what is wrong; DRAFT, RENDERER and PARSER, which would change answers, are refused as what is
 /// not built yet.
 [[nodiscard]] Result<ModelRecipe> parse_modelfile(std::string_view text);
 

@@ -88,9 +88,15 @@ TEST(Modelfile, SaysWhichLineIsWrong) {
 }
 
 TEST(Modelfile, WhatIsNotBuiltIsRefusedByName) {
-    for (const char* name : {"ADAPTER", "DRAFT", "RENDERER", "PARSER"}) {
+    for (const char* name : {"DRAFT", "RENDERER", "PARSER"}) {
         EXPECT_NE(refused(std::string("FROM a\n") + name + " ./x\n").find(name), std::string::npos);
     }
+}
+
+TEST(Modelfile, AdaptersAreFiles) {
+    EXPECT_EQ(parse_modelfile("FROM a\nADAPTER ./x.gguf\nadapter \"y z.gguf\"\n")->adapter_files,
+              (std::vector<std::string>{"./x.gguf", "y z.gguf"}));
+    EXPECT_NE(refused("FROM a\nADAPTER\n").find("ADAPTER needs the path"), std::string::npos);
 }
 
 TEST(Modelfile, KnowsPathsFromNames) {

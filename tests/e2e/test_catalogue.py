@@ -118,7 +118,7 @@ def test_what_cannot_be_used_is_shown_with_the_reason(serve, store, model_file, 
     store.put_text("registry.ollama.ai/library/evil/latest", evil)
     server = serve()
     assert names_of(server) == [f"{name}:latest" for name in ["adapted", "broken", "evil", "good", "missing", "safe"]]
-    assert "adapters are not built yet" in refusal(server, "adapted")
+    assert "the adapter adapter cannot be read" in refusal(server, "adapted")
     assert "safetensors" in refusal(server, "safe")
     assert "is missing" in refusal(server, "missing")
     assert "no JSON object" in refusal(server, "broken")
@@ -246,11 +246,11 @@ def test_a_configuration_that_changes(serve, store, model_file, tmp_path):
 
 def test_a_configuration_that_is_wrong_from_the_start(serve, tmp_path, model_file):
     (tmp_path / "home").mkdir()
-    (tmp_path / "home/models.toml").write_text("[models.a]\nadapters = []\n")
+    (tmp_path / "home/models.toml").write_text("[models.a]\ndraft = []\n")
     for arguments in [("serve", "--port", "0"), ("list",), ("run", "sutazai-demo", "Hello")]:
         ended = command(tmp_path, *arguments)
         assert ended.returncode == 1
-        assert re.search(r'home/models.toml:2: models."a".adapters is not built yet', ended.stderr), ended.stderr
+        assert re.search(r'home/models.toml:2: models."a".draft is not built yet', ended.stderr), ended.stderr
 
 
 def test_pinned_models_are_warm_from_the_start(serve, store, model_file):

@@ -63,6 +63,10 @@ class FakeModel final : public llama::LanguageModel {
     [[nodiscard]] Outcome decode(const sched::Step& step,
                                  const std::function<const std::vector<Token>&(sched::RequestId)>& sequence) override;
     [[nodiscard]] float* logits(std::size_t chunk) const override;
+    [[nodiscard]] Result<std::shared_ptr<const llama::AdapterSet>> open_adapters(
+        std::span<const AdapterChoice> /*wanted*/) const override {
+        return fail(ErrorCode::kInvalidArgument, "this model has no adapters", "adapters");
+    }
 
   private:
     [[nodiscard]] std::vector<Token>& slot(sched::SlotId id) { return slots_.at(static_cast<std::size_t>(id)); }
