@@ -175,14 +175,16 @@ std::vector<HfNamed> name_hf_files(std::string_view repo, std::vector<std::strin
     files.erase(std::ranges::unique(files).begin(), files.end());
     std::vector<HfNamed> out;
     std::set<std::string> taken;
+    std::set<std::string_view> named;
     const auto give = [&](std::string tag, const std::string& file) {
         if (!taken.insert(in_small_letters(tag)).second) return false;
         out.push_back({fmt::format("{}{}:{}", kHost, repo, tag), file});
+        named.insert(file);
         return true;
     };
     for (const bool by_quantization : {true, false}) {
         for (const std::string& file : files) {
-            if (std::ranges::find(out, file, &HfNamed::file) != out.end()) continue;
+            if (named.contains(file)) continue;
             const std::string stem = stem_of(file);
             const std::string quantization = quantization_of(stem);
             if (by_quantization) {

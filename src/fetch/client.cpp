@@ -185,8 +185,10 @@ Result<std::string> Client::get_token(const Url& url, const std::string& realm, 
     if (auto checked = access_.check_redirect(url, *place); !checked) return refuse(checked.error().message);
     place->query += (place->query.empty() || query.empty() ? "" : "&") + query;
     HttpRequest request{.url = *place, .most_bytes = 64 << 10};
-    // Only what is meant for the very host that is asked.
-    if (const std::string basic = access_.basic_for(*place); !basic.empty()) {
+    // Only what is meant for the very host that is asked; and a token bought with it is for whoever asks for one. So it
+    // must be that host itself that asks, or one that has the same credentials.
+    const std::string basic = access_.basic_for(*place);
+    if (!basic.empty() && (url.has_origin_of(*place) || access_.basic_for(url) == basic)) {
         request.headers.push_back("Authorization: " + basic);
     }
     // A redirect would carry the header along, so there must be none.

@@ -138,7 +138,10 @@ Error Transfer::failure(CURLcode code) const {
         return {ErrorCode::kForbidden,
                 fmt::format("{} stands for a private address; only hosts of PULL_PRIVATE_HOSTS may", url_.authority())};
     }
-    return {ErrorCode::kUnavailable, fmt::format("{}: {}", url_.authority(), curl_easy_strerror(code))};
+    // Which curl calls a want of memory.
+    const char* const what =
+        code == CURLE_OUT_OF_MEMORY ? "the head of its answer is too long" : curl_easy_strerror(code);
+    return {ErrorCode::kUnavailable, fmt::format("{}: {}", url_.authority(), what)};
 }
 
 }  // namespace sutazai::fetch

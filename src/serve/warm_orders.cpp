@@ -21,7 +21,11 @@ asio::awaitable<Result<std::string>> unload_model(Context& context, Caller calle
         co_return std::unexpected(std::move(allowed.error()));
     }
     if (model.empty()) model = context.catalog.default_model();
-    const auto file = context.catalog.find(model);
+    auto file = context.catalog.find(model);
+    if (!file) {
+        co_await context.models.catch_up();  // it may have been made just now
+        file = context.catalog.find(model);
+    }
     if (!file) co_return fail(ErrorCode::kNotFound, file.error().message, "model");
     std::string name = file->name;
     const Result<bool> ended = co_await context.models.evict(name, true);

@@ -108,6 +108,13 @@ class Draft {
     }
 
     Result<void> add_text(std::string_view kind, std::string_view text) {
+        if (text.size() > kMostLayerBytes) {
+            const std::string field(kind == "params" ? "parameters" : kind);
+            return fail(
+                ErrorCode::kInvalidArgument,
+                fmt::format("{} takes {} bytes; at most {} are read of a model", field, text.size(), kMostLayerBytes),
+                field);
+        }
         auto blob = put(text);
         if (!blob) return std::unexpected(std::move(blob.error()));
         add(kind, std::move(*blob));
@@ -362,6 +369,9 @@ Result<void> remove_model(const ModelStore& store, const std::string& name,
                         name),
             "model");
     }
+    // It was there a moment ago, and somebody else has removed it.
+    const bool was_here = elsewhere->path.starts_with(store.blobs().string() + "/");
+    if (was_here) return fail(ErrorCode::kNotFound, fmt::format("model '{}' not found", name), "model");
     const bool is_blob = elsewhere->path.find("/blobs/") != std::string::npos;
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("model '{}' does not lie in the model store {} but in {}, which is only read; remove it {}",

@@ -106,7 +106,9 @@ Result<void> ModelStore::take_partial(const fs::path& path, const Digest& digest
     {
         const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         if (!file.is_open()) return std::unexpected(disk_error(path.string() + " cannot be opened", errno));
-        if (fsync(file.fd()) != 0) return std::unexpected(cannot_write(root_, disk_error(path.string(), errno)));
+        // As open as the other blobs; the folder decides who sees them.
+        const bool done = fchmod(file.fd(), 0644) == 0 && fsync(file.fd()) == 0;
+        if (!done) return std::unexpected(cannot_write(root_, disk_error(path.string(), errno)));
     }
     const auto status = file_status(path);
     const auto named = name_blob(path, blob_path(digest), status ? static_cast<std::uint64_t>(status->st_size) : 0);
@@ -227,7 +229,9 @@ std::optional<std::set<Digest>> ModelStore::named_blobs() const {
     fs::recursive_directory_iterator entry(root_ / "manifests", error);
     for (const fs::recursive_directory_iterator end; !error && entry != end; entry.increment(error)) {
         std::error_code no_type;
-        if (entry->is_directory(no_type) || entry->path().filename().native().starts_with('.')) continue;
+        constexpr int kTagDepth = 3;  // below host, namespace and model; elsewhere no manifest can be
+        if (entry.depth() != kTagDepth || entry->is_directory(no_type)) continue;
+        if (entry->path().filename().native().starts_with('.')) continue;
         const auto text = read_small_file(entry->path().string(), kMostManifestBytes);
         auto digests = text ? digests_in(*text) : std::nullopt;
         if (!digests) return std::nullopt;

@@ -12,6 +12,8 @@ namespace {
 
 constexpr int kMostSteps = 1'000'000;
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+/// Texts that are looked at, each time with all its bytes: about a fifth of a second.
+constexpr std::size_t kMostBytesRead = std::size_t{1} << 30;
 constexpr int kDeepestCall = 50;
 constexpr int kStepsBetweenLooks = 1024;
 
@@ -272,6 +274,9 @@ class Run {
             GoValue next = found == (*map)->entries.end() ? GoValue() : found->second;
             value = std::move(next);
         }
+        const auto* const text = std::get_if<std::string>(&value.value);
+        n_bytes_read_ += text == nullptr ? 0 : text->size();
+        if (n_bytes_read_ > kMostBytesRead) return wrong_at(line_, "the template looks at too much text");
         return value;
     }
 
@@ -283,6 +288,7 @@ class Run {
     int depth_ = 0;
     std::size_t n_bytes_ = 0;
     std::size_t n_bytes_made_ = 0;
+    std::size_t n_bytes_read_ = 0;
     std::size_t line_ = 1;
 };
 

@@ -112,6 +112,9 @@ TEST(GoTemplate, NeitherWorkNorDepthHasNoEnd) {
     EXPECT_NE(
         error_of("{{ $s := `" + std::string(100'000, 'x') + "` }}{{ range 100000 }}{{ $s }}{{ end }}").find("bytes"),
         std::string::npos);
+    const GoValue large = GoValue::map({{{"Text", GoValue(std::string(3'000'000, 'x'))}}});
+    const auto looked = rendered("{{ range 400000 }}{{ if eq (len $.Text) 1 }}x{{ end }}{{ end }}", large);
+    EXPECT_TRUE(!looked && looked.error().message.find("looks at") != std::string::npos);
     std::string deep;
     for (int i = 0; i < 100'000; ++i) deep += "{{ if 1 }}";
     EXPECT_NE(error_of(deep).find("nested"), std::string::npos);
