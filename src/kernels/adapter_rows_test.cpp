@@ -90,9 +90,9 @@ TEST_P(AdapterRows, GetWhatTheirOwnSetSays) {
     std::normal_distribution<float> normal;
     std::vector<float> rows(static_cast<std::size_t>(kIn) * n_rows);
     for (float& value : rows) value = normal(random);
-    ggml_backend_tensor_set(x, rows.data(), 0, ggml_nbytes(x));
 
     for (const int threads : {1, 2, 3}) {
+        ggml_backend_tensor_set(x, rows.data(), 0, ggml_nbytes(x));  // its memory becomes another's later
         adapter_step() = &step;
         ASSERT_EQ(backend.compute(graph, threads), GGML_STATUS_SUCCESS);
         adapter_step() = nullptr;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "serve/admission.h"
+#include "serve/model_defaults.h"
 #include "serve/read_all.h"
 
 namespace sutazai::serve {
@@ -50,6 +51,11 @@ asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, Embed
     const Result<models::Lease> lease =
         co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(lease.error());
+    for (GenerationRequest& input : request.inputs) {
+        if (auto chosen = choose_adapters(lease->profile(), input); !chosen) {
+            co_return std::unexpected(std::move(chosen.error()));
+        }
+    }
     Embeddings embeddings;
     embeddings.model = lease->model();
     embeddings.warm_at = std::chrono::steady_clock::now();

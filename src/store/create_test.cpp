@@ -84,7 +84,8 @@ class CreateTest : public ::testing::Test {
 TEST_F(CreateTest, AdaptersBecomeLayersInPlaceOfThoseOfTheBase) {
     const auto adapter = [](const std::string& type) {
         gguf::Bytes bytes;
-        bytes.head(3, 1, 2).text_pair("general.type", type).text_pair("adapter.type", "lora");
+        bytes.head(3, 1, 3).text_pair("general.type", type).text_pair("adapter.type", "lora");
+        bytes.text_pair("general.architecture", "llama");
         bytes.tensor("blk.0.attn_q.weight.lora_a", {4}, 0, 0).pad(32).raw(std::string(16, 'w'));
         return bytes.str();
     };
@@ -95,7 +96,8 @@ TEST_F(CreateTest, AdaptersBecomeLayersInPlaceOfThoseOfTheBase) {
     };
     write("models/base.gguf", gguf_of_type(1));
     const std::string one = write("one.gguf", adapter("adapter"));
-    ASSERT_TRUE(create("made", {.from = "base", .adapter_files = {one}}));
+    const auto made = create("made", {.from = "base", .adapter_files = {one}});
+    ASSERT_TRUE(made) << made.error().message;
     ASSERT_NE(manifest("made").find("adapter"), nullptr);
     EXPECT_EQ(find("made").profile->request.adapters.size(), 1U);
     EXPECT_EQ(find("made").weights.empty(), false);

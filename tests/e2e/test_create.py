@@ -184,7 +184,7 @@ def test_what_the_command_line_refuses(tmp_path, model_file):
 
     assert "line 2" in refused("FROM ./toy.gguf\nPARAMETER temperature 7\n")
     assert "colour" in refused("FROM ./toy.gguf\nPARAMETER colour red\n")
-    assert "ADAPTER" in refused("FROM ./toy.gguf\nADAPTER ./x.gguf\n")
+    assert "the adapter \"" in refused("FROM ./toy.gguf\nADAPTER ./x.gguf\n")
     assert "DRAFT" in refused("FROM ./toy.gguf\nDRAFT small\n")
     assert "nothing.gguf" in refused("FROM ./nothing.gguf\n")
     assert "no model" in refused("FROM nobody\n")
