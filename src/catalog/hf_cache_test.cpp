@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -33,6 +34,14 @@ TEST(HfNames, OfSeveralTheShortestPathHasTheTag) {
     EXPECT_EQ(name_hf_files("o/r", files), wanted);
     EXPECT_EQ(name_hf_files("o/r", {files.rbegin(), files.rend()}), wanted) << "whatever order they come in";
     EXPECT_EQ(name_hf_files("o/r", {"\u6a21.gguf"}), (Named{{"hf.co/o/r:model", "\u6a21.gguf"}}));
+}
+
+TEST(HfNames, ManyFilesTakeTimeInProportion) {
+    std::vector<std::string> files;
+    for (int i = 0; i < 100'000; ++i) files.push_back("model-" + std::to_string(i) + ".gguf");
+    const auto begun = std::chrono::steady_clock::now();
+    EXPECT_EQ(name_hf_files("org/repo", files).size(), files.size());
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(20)) << "minutes, once";
 }
 
 TEST(HfNames, ARepositoryStandsForItsUsualQuantisation) {

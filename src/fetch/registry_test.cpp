@@ -75,6 +75,23 @@ TEST_F(RegistryTest, CredentialsGoToNoOtherHost) {
     EXPECT_EQ(server.requests().back().headers.at("authorization"), "Bearer x");
 }
 
+TEST_F(RegistryTest, NobodyGetsATokenThatAnothersPasswordBuys) {
+    const FaultServer victim([](const Request&) { return Reply{.body = R"({"token": "x"})"}; });
+    const FaultServer asker([&](const Request& request) {
+        if (request.headers.contains("authorization")) return Reply{.body = "{}"};
+        return Reply{.status = 401, .headers = {"WWW-Authenticate: Bearer realm=\"" + victim.url("/").text() + "\""}};
+    });
+    access.private_hosts.push_back(victim.host());
+    access.basic[victim.host()] = "me:word";
+    (void)with(asker, get_manifest);
+    ASSERT_EQ(victim.requests().size(), 1U);
+    EXPECT_FALSE(victim.requests()[0].headers.contains("authorization"));
+    access.basic[asker.host()] = "me:word";
+    (void)with(asker, get_manifest);
+    ASSERT_EQ(victim.requests().size(), 2U);
+    EXPECT_TRUE(victim.requests()[1].headers.contains("authorization")) << "who set them has put the two together";
+}
+
 TEST_F(RegistryTest, WhatIsNoTokenIsNone) {
     for (const char* const body : {"", "{}", R"({"token": 7})", R"({"token": ""})", R"({"token": "a\r\nX: y"})"}) {
         std::string realm;

@@ -360,8 +360,12 @@ Result<void> remove_model(const ModelStore& store, const std::string& name,
     const auto parsed = catalog::parse_ollama_name(name);
     auto removed = parsed ? store.remove(*parsed) : Result<void>(fail(ErrorCode::kNotFound, ""));
     if (removed || removed.error().code != ErrorCode::kNotFound) return removed;
-    if (!elsewhere) return fail(ErrorCode::kNotFound, fmt::format("model '{}' not found", name), "model");
-    if (elsewhere->path.starts_with(store.root().string() + "/")) {
+    const bool is_here = elsewhere && elsewhere->path.starts_with(store.root().string() + "/");
+    // Or it was there a moment ago, and somebody else has removed it.
+    if (!elsewhere || (is_here && elsewhere->in_store)) {
+        return fail(ErrorCode::kNotFound, fmt::format("model '{}' not found", name), "model");
+    }
+    if (is_here) {
         return fail(
             ErrorCode::kInvalidArgument,
             fmt::format("'{}' is a name that models.toml gives to a model of the store; that one is removed by its "
@@ -369,9 +373,6 @@ Result<void> remove_model(const ModelStore& store, const std::string& name,
                         name),
             "model");
     }
-    // It was there a moment ago, and somebody else has removed it.
-    const bool was_here = elsewhere->path.starts_with(store.blobs().string() + "/");
-    if (was_here) return fail(ErrorCode::kNotFound, fmt::format("model '{}' not found", name), "model");
     const bool is_blob = elsewhere->path.find("/blobs/") != std::string::npos;
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("model '{}' does not lie in the model store {} but in {}, which is only read; remove it {}",

@@ -290,6 +290,8 @@ TEST_F(CreateTest, RemovesOnlyItsOwn) {
     }
     const catalog::ModelFile alias{.name = "fast", .path = store_.blob_path(sum("x")).string()};
     EXPECT_NE(remove_model(store_, "fast", alias).error().message.find("models.toml"), std::string::npos);
+    const catalog::ModelFile gone{.name = "gone", .path = store_.blob_path(sum("x")).string(), .in_store = true};
+    EXPECT_EQ(remove_model(store_, "gone", gone).error().code, ErrorCode::kNotFound) << "somebody else was first";
     EXPECT_EQ(remove_model(store_, "nobody", std::nullopt).error().code, ErrorCode::kNotFound);
     EXPECT_EQ(remove_model(store_, "../../etc", std::nullopt).error().code, ErrorCode::kNotFound);
     ASSERT_TRUE(copy_model(store_, *base("theirs"), named("theirs"), work_));

@@ -152,6 +152,11 @@ TEST_F(ModelStoreTest, NothingIsRemovedWhileAManifestCannotBeRead) {
     ASSERT_TRUE(store_.remove(named("a")));
     EXPECT_TRUE(store_.has_blob(sum("one"))) << "the other may name it";
     ASSERT_TRUE(store_.remove(named("b"))) << "a damaged one can be removed";
+    std::ofstream(store_.root() / "manifests/README.txt") << "no manifest";
+    std::ofstream(store_.root() / "manifests/registry.ollama.ai/library/c") << "none either";
+    write(store_, "d", {"four"});
+    ASSERT_TRUE(store_.remove(named("d")));
+    EXPECT_FALSE(store_.has_blob(sum("four"))) << "where no manifest can be, there is none";
 }
 
 TEST_F(ModelStoreTest, AHeldBlobIsNotRemoved) {
@@ -221,6 +226,7 @@ TEST_F(ModelStoreTest, TakesAFinishedDownload) {
     ASSERT_TRUE(store_.take_partial(partial, sum("whole")));
     EXPECT_TRUE(store_.has_blob(sum("whole"), 5));
     EXPECT_FALSE(fs::exists(partial));
+    EXPECT_EQ(fs::status(store_.blob_path(sum("whole"))).permissions(), fs::perms(0644)) << "as the others are";
     EXPECT_EQ(store_.take_partial(partial, sum("whole")).error().code, ErrorCode::kNotFound);
 }
 

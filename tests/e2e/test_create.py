@@ -107,6 +107,26 @@ def test_a_template_that_is_given_is_used(serve, model_file, tmp_path):
     assert not [name for name in names_of(client) if name.startswith("wrong")]
 
 
+def test_what_is_too_long_to_be_read_is_not_made(serve, model_file, tmp_path):
+    server = serve()
+    client = client_of(server)
+    client.create("m", files={"m.gguf": client.create_blob(model_file())}, system="Be brief.")
+    messages = [{"role": "user", "content": "y" * (1 << 20)}] * 5
+    for field, value in {"system": "x" * (4 << 20) + "x", "messages": messages}.items():
+        answer = server.post("/api/create", {"model": "m", "from": "m", field: value, "stream": False})
+        assert answer.status_code == 400 and answer.json()["error"].startswith(field), answer.text
+    assert client.chat("m", harness.user("Hi"), options=FEW).message.content, "the old one is as it was"
+
+
+def test_stop_knows_what_was_made_just_now(serve, model_file, tmp_path):
+    server = serve()
+    client = client_of(server)
+    client.create("m", files={"m.gguf": client.create_blob(model_file())})
+    for i in range(5):
+        done(tmp_path, "cp", "m", f"copy-{i}")
+        assert client.generate(f"copy-{i}", keep_alive=0).done_reason == "unload"
+
+
 def test_models_that_lie_elsewhere_are_built_on_but_not_removed(serve, model_file, tmp_path):
     theirs = Store(tmp_path / "ollama")
     theirs.put("theirs/latest", model_file(), system="Theirs.")
