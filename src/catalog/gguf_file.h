@@ -32,10 +32,11 @@ struct GgufSummary {
     std::uint64_t tied_bytes = 0;            ///< of the embedding table, where it is the output layer as well
     std::optional<std::uint32_t> file_type;  ///< quantisation, as file_type_name() reads it
     bool has_chat_template = false;
-    bool has_pooling_type = false;    ///< it is made for embeddings
-    bool fills_gaps = false;          ///< it says which tokens are around a gap in a text
-    std::uint64_t data_offset = 0;    ///< where the tensors' bytes begin
-    std::uint64_t tensor_bytes = 0;   ///< from there to the end of the last tensor; inside the file as the engine reads it
+    bool has_pooling_type = false;  ///< it is made for embeddings
+    bool fills_gaps = false;        ///< it says which tokens are around a gap in a text
+    std::uint64_t data_offset = 0;  ///< where the tensors' bytes begin
+    std::uint64_t tensor_bytes =
+        0;  ///< from there to the end of the last tensor; inside the file as the engine reads it
     std::uint64_t split_count = 0;    ///< files that the model was split into; 0 or 1: it is whole
     std::uint64_t split_number = 0;   ///< which of them this is, from 0
     std::uint64_t split_tensors = 0;  ///< of all files together, as the first one has it

@@ -8,8 +8,8 @@
 /// What the JSON blobs of an Ollama model say, into a profile. Pure. kLoadFailed for what is no such JSON.
 namespace sutazai::catalog {
 
-/// In the config of a model that was made here: its template is to be used in place of its file's own. Ollama reads over
-/// it, and always uses a template that a model comes with.
+/// In the config of a model that was made here: its template is to be used in place of its file's own. Ollama reads
+/// over it, and always uses a template that a model comes with.
 inline constexpr std::string_view kTemplateIsChosen = "sutazai_template";
 
 /// The config: a description, and whether the weights are GGUF at all.

@@ -109,12 +109,10 @@ Result<void> expand_tilde(const std::string& name, std::string& path,
 }
 
 Result<void> expand_tildes(Settings& settings, const std::map<std::string, std::string>& environment) {
-    std::vector<std::pair<std::string, std::string*>> paths{{"SUTAZAI_HOME", &settings.home},
-                                                            {"CACHE_ARTIFACTS_DIR", &settings.cache_artifacts_dir},
-                                                            {"MODELS_DIR", &settings.models_dir},
-                                                            {"MODEL_STORE", &settings.model_store},
-                                                            {"OLLAMA_MODELS", &settings.ollama_models},
-                                                            {"HF_HUB_CACHE", &settings.hf_hub_cache}};
+    std::vector<std::pair<std::string, std::string*>> paths{
+        {"SUTAZAI_HOME", &settings.home},           {"CACHE_ARTIFACTS_DIR", &settings.cache_artifacts_dir},
+        {"MODELS_DIR", &settings.models_dir},       {"MODEL_STORE", &settings.model_store},
+        {"OLLAMA_MODELS", &settings.ollama_models}, {"HF_HUB_CACHE", &settings.hf_hub_cache}};
     for (auto& [model, path] : settings.models) paths.emplace_back("MODELS", &path);
     for (const auto& [name, path] : paths) {
         if (auto expanded = expand_tilde(name, *path, environment); !expanded) return expanded;

@@ -14,9 +14,9 @@
 
 namespace sutazai::http {
 
-/// The HTTP server: accepts connections on HOST:PORT, and on OLLAMA_COMPAT_PORT if that is set, and serves every route. Everything happens on the one thread that
-/// runs `io`, but for work on large bodies. All arguments must outlive this object, and `io` must not run any more once
-/// it is destroyed unless drain() has completed.
+/// The HTTP server: accepts connections on HOST:PORT, and on OLLAMA_COMPAT_PORT if that is set, and serves every route.
+/// Everything happens on the one thread that runs `io`, but for work on large bodies. All arguments must outlive this
+/// object, and `io` must not run any more once it is destroyed unless drain() has completed.
 class Server {
   public:
     Server(boost::asio::io_context& io, const config::Settings& settings, models::AdvancedModelManager& models,

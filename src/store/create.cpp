@@ -292,7 +292,6 @@ Result<void> take_adapters(Draft& draft, const ModelStore& store, const ModelRec
         draft.add("adapter", StoredBlob{*digest, bytes, std::move(*hold)});
     }
     for (const std::string& file : recipe.adapter_files) {
-        if (auto is_one = check_adapter(file, file); !is_one) return is_one;
         auto taken = take_bytes(store, file, work);
         if (!taken) return std::unexpected(std::move(taken.error()));
         draft.add("adapter", std::move(*taken));
@@ -329,6 +328,9 @@ Result<void> create_model(const ModelStore& store, const catalog::OllamaName& na
                           const std::optional<BaseModel>& base, const Quantiser& quantise, const WorkContext& work) {
     Draft draft(store, work);
     Result<void> done = check_template(recipe.chat_template);
+    for (const std::string& file : recipe.adapter_files) {
+        if (done) done = check_adapter(file, file);  // before anything is copied
+    }
     if (done) done = take_model(draft, store, recipe, base, quantise, work);
     if (done) done = take_adapters(draft, store, recipe, work);
     if (done) done = take_texts(draft, recipe);
