@@ -344,7 +344,8 @@ def test_two_creates_and_a_removal_at_once(serve, model_file, tmp_path):
 
 def test_a_large_blob_takes_no_memory(serve, tmp_path):
     server = serve()
-    size = 300 << 20
+    # A sanitizer keeps up to 256 MiB of what was freed.
+    size, bound = (300 << 20, 40 << 20) if harness.SLOWDOWN == 1 else (600 << 20, 400 << 20)
     piece = b"\0" * (1 << 20)
 
     def pieces():
@@ -369,7 +370,7 @@ def test_a_large_blob_takes_no_memory(serve, tmp_path):
     stop.set()
     watcher.join()
     assert answer.status_code == 201, answer.text
-    assert most[0] - before < 40 << 20, "it is not held"
+    assert most[0] - before < bound, "it is not held"
 
 
 def resident(pid: int) -> int:
