@@ -13,6 +13,7 @@
 
 #include "api/response_format.h"
 #include "api/unsupported.h"
+#include "catalog/ollama_parameters.h"
 
 namespace sutazai::api::ollama {
 
@@ -22,14 +23,8 @@ namespace {
 
 constexpr int kMaxInt = std::numeric_limits<int>::max();
 
-/// Options that change no answer here: how to load, how to compute, what to do where this server never gets (num_keep
-/// is about contexts that overflow), and settings of methods that are refused themselves.
-constexpr auto kIdleOptions = std::to_array<const char*>(
-    {"draft_num_predict", "f16_kv", "low_vram", "main_gpu", "mirostat_eta", "mirostat_tau", "num_batch", "num_gpu",
-     "num_keep", "num_thread", "numa", "penalize_newline", "use_mlock", "use_mmap"});
-
 void read_idle_options(FieldReader& options) {
-    for (const char* name : kIdleOptions) (void)options.find(name);
+    for (const std::string_view name : catalog::kIdleOllamaOptions) (void)options.find(name);
 }
 
 /// A method of sampling that is off with one value, and not supported with others.

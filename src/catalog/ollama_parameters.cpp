@@ -24,11 +24,6 @@ namespace {
 
 constexpr std::int64_t kMostInt = std::numeric_limits<int>::max();
 
-/// They change no answer here.
-constexpr auto kIdle = std::to_array<std::string_view>(
-    {"draft_num_predict", "f16_kv", "low_vram", "main_gpu", "mirostat_eta", "mirostat_tau", "num_batch", "num_gpu",
-     "num_keep", "num_thread", "numa", "penalize_newline", "use_mlock", "use_mmap", "vocab_only"});
-
 struct WholeField {
     std::string_view name;
     std::int64_t least;
@@ -105,7 +100,8 @@ Result<json::value> check_ollama_parameter(std::string_view name, const json::va
         if (value.is_number() && value.to_number<double>() == method.off) return value;
         return refuse(name, fmt::format("is not supported; it may only be {} (got {})", method.off, shown(value)));
     }
-    if (std::ranges::find(kIdle, name) == kIdle.end()) return refuse(name, "is not known");
+    const bool is_idle = std::ranges::find(kIdleOllamaOptions, name) != kIdleOllamaOptions.end();
+    if (!is_idle && name != "vocab_only") return refuse(name, "is not known");
     if (value.is_number() || value.is_bool()) return value;
     return refuse(name, fmt::format("must be a number, true or false (got {})", shown(value)));
 }

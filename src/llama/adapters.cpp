@@ -143,6 +143,7 @@ Result<std::shared_ptr<const AdapterSet>> AdapterShelf::open(std::span<const Ada
         std::memcpy(&scale, &member.scale, sizeof scale);
         set->key += fmt::format("{}*{:08x};", to_hex(member.adapter->digest), scale);
     }
+    if (!set->members.empty()) was_used_ = true;
     return set;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -51,6 +52,9 @@ class AdapterShelf {
     /// that is missing or broken, is no LoRA or is one for another model, kUnavailable when those in use leave no room.
     [[nodiscard]] Result<std::shared_ptr<const AdapterSet>> open(std::span<const AdapterChoice> wanted);
 
+    /// Has there been a set with adapters at all? Until then no step has to look for any.
+    [[nodiscard]] bool was_used() const { return was_used_.load(std::memory_order_relaxed); }
+
     /// The weights that adapters so far had something for, by number.
     [[nodiscard]] std::vector<std::string> weights() const;
 
@@ -67,6 +71,7 @@ class AdapterShelf {
 
     const llama_model* model_;
     const std::uint64_t most_bytes_;
+    std::atomic<bool> was_used_ = false;
     std::mutex mutex_;
     std::list<Kept> kept_;              ///< used last first
     mutable std::mutex numbers_mutex_;  ///< apart, because the decode thread asks and is not to wait for a file

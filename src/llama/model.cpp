@@ -266,7 +266,7 @@ float* Model::logits_of_passage(int position, Token token) {
 Model::Outcome Model::decode(const sched::Step& step,
                              const std::function<const std::vector<Token>&(sched::RequestId)>& chain) {
     impl_->output_rows.assign(step.chunks.size(), -1);
-    if (adapters_of_ != nullptr) {
+    if (adapters_of_ != nullptr && impl_->shelf->was_used()) {
         std::vector<const AdapterSet*> sets;
         for (const sched::Chunk& chunk : step.chunks) sets.push_back(adapters_of_(chunk.request));
         if (impl_->places->ready_for(sets, *impl_->shelf)) return decode_adapted(step, sets, chain);

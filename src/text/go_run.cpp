@@ -128,9 +128,8 @@ class Run {
 
     Result<Flow> range(const Node& node, const GoValue& dot) {
         const Scope scope(variables_);
-        Pipeline plain = node.pipeline;
-        const std::vector<std::string> names = std::exchange(plain.variables, {});
-        auto value = evaluate(plain, dot);
+        const std::vector<std::string>& names = node.pipeline.variables;
+        auto value = value_of(node.pipeline, dot);
         if (!value) return std::unexpected(std::move(value.error()));
         for (const std::string& name : names) {
             if (node.pipeline.assigns && variable(name) == nullptr) return undefined(name);
@@ -168,9 +167,8 @@ class Run {
     }
 
     void take_turn(bool assigns, const std::vector<std::string>& names, GoValue key, const GoValue& item) {
-        const GoValue& last = item;
         if (names.size() > 1) set(assigns, names[0], std::move(key));
-        set(assigns, names.back(), last);
+        set(assigns, names.back(), item);
     }
 
     void set(bool assigns, const std::string& name, GoValue value) {
@@ -188,18 +186,25 @@ class Run {
         return nullptr;
     }
 
-    Result<GoValue> evaluate(const Pipeline& pipeline, const GoValue& dot) {
+    Result<GoValue> value_of(const Pipeline& pipeline, const GoValue& dot) {
         std::optional<GoValue> value;
         for (const Command& command : pipeline.commands) {
             auto next = run(command, dot, std::move(value));
             if (!next) return next;
             value = std::move(*next);
         }
+        return std::move(*value);
+    }
+
+    /// Its variables get the value, too.
+    Result<GoValue> evaluate(const Pipeline& pipeline, const GoValue& dot) {
+        auto value = value_of(pipeline, dot);
+        if (!value) return value;
         for (const std::string& name : pipeline.variables) {
             if (pipeline.assigns && variable(name) == nullptr) return undefined(name);
             set(pipeline.assigns, name, *value);
         }
-        return std::move(*value);
+        return value;
     }
 
     [[nodiscard]] std::unexpected<Error> undefined(const std::string& name) const {

@@ -1,5 +1,7 @@
 """Models of an Ollama store whose files llama.cpp does not load, or not as they are meant."""
 
+import pathlib
+
 import harness
 import pytest
 from gguf_aged import Gguf, age_gemma3, age_llama3
@@ -36,6 +38,14 @@ def chat(server, model: str) -> dict:
     return answer.json()
 
 
+def llama3(tmp_path, quant: str, embedding: int) -> pathlib.Path:
+    path = tmp_path / "llama3.gguf"
+    arguments = ["--vocabulary", "llama-bpe", "--embedding", str(embedding), "--quant", quant, "--tied-embeddings"]
+    made = harness.run_binary("model", "synth", *arguments, "--output", str(path), folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    return path
+
+
 def test_gemma3(serve, store, trained_file, tmp_path):
     proper = trained_file("gemma3")
     aged = age_gemma3(proper, tmp_path / "aged.gguf")
@@ -58,10 +68,7 @@ def test_gemma3(serve, store, trained_file, tmp_path):
 
 
 def test_llama3(serve, store, tmp_path):
-    proper = tmp_path / "llama3.gguf"
-    arguments = ["--vocabulary", "llama-bpe", "--embedding", "64", "--quant", "q8_0", "--tied-embeddings"]
-    made = harness.run_binary("model", "synth", *arguments, "--output", str(proper), folder=tmp_path)
-    assert made.returncode == 0, made.stderr
+    proper = llama3(tmp_path, "q8_0", 64)
     store.put("llama3/8b", age_llama3(proper, tmp_path / "aged.gguf"))
     server = serve("--model", f"proper={proper}")
     prompt = "I'm sure it's 1234567 of them;  \n\n so much"
@@ -70,10 +77,7 @@ def test_llama3(serve, store, tmp_path):
 
 
 def test_what_is_translated_can_be_quantised(serve, store, tmp_path):
-    proper = tmp_path / "llama3.gguf"
-    arguments = ["--vocabulary", "llama-bpe", "--embedding", "256", "--quant", "f16", "--tied-embeddings"]
-    made = harness.run_binary("model", "synth", *arguments, "--output", str(proper), folder=tmp_path)
-    assert made.returncode == 0, made.stderr
+    proper = llama3(tmp_path, "f16", 256)
     store.put("llama3/f16", age_llama3(proper, tmp_path / "aged.gguf"))
     store.put("proper/f16", proper)
     server = serve()
