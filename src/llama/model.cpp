@@ -268,6 +268,7 @@ Model::Outcome Model::decode(const sched::Step& step,
     impl_->output_rows.assign(step.chunks.size(), -1);
     if (adapters_of_ != nullptr && impl_->shelf->was_used()) {
         std::vector<const AdapterSet*> sets;
+        sets.reserve(step.chunks.size());
         for (const sched::Chunk& chunk : step.chunks) sets.push_back(adapters_of_(chunk.request));
         if (impl_->places->ready_for(sets, *impl_->shelf)) return decode_adapted(step, sets, chain);
     }

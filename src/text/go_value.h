@@ -19,15 +19,15 @@ struct GoValue {
         bool is_struct = false;  ///< a field that it has not is an error, and it is never empty
     };
     static constexpr int kOfTemplate = 0;
+    using Kinds = std::variant<std::monostate, bool, std::int64_t, double, std::string, std::shared_ptr<const List>,
+                               std::shared_ptr<const Map>>;
 
-    std::variant<std::monostate, bool, std::int64_t, double, std::string, std::shared_ptr<const List>,
-                 std::shared_ptr<const Map>>
-        value = {};
+    Kinds value = {};
     int origin = kOfTemplate;  ///< of a text; what is made of several has that of the last part that is no template's
 
     GoValue() = default;
     template <typename T>
-    requires(!std::is_same_v<std::remove_cvref_t<T>, GoValue>) explicit GoValue(T its, int from = kOfTemplate)
+    requires(std::is_constructible_v<Kinds, T>) explicit GoValue(T its, int from = kOfTemplate)
         : value(std::move(its)), origin(from) {}
     static GoValue list(List items) { return GoValue(std::make_shared<const List>(std::move(items))); }
     static GoValue map(Map its) { return GoValue(std::make_shared<const Map>(std::move(its))); }
