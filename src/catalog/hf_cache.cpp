@@ -68,10 +68,10 @@ void list_files(const std::string& folder, const std::string& within, int depth,
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
         const std::string name = entry->path().filename().string();
         if (name.starts_with('.')) continue;
-        const std::string path = within.empty() ? name : within + "/" + name;
+        const std::string path = within.empty() ? name : fmt::format("{}/{}", within, name);
         std::error_code no_type;
         if (entry->is_directory(no_type) && !entry->is_symlink(no_type)) {
-            if (depth < kMostFolders) list_files(folder + "/" + name, path, depth + 1, visit, files);
+            if (depth < kMostFolders) list_files(fmt::format("{}/{}", folder, name), path, depth + 1, visit, files);
         } else if (is_gguf_extension(entry->path().extension().string())) {
             files.push_back(path);
         }
@@ -214,7 +214,7 @@ HfFound scan_hf_cache(const std::string& root, const FolderVisitor& visit) {
     HfFound found;
     for (const std::string& name : names_in(root, visit)) {
         if (name.starts_with(kFolderPrefix) && name.size() > kFolderPrefix.size()) {
-            RepositoryScan(root, root + "/" + name, visit).run(found);
+            RepositoryScan(root, fmt::format("{}/{}", root, name), visit).run(found);
         }
     }
     return found;

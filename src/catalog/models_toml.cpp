@@ -65,7 +65,7 @@ class ModelReader {
         read_request();
         if (const toml::node* node = take("pinned")) {
             if (const auto value = node->value_exact<bool>()) {
-                model_.profile.pinned = *value;
+                model_.profile.pinned = value;
             } else {
                 refuse("pinned", *node, "true or false");
             }
@@ -137,6 +137,7 @@ class ModelReader {
             load.kv_type = *type;
             if (type->empty() || !kv_type(*type)) {
                 std::vector<std::string_view> names;
+                names.reserve(std::size(kKvTypes));
                 for (const KvType& known : kKvTypes) names.push_back(known.name);
                 refuse("kv_type", *table_.get("kv_type"), fmt::format("one of {}", fmt::join(names, ", ")));
             }
@@ -286,6 +287,7 @@ std::size_t broken_line(std::string_view text) {
         } catch (const BrokenToml&) {
             return false;
         } catch (const toml::parse_error&) {
+            return true;
         }
         return true;
     };
