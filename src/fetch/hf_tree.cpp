@@ -56,6 +56,7 @@ Result<std::vector<HfFile>> parse_hf_tree(std::string_view text) {
 
 Result<HfFile> choose_hf_file(std::string_view repository, const std::vector<HfFile>& files, std::string_view tag) {
     std::vector<std::string> paths;
+    paths.reserve(files.size());
     for (const HfFile& file : files) paths.push_back(file.path);
     const auto named = catalog::name_hf_files(repository, paths);
     if (named.empty()) {
