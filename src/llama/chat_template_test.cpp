@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -282,7 +283,7 @@ TEST(ChatTemplate, IsNotRenderedOnForOneWhoHasGone) {
 class EndlessTemplates : public testing::TestWithParam<const char*> {};
 
 TEST_P(EndlessTemplates, AreEndedSoon) {
-    const auto began = std::chrono::steady_clock::now();
+    const std::clock_t began = std::clock();  // of this process, however busy the machine is
     const auto endless = parse(GetParam());
     const auto runs = endless->render(user("x"));
     ASSERT_FALSE(runs);
@@ -290,7 +291,7 @@ TEST_P(EndlessTemplates, AreEndedSoon) {
                 runs.error().message.find("too much text") != std::string::npos ||
                 runs.error().message.find("too deep") != std::string::npos)
         << runs.error().message;
-    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(60));
+    EXPECT_LT((std::clock() - began) / CLOCKS_PER_SEC, 60);
     EXPECT_TRUE(parse("{{ messages[0].content }}")->render(user("x"))) << "the bound is gone with what it bounded";
 }
 
