@@ -7,9 +7,10 @@
 namespace sutazai::gguf {
 
 void set_rope_sections(Draft& draft, std::string_view key, const std::vector<std::uint64_t>& sections) {
-    std::vector<std::int32_t> four;
-    for (const std::uint64_t section : sections) four.push_back(static_cast<std::int32_t>(section));
-    four.resize(4);
+    std::vector<std::int32_t> four(4, 0);
+    for (std::size_t i = 0; i < std::min(sections.size(), four.size()); ++i) {
+        four[i] = static_cast<std::int32_t>(sections[i]);
+    }
     draft.set_i32s(key, four);
 }
 
