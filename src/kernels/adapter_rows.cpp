@@ -17,7 +17,7 @@ namespace {
 
 /// Eight numbers; on processors with shorter registers the compiler takes several.
 using Eight = float __attribute__((vector_size(32)));
-constexpr int kLanes = 8;
+constexpr std::int64_t kLanes = 8;
 /// Rows that share a read of the matrices.
 constexpr int kRowsAtOnce = 4;
 

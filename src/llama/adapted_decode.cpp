@@ -62,7 +62,8 @@ Model::Outcome Model::decode_adapted(const sched::Step& step, std::span<const Ad
         const std::vector<Token>& tokens = chain(chunk.request);
         for (int k = 0; k < chunk.n_tokens; ++k) {
             const bool wants = chunk.wants_logits && k + 1 == chunk.n_tokens;
-            const Row row{tokens[static_cast<std::size_t>(chunk.first + k)], chunk.first + k, chunk.slot, set,
+            const int position = chunk.first + k;
+            const Row row{tokens[static_cast<std::size_t>(position)], position, chunk.slot, set,
                           wants ? static_cast<int>(i) : -1};
             (wants ? last : rows).push_back(row);
         }

@@ -129,6 +129,7 @@ class GoChatTemplate final : public ChatTemplate {
             writing.runs.erase(end.base(), writing.runs.end());
         }
         std::vector<TextRun> out;
+        out.reserve(writing.runs.size());
         for (Run& run : writing.runs) out.push_back({std::move(run.text), run.origin != GoValue::kOfTemplate});
         return tidy(std::move(out));
     }
