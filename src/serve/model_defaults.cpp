@@ -46,7 +46,7 @@ void apply_defaults(const catalog::ModelProfile& profile, GenerationRequest& req
     apply(given.repeat_penalty, defaults.repeat_penalty, sampling.repeat_penalty);
     apply(given.presence_penalty, defaults.presence_penalty, sampling.presence_penalty);
     apply(given.frequency_penalty, defaults.frequency_penalty, sampling.frequency_penalty);
-    apply(given.seed, defaults.seed, sampling.seed);
+    if (!given.seed && defaults.seed) sampling.seed = defaults.seed;
     apply(given.max_tokens, defaults.max_tokens, request.max_tokens);
     apply(given.stop, defaults.stop, request.stop);
     if (auto* chat = std::get_if<Chat>(&request.prompt)) apply_to_chat(defaults, *chat, !request.context.empty());
