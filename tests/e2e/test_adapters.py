@@ -181,3 +181,34 @@ def test_models_are_created_with_adapters(home, serve, model_file, tmp_path):
     assert sent.status_code == 200, sent.text
     harness.wait_until("it is there", lambda: "sent" in server.client.get(server.url + "/api/tags").text)
     assert text(server, "sent") == text(server, "b")
+
+
+def test_a_sliding_window_beside_adapters(start_server, tmp_path):
+    """Its memory cuts a batch apart in an order of its own; each row's adapters go with it."""
+    model = tmp_path / "gemma.gguf"
+    made = harness.run_binary("model", "synth", "--preset", "toy-gemma3", "--quant", "f32", "--output", str(model), folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    for number, name in enumerate(["one", "two"]):
+        write_lora(model, tmp_path / f"{name}.gguf", seed=number)
+    (tmp_path / "models.toml").write_text(f"""
+[models.base]
+from = "{model}"
+[models.a]
+from = "base"
+adapters = ["one.gguf"]
+[models.b]
+from = "base"
+adapters = ["two.gguf"]
+""")
+    server = start_server(SUTAZAI_HOME=str(tmp_path), CACHE_WARMUP_ON_STARTUP="false")
+    # Longer than its window, of different lengths, so that prefills and single tokens share steps.
+    words = "the sea and the ships and the old sailor "
+    prompts = {i: [{"role": "user", "content": f"{i}. " + words * (3 + 17 * i)}] for i in range(4)}
+    asked = [(name, i) for i in prompts for name in ("base", "a", "b")]
+    alone = {(name, i): ask(server, name, prompts[i]).text for name, i in asked}
+    assert len({alone[name, 3] for name in ("base", "a", "b")}) == 3, "the adapters say something"
+    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        for _ in range(2):
+            together = pool.map(lambda which: ask(server, which[0], prompts[which[1]]).text, asked)
+            assert dict(zip(asked, together, strict=True)) == alone
+    assert len(server.engines()) == 1
