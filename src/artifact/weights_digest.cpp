@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/digest_record.h"
 #include "artifact/files.h"
 #include "base/model_parts.h"
 
@@ -17,32 +18,11 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 8 << 20;
 constexpr std::size_t kMostRecordBytes = 16 << 10;
-constexpr std::chrono::seconds kSettleTime{2};
 
-/// Everything that changes when the file does.
-std::string identity_of(const fs::path& absolute, const struct stat& status) {
-    return fmt::format("{}\ndevice {} inode {} size {} mtime {}.{:09} ctime {}.{:09}\n", absolute.string(),
-                       status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-                       status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
-}
-
-/// The file that the digest of this model is kept in.
-fs::path record_path(const fs::path& artifacts, const fs::path& absolute) {
-    const Digest name = sha256(std::as_bytes(std::span(absolute.native())));
-    return artifacts / "digests" / to_hex(name).substr(0, 32);
-}
-
-std::optional<Digest> look_up(const fs::path& artifacts, const fs::path& absolute, const struct stat& status) {
-    const auto record = read_text(record_path(artifacts, absolute), kMostRecordBytes);
-    if (!record) return std::nullopt;
-    // <hex of the digest> LF <identity> <hex of the checksum over all before>
-    const std::string identity = identity_of(absolute, status);
-    if (record->size() != 65 + identity.size() + 32) return std::nullopt;
-    const std::string_view text(*record);
-    const std::string_view body = text.substr(0, text.size() - 32);
-    if (body[64] != '\n' || body.substr(65) != identity) return std::nullopt;
-    if (text.substr(body.size()) != to_hex(xxh3(std::as_bytes(std::span(body))))) return std::nullopt;
-    return digest_from_hex(body.substr(0, 64));
+std::optional<Digest> look_up(const fs::path& artifacts, const fs::path& absolute, const FileStamp& stamp) {
+    const auto record = read_record(artifacts, absolute, stamp, "", kMostRecordBytes);
+    if (!record || record->size() != 65) return std::nullopt;
+    return digest_from_hex(std::string_view(*record).substr(0, 64));
 }
 
 /// The digest of one file.
@@ -54,7 +34,7 @@ Result<Digest> file_digest(const fs::path& artifacts, const fs::path& model, con
     if (!file) return std::unexpected(file.error());
     struct stat before {};
     if (fstat(file->fd(), &before) != 0) return std::unexpected(disk_error(absolute.string(), errno));
-    if (const auto known = look_up(artifacts, absolute, before)) return *known;
+    if (const auto known = look_up(artifacts, absolute, stamp_of(before))) return *known;
 
     const auto size = static_cast<std::uint64_t>(before.st_size);
     Sha256 whole;
@@ -70,17 +50,11 @@ Result<Digest> file_digest(const fs::path& artifacts, const fs::path& model, con
     const Digest digest = whole.finish();
 
     struct stat after {};
-    const std::string identity = identity_of(absolute, before);
-    if (fstat(file->fd(), &after) != 0 || identity_of(absolute, after) != identity) {
+    if (fstat(file->fd(), &after) != 0 || stamp_of(after) != stamp_of(before)) {
         return fail(ErrorCode::kLoadFailed, absolute.string() + " changed while it was read");
     }
     const auto age = std::chrono::system_clock::now() - std::chrono::system_clock::from_time_t(after.st_ctim.tv_sec);
-    if (age > kSettleTime) {
-        const fs::path record = record_path(artifacts, absolute);
-        std::string text = to_hex(digest) + "\n" + identity;
-        text += to_hex(xxh3(std::as_bytes(std::span(text))));
-        if (make_folder(record.parent_path())) (void)write_text(record, text, record.parent_path());
-    }
+    if (age > kSettleTime) write_record(artifacts, absolute, stamp_of(before), "", to_hex(digest) + "\n");
     return digest;
 }
 
@@ -89,7 +63,7 @@ std::optional<Digest> cached_file_digest(const fs::path& artifacts, const fs::pa
     const fs::path absolute = fs::canonical(model, error);
     if (error) return std::nullopt;
     const auto status = file_status(absolute);
-    return status ? look_up(artifacts, absolute, *status) : std::nullopt;
+    return status ? look_up(artifacts, absolute, stamp_of(*status)) : std::nullopt;
 }
 
 /// A model of one file has that file's digest.

@@ -370,6 +370,8 @@ std::vector<SettingRow> make_rows() {
                 "names of control tokens in a message's text become those tokens: who writes them speaks as anybody"),
         boolean("PREFIX_SHARING", &Settings::prefix_sharing,
                 "share the work on prompts that begin alike; false computes every prompt anew"),
+        boolean("WEIGHT_SHARING", &Settings::weight_sharing,
+                "models that have weights in common keep them in memory once, and start from one another's"),
         size("PREFIX_CACHE_BYTES", &Settings::prefix_cache_bytes, 0, 1ULL << 40,
              "host memory per model for prefixes that its KV cells have no room for"),
         size("ADAPTER_CACHE_BYTES", &Settings::adapter_cache_bytes, 0, 1ULL << 40,

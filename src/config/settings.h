@@ -90,6 +90,7 @@ struct Settings {
     std::string chat_template;        ///< CHAT_TEMPLATE, llama.cpp's name of the one for models without; empty: none
     bool control_tokens_in_messages = false;  ///< CONTROL_TOKENS_IN_MESSAGES; true lets texts of messages become them
     bool prefix_sharing = true;               ///< PREFIX_SHARING; false computes every prompt anew
+    bool weight_sharing = true;               ///< WEIGHT_SHARING; false gives each engine weights of its own
     std::uint64_t prefix_cache_bytes = 1ULL << 30;   ///< PREFIX_CACHE_BYTES, host memory per model, 0 to 1 TiB
     std::uint64_t adapter_cache_bytes = 1ULL << 30;  ///< ADAPTER_CACHE_BYTES, host memory per model, 0 to 1 TiB
 };

@@ -8,6 +8,7 @@
 #include <future>
 #include <utility>
 
+#include "artifact/tensor_digests.h"
 #include "artifact/weights_digest.h"
 
 namespace sutazai::engine {
@@ -65,6 +66,12 @@ ArtifactKeeper::ArtifactKeeper(ArtifactConfig config, artifact::FingerprintParts
 // --- the keeper's thread
 
 void ArtifactKeeper::look_around() {
+    if (!tensors_known_) {
+        tensors_known_ = true;
+        const auto kept = artifact::keep_tensor_digests(config_.artifacts_dir, config_.model_path,
+                                                        [this] { return jobs_.stopping(); });
+        if (!kept) spdlog::debug("no digests of tensors: {}", kept.error().message);
+    }
     if (store_ == nullptr) return;
     store_->flush_touches();
     learn();

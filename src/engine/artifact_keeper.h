@@ -106,6 +106,7 @@ class ArtifactKeeper {
     std::uint64_t most_block_bytes_;
 
     std::unique_ptr<artifact::ArtifactStore> store_;  ///< keeper's thread
+    bool tensors_known_ = false;                      ///< their digests have been seen to; keeper's thread
 
     mutable std::mutex mutex_;
     std::condition_variable opened_;

@@ -52,6 +52,9 @@ Result<std::unique_ptr<llama::Model>> load(const ipc::EngineOptions& wanted, Out
     options.templates = {wanted.own_template, wanted.chat_template, wanted.renderer};
     options.control_tokens_in_messages = wanted.control_tokens_in_messages;
     options.vocabulary = wanted.vocabulary;
+    options.share_weights = wanted.share_weights;
+    for (const auto& [pid, fd, name] : wanted.siblings) options.siblings.push_back({pid, fd, name});
+    if (wanted.artifact_bytes > 0) options.artifacts_dir = wanted.artifacts_dir;
     int last_percent = -1;
     const auto since = std::chrono::steady_clock::now();
     const auto ms = [&] {
@@ -90,6 +93,7 @@ wire::FromEngine loaded_message(const llama::Model::Properties& p, std::chrono::
     info.on_gpu = p.on_gpu;
     info.has_chat_template = p.has_chat_template;
     info.untouched_bytes = p.untouched_bytes;
+    info.shared = {p.shared.fd, p.shared.id, p.shared.bytes, p.shared.sibling};
     info.load_time = took;
     wire::FromEngine message;
     *message.mutable_loaded() = ipc::to_wire(info);

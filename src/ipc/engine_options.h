@@ -36,6 +36,14 @@ struct EngineOptions {
     std::string artifacts_dir;        ///< empty: no artifacts
     std::uint64_t artifact_bytes = 0;
     std::uint32_t artifact_retention_days = 7;
+    /// Engines whose weights this one may start from; mirrors llama::LoadOptions::Sibling.
+    struct Sibling {
+        int pid = 0;
+        int fd = -1;
+        std::string model;
+    };
+    bool share_weights = false;
+    std::vector<Sibling> siblings = {};
     std::chrono::milliseconds load_timeout{300'000};
     std::chrono::milliseconds stall_timeout{60'000};  ///< an engine that gets no further for so long is ended; 0: never
     std::vector<std::string> arguments = {};          ///< of the command line, after --fd N
@@ -53,6 +61,12 @@ struct ModelInfo {
     bool has_chat_template = false;
     std::chrono::microseconds load_time{0};
     std::uint64_t untouched_bytes = 0;  ///< memory that it has not touched yet and will grow by in use
+    struct SharedWeights {
+        int fd = -1;              ///< of the engine process; -1: it has no weights that others could start from
+        std::uint64_t id = 0;     ///< of that memory, the same in all engines that use it
+        std::uint64_t bytes = 0;  ///< of it, those that this engine uses
+        std::string sibling;      ///< the model that they were taken from; empty: this one made them
+    } shared = {};
 };
 
 /// How far a load has come.

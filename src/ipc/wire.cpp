@@ -301,6 +301,13 @@ wire::Load to_wire(const EngineOptions& options) {
     out.set_chat_template(options.chat_template);
     out.set_renderer(options.renderer);
     out.set_control_tokens_in_messages(options.control_tokens_in_messages);
+    out.set_share_weights(options.share_weights);
+    for (const EngineOptions::Sibling& sibling : options.siblings) {
+        wire::Sibling& to = *out.add_siblings();
+        to.set_pid(sibling.pid);
+        to.set_fd(sibling.fd);
+        to.set_model(sibling.model);
+    }
     return out;
 }
 
@@ -332,6 +339,10 @@ EngineOptions from_wire(const wire::Load& load) {
     out.chat_template = load.chat_template();
     out.renderer = load.renderer();
     out.control_tokens_in_messages = load.control_tokens_in_messages();
+    out.share_weights = load.share_weights();
+    for (const wire::Sibling& sibling : load.siblings()) {
+        out.siblings.push_back({sibling.pid(), sibling.fd(), sibling.model()});
+    }
     return out;
 }
 
@@ -347,6 +358,13 @@ wire::Loaded to_wire(const ModelInfo& info) {
     out.set_has_chat_template(info.has_chat_template);
     out.set_load_us(to_us(info.load_time));
     out.set_untouched_bytes(info.untouched_bytes);
+    if (info.shared.fd >= 0) {
+        wire::SharedWeights& shared = *out.mutable_shared();
+        shared.set_fd(info.shared.fd);
+        shared.set_id(info.shared.id);
+        shared.set_bytes(info.shared.bytes);
+        shared.set_sibling(info.shared.sibling);
+    }
     return out;
 }
 
@@ -362,6 +380,10 @@ ModelInfo from_wire(const wire::Loaded& loaded) {
     out.has_chat_template = loaded.has_chat_template();
     out.load_time = from_us(loaded.load_us());
     out.untouched_bytes = loaded.untouched_bytes();
+    if (loaded.has_shared()) {
+        const wire::SharedWeights& shared = loaded.shared();
+        out.shared = {shared.fd(), shared.id(), shared.bytes(), shared.sibling()};
+    }
     return out;
 }
 

@@ -181,6 +181,8 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     options.renderer = "cogito";
     options.kv_type = "q8_0";
     options.control_tokens_in_messages = true;
+    options.share_weights = true;
+    options.siblings = {{12, 13, "sibling"}};
     const EngineOptions got = from_wire(sent(to_wire(options)));
     EXPECT_EQ(got.path, "/m.gguf");
     EXPECT_EQ(got.context_tokens, 1U);
@@ -207,6 +209,11 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_FALSE(got.warmup);
     EXPECT_EQ(got.batch_timeout_ms, 5U);
     EXPECT_EQ(got.max_queue, 6U);
+    EXPECT_TRUE(got.share_weights);
+    ASSERT_EQ(got.siblings.size(), 1U);
+    EXPECT_EQ(got.siblings[0].pid, 12);
+    EXPECT_EQ(got.siblings[0].fd, 13);
+    EXPECT_EQ(got.siblings[0].model, "sibling");
     options.gpu = options.warmup = true;
     EXPECT_TRUE(from_wire(sent(to_wire(options))).gpu);
     EXPECT_TRUE(from_wire(sent(to_wire(options))).warmup);
@@ -225,6 +232,14 @@ TEST(Wire, LoadedKeepsEveryField) {
     EXPECT_TRUE(got.has_chat_template);
     EXPECT_EQ(got.load_time.count(), 6);
     EXPECT_EQ(got.untouched_bytes, 7U);
+    EXPECT_EQ(got.shared.fd, -1) << "nothing is shared where nothing is said of it";
+    ModelInfo sharing = info;
+    sharing.shared = {0, 8, 9, "another"};
+    const ModelInfo shares = from_wire(sent(to_wire(sharing)));
+    EXPECT_EQ(shares.shared.fd, 0);
+    EXPECT_EQ(shares.shared.id, 8U);
+    EXPECT_EQ(shares.shared.bytes, 9U);
+    EXPECT_EQ(shares.shared.sibling, "another");
 }
 
 TEST(Wire, StatsKeepEveryField) {

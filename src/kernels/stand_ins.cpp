@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/own_kernels.h"
+#include "kernels/weight_share.h"
 
 namespace sutazai::kernels {
 namespace {
@@ -115,8 +116,20 @@ void set_in_pieces(decltype(ggml_backend_buffer_i::set_tensor) set, ggml_backend
     work();
 }
 
+/// The file is not read as a whole when much of it comes from a sibling (patch 0004): what does not is asked for here.
+void will_read(const void* data, std::size_t size) {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(data) / page * page;
+    const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(data) + size;
+    (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+}
+
 void set_repacked(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, std::size_t offset,
                   std::size_t size) {
+    if (WeightShare* const share = WeightShare::in_use(); share != nullptr && share->has(buffer->context)) {
+        if (share->take(*tensor)) return;
+        if (share->starts_from_sibling()) will_read(data, size);
+    }
     const auto set = [&] {
         const std::scoped_lock lock(g_mutex);
         return repacking_of(buffer->buft).set;
@@ -131,6 +144,22 @@ void set_repacked(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void*
     set_in_pieces(set, buffer, *tensor, static_cast<const std::uint8_t*>(data), size, n_threads);
 }
 
+void free_shared(ggml_backend_buffer_t buffer) {
+    WeightShare::unmap(buffer->context, buffer->size);
+}
+
+/// Puts memory that others may share in the place of a buffer's own, which nobody has touched.
+void move_to_shared(ggml_backend_buffer_t buffer) {
+    WeightShare* const share = WeightShare::in_use();
+    if (share == nullptr || buffer->size == 0) return;
+    void* const base = share->map(buffer->size);
+    if (base == nullptr) return;
+    ggml_backend_buffer own = *buffer;
+    own.iface.free_buffer(&own);
+    buffer->context = base;
+    buffer->iface.free_buffer = free_shared;
+}
+
 ggml_backend_buffer_t allocate_repacked(ggml_backend_buffer_type_t type, std::size_t size) {
     const std::scoped_lock lock(g_mutex);
     Repacking& ggml = repacking_of(type);
@@ -138,6 +167,7 @@ ggml_backend_buffer_t allocate_repacked(ggml_backend_buffer_type_t type, std::si
     if (buffer != nullptr) {
         ggml.set = buffer->iface.set_tensor;
         buffer->iface.set_tensor = set_repacked;
+        move_to_shared(buffer);
     }
     return buffer;
 }

@@ -71,6 +71,13 @@ class LanguageModel {
         FileStamps files;  ///< of what was loaded
         std::uint64_t weights_bytes = 0;
         std::uint64_t parameters = 0;
+        /// Of the repacked weights, what lies in memory that other processes may map, and from where.
+        struct SharedWeights {
+            int fd = -1;              ///< of this process; -1: there is none
+            std::uint64_t id = 0;     ///< of the memory, the same in all processes
+            std::uint64_t bytes = 0;  ///< of it, those that this model uses
+            std::string sibling;      ///< the model whose engine they were taken from; empty: they were made here
+        } shared;
         std::uint64_t untouched_bytes = 0;        ///< of the KV memory and the like: the process grows by them in use
         artifact::FingerprintParts fingerprint;   ///< without the weights' digest
         std::uint64_t state_bytes_per_token = 0;  ///< of a KvState, about; 0: states cannot be taken out

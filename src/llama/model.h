@@ -38,6 +38,15 @@ struct LoadOptions {
     TemplateChoice templates = {};
     std::uint64_t adapter_bytes = std::uint64_t{1} << 30;  ///< memory for adapters at most
     bool control_tokens_in_messages = false;  ///< names of control tokens in a message's text become those tokens
+    /// An engine process whose repacked weights may be started from, if it has any of these.
+    struct Sibling {
+        int pid = 0;
+        int fd = -1;        ///< as that process has it
+        std::string model;  ///< by name
+    };
+    bool share_weights = false;  ///< repacked weights go to memory that others may map
+    std::vector<Sibling> siblings = {};
+    std::string artifacts_dir = {};  ///< where digests of tensors are kept; empty: nowhere
 };
 
 /// One loaded model: weights, vocabulary, chat template and one context with unified KV memory. This adapter and its
@@ -91,7 +100,9 @@ class Model final : public LanguageModel {
     [[nodiscard]] Result<std::vector<Token>> tokenize_prompt(const GenerationRequest& request, std::size_t most_tokens,
                                                              const CancelCheck& cancelled) const;
     [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options, const ModelSource& source,
+                                                             const FileStamps& stamps,
                                                              const std::function<void(float)>& progress, bool in_parts);
+    void publish_weights();
     Model();
     [[nodiscard]] float* logits_of_passage(int position, Token token);
     [[nodiscard]] Outcome decode_adapted(const sched::Step& step, std::span<const AdapterSet* const> sets,

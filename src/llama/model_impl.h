@@ -9,6 +9,7 @@
 
 #include "base/file_guard.h"
 #include "grammar/token_trie.h"
+#include "kernels/weight_share.h"
 #include "llama/adapter_places.h"
 #include "llama/adapters.h"
 #include "llama/model.h"
@@ -23,6 +24,7 @@ struct ContextDeleter {
 
 struct Model::Impl {
     std::optional<FileGuard> files;  ///< once it is loaded
+    std::optional<kernels::WeightShare> share;
     LlamaModel model;
     std::unique_ptr<llama_context, ContextDeleter> context;
     Vocabulary words;

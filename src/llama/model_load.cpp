@@ -21,6 +21,7 @@
 #include "llama/kv_fingerprint.h"
 #include "llama/llama_log.h"
 #include "llama/model_impl.h"
+#include "llama/sibling_weights.h"
 
 namespace sutazai::llama {
 namespace {
@@ -103,10 +104,10 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
     }
     auto model = [&]() -> Result<std::unique_ptr<Model>> {
         if (options.vocabulary > 0 && !options.architecture.empty()) {
-            if (auto loaded = load(options, source, progress, true)) return loaded;
+            if (auto loaded = load(options, source, files->stamps(), progress, true)) return loaded;
             spdlog::debug("{} is not loaded in parts", options.path);
         }
-        return load(options, source, progress, false);
+        return load(options, source, files->stamps(), progress, false);
     }();
     if (!files->intact() || !files->in_place()) {
         return fail(ErrorCode::kLoadFailed, options.path + " was changed while it was loaded");
@@ -115,12 +116,26 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         (*model)->properties_.files = files->stamps();
         if (source.translated) (*model)->properties_.fingerprint.translation = source.translated->translation().id();
         (*model)->impl_->files.emplace(std::move(*files));
+        (*model)->publish_weights();
     }
     return model;
 }
 
+/// Not before it is known that the files are what they were.
+void Model::publish_weights() {
+    if (!impl_->share) return;
+    impl_->share->publish();
+    const kernels::WeightMemory* memory = impl_->share->memory();
+    if (memory == nullptr) return;
+    properties_.shared.fd = memory->fd();
+    properties_.shared.id = memory->id();
+    properties_.shared.bytes = impl_->share->shared_bytes();
+    if (!impl_->share->starts_from_sibling()) properties_.shared.sibling.clear();
+}
+
 Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const ModelSource& source,
-                                           const std::function<void(float)>& progress, bool in_parts) {
+                                           const FileStamps& stamps, const std::function<void(float)>& progress,
+                                           bool in_parts) {
     const auto threads = static_cast<int>(options.threads > 0 ? options.threads : std::thread::hardware_concurrency());
     kernels::set_repack_threads(threads);
     std::unique_ptr<Model> self(new Model());
@@ -134,6 +149,14 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Mod
             return true;
         };
         params.progress_callback_user_data = const_cast<std::function<void(float)>*>(&progress);
+        std::optional<kernels::WeightShare::Use> use;
+        if (options.share_weights) {
+            SiblingWeights weights = sibling_weights(options, source, stamps);
+            self->properties_.shared.sibling = std::move(weights.sibling);
+            impl.share.emplace(std::move(weights.share));
+            use.emplace(*impl.share);
+        }
+        const WithoutPrefetch without_prefetch(impl.share && impl.share->starts_from_sibling());
         std::future<Vocabulary> words;
         if (in_parts) {
             words = std::async(std::launch::async, load_vocabulary, std::cref(source), options.templates);

@@ -24,6 +24,7 @@ ipc::EngineOptions engine_options(const config::Settings& settings, std::string 
     out.max_queue = settings.max_queue;
     out.token_gap_ms = settings.token_gap_ms;
     out.prefix_sharing = settings.prefix_sharing;
+    out.share_weights = settings.weight_sharing;
     out.chat_template = settings.chat_template;
     out.control_tokens_in_messages = settings.control_tokens_in_messages;
     out.prefix_cache_bytes = settings.prefix_cache_bytes;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -33,10 +34,13 @@ struct EngineSlot {
     std::optional<Time> unload_at;  // once idle
     Time measured_at;
     std::uint64_t measured_bytes = 0;  // the most so far
+    std::uint64_t paid_by_others = 0;  // of that: weights that count for another engine that has them too
     ipc::Signal idle;
     bool ended = false;  // the process is gone
     ipc::Signal gone;
 
+    /// Of what it takes, what would come back if it ended.
+    [[nodiscard]] std::uint64_t own_bytes(std::uint64_t taken) const { return taken - std::min(taken, paid_by_others); }
     /// Its last lease has ended.
     void begins_to_idle(Time now) {
         idle_since = now;

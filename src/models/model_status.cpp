@@ -1,5 +1,7 @@
 #include "models/model_status.h"
 
+#include <algorithm>
+
 namespace sutazai::models {
 namespace {
 
@@ -33,7 +35,8 @@ CacheSummary summarize(std::span<const ModelStatus> models) {
         cached += model.stats.cached_tokens;
         if (model.state != ModelState::kWarm) continue;
         ++out.warmed_models;
-        bytes += model.measured_bytes > 0 ? model.measured_bytes : model.expected_bytes;
+        const std::uint64_t taken = model.measured_bytes > 0 ? model.measured_bytes : model.expected_bytes;
+        bytes += taken - std::min(taken, model.paid_by_others);
     }
     out.hit_rate_percent = percent(found_warm, requests);
     out.prefix_hit_rate_percent = percent(cached, prompt);

@@ -47,6 +47,7 @@ struct ModelStatus {
     MemoryEstimate estimate;                 ///< from the file; all 0 before it was first looked at
     std::uint64_t expected_bytes = 0;        ///< the same, corrected by what was measured before
     std::uint64_t measured_bytes = 0;        ///< of the running engine, KV that it has yet to touch included; 0: none
+    std::uint64_t paid_by_others = 0;        ///< of that: weights in common that count for another engine
     std::chrono::milliseconds load_time{0};  ///< of the last load; 0 when there was none
     bool pinned = false;
     std::optional<std::chrono::system_clock::time_point> last_used;

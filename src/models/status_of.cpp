@@ -50,6 +50,7 @@ ModelStatus status_of(const WarmModel& model, const catalog::ModelFile* listed) 
         out.stats = slot->engine->stats();
         out.stats.add_counters(model.past);
         out.measured_bytes = slot->measured_bytes;
+        out.paid_by_others = slot->paid_by_others;
         if (const auto n = slot->engine->stats().broken_results; n > 0 && out.last_error.empty()) {
             out.last_error = fmt::format(
                 "{} of its results were no numbers (NaN or infinite): the file is damaged, or quantised to fewer bits "

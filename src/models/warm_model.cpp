@@ -41,17 +41,18 @@ placement::Model WarmModel::seen(std::uint64_t n_requests, Clock::time_point now
     out.n_admitted = n_admitted;
     out.pinned = is_pinned();
     out.score = use.popularity.score(n_requests);
-    out.bytes = memory.expected_bytes();
+    const std::uint64_t next_bytes = memory.expected_bytes() - std::min(memory.expected_bytes(), file.shared_bytes);
+    out.bytes = slot ? memory.expected_bytes() : next_bytes;
     out.displaced = displaced_until && *displaced_until > now;
     out.load_time = load.took.count() > 0 ? load.took : kUnknownLoadTime;
     if (load.running) out.phase = Phase::kLoading;
     if (slot) {
         out.phase = slot->leaving ? Phase::kLeaving : Phase::kWarm;
         out.dismissed = slot->dismissed;
-        if (slot->stale) out.next_bytes = memory.expected_bytes();
+        if (slot->stale) out.next_bytes = next_bytes;
         out.n_leases = slot->n_leases;
         out.pinned = is_pinned() || slot->n_reserving > 0;
-        out.bytes = std::max(out.bytes, slot->measured_bytes);
+        out.bytes = slot->own_bytes(std::max(out.bytes, slot->measured_bytes));
         out.loaded_at = slot->loaded_at;
         out.idle_since = slot->idle_since;
         out.unload_at = slot->unload_at;
@@ -105,7 +106,13 @@ void WarmModel::loaded(ipc::OwnedEngine engine, KeepAlive otherwise) {
     displaced_until.reset();
     load.took = slot->loaded_at - load.since;
     failures.last.reset();
+    const ipc::ModelInfo::SharedWeights& shared = slot->engine->info().shared;
+    if (file.shared_bytes > 0 && shared.sibling.empty()) file.may_share = false;
     measure();
+    if (!shared.sibling.empty()) {
+        spdlog::info("model {}: starts from {} of weights that {} has in memory", name, byte_text(shared.bytes),
+                     shared.sibling);
+    }
     spdlog::info("model {}: warm after {} ms, engine process {}, {}", name,
                  std::chrono::duration_cast<std::chrono::milliseconds>(load.took).count(), slot->engine->pid(),
                  byte_text(slot->measured_bytes));

@@ -84,6 +84,8 @@ struct WarmModel {
         std::uint32_t vocabulary = 0;      // tokens
         std::uint32_t context_tokens = 0;  // for it to be loaded with
         std::string note;                  // what is to be said of the file of a warm model; empty when all is well
+        std::uint64_t shared_bytes = 0;    // of its weights, what an engine that is there has in memory already
+        bool may_share = true;             // false: it was to start from another engine's weights and did not
         bool looking = false;              // at the file
         ipc::Signal looked;
     } file;

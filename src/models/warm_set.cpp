@@ -15,6 +15,7 @@
 #include "base/thrown.h"
 #include "models/engine_settings.h"
 #include "models/fit.h"
+#include "models/shared_weights.h"
 
 namespace sutazai::models {
 
@@ -200,6 +201,7 @@ void WarmSet::leave(WarmModel& model, Waiter& waiter) {
 void WarmSet::arrange() {
     while (!closing()) {
         const auto now = Clock::now();
+        settle_shared_weights(models_, ending_, n_requests_);
         std::vector<WarmModel*> models;
         std::vector<placement::Model> seen;
         models.reserve(models_.size());
@@ -225,7 +227,7 @@ placement::Room WarmSet::ending() const {
         static_cast<std::size_t>(std::ranges::count_if(ending_, [](const auto& slot) { return slot->n_leases > 0; }));
     const std::size_t n_about_to_end = ending_.size() - n_busy;
     out.places = n_busy + n_about_to_end - std::min(n_about_to_end, standby_->size());
-    for (const auto& slot : ending_) out.bytes += std::max<std::uint64_t>(slot->measured_bytes, 1);
+    for (const auto& slot : ending_) out.bytes += std::max<std::uint64_t>(slot->own_bytes(slot->measured_bytes), 1);
     return out;
 }
 
@@ -324,6 +326,7 @@ void WarmSet::start_engine(WarmModel& model) {
     if (!model.choices.fallback_template.empty()) options.chat_template = model.choices.fallback_template;
     options.architecture = model.file.architecture;
     options.vocabulary = model.file.vocabulary;
+    if (options.share_weights) options.siblings = siblings_of(model, models_, ending_);
     model.load_begins();
     const auto progress = [weak = weak_from_this(), &model](ipc::LoadProgress now) {
         if (const auto self = weak.lock()) model.load.progress = now;

@@ -23,6 +23,15 @@ json::value time_or_null(const std::optional<std::chrono::system_clock::time_poi
     return when ? json::value(api::timestamp(*when)) : json::value();
 }
 
+/// The specification's third source of a warm start: another model. Null while it has nothing that could be shared.
+json::value shared_json(const ModelStatus& model) {
+    const auto& shared = model.info.shared;
+    if (shared.fd < 0) return nullptr;
+    return json::object{{"bytes", shared.bytes},
+                        {"started_from", api::or_null(shared.sibling)},
+                        {"bytes_counted_elsewhere", model.paid_by_others}};
+}
+
 json::object model_json(const ModelStatus& model) {
     return {{"name", model.name},
             {"alias_of", api::or_null(model.alias_of)},
@@ -32,6 +41,7 @@ json::object model_json(const ModelStatus& model) {
             {"bytes_estimated", model.estimate.total()},
             {"bytes_expected", model.expected_bytes},
             {"bytes_measured", model.measured_bytes},
+            {"shared_weights", shared_json(model)},
             {"estimate",
              {{"weights", model.estimate.weights},
               {"kv", model.estimate.kv},

@@ -31,6 +31,8 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
     warm.estimate = {1, 2, 3, 4};
     warm.expected_bytes = 11;
     warm.measured_bytes = 3 << 19;
+    warm.info.shared = {3, 7, 1000, "sibling"};
+    warm.paid_by_others = 1024;
     warm.load_time = std::chrono::milliseconds(420);
     warm.pinned = true;
     warm.last_used = std::chrono::system_clock::time_point(std::chrono::milliseconds(1'737'901'852'123));
@@ -58,13 +60,14 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
             R"("standby_engines": [{"pid": 12, "bytes": 34}], "models": [)"
             R"({"name": "qwen2.5:3b", "alias_of": null, "state": "warm", "load_progress": 0.00, "pid": 99, "bytes_estimated": 10, )"
             R"("bytes_expected": 11, "bytes_measured": 1572864, )"
+            R"("shared_weights": {"bytes": 1000, "started_from": "sibling", "bytes_counted_elsewhere": 1024}, )"
             R"("estimate": {"weights": 1, "kv": 2, "compute": 3, "process": 4}, "requests": 8, "found_warm": 7, "in_use": 2, )"
             R"("waiting": 0, "load_ms": 420, "last_used": "2025-01-26T14:30:52.123Z", "pinned": true, "unload_at": null, )"
             R"("prefixes": 5, "prompt_tokens": 100, "cached_tokens": 25, "grammar_hits": 9, "grammar_misses": 4, )"
             R"("crashes": 0, "last_crash": null, )"
             R"("artifacts": {"count": 6, "bytes": 7, "restored_tokens": 8}, "file_note": "changed on disk", "last_error": null}, )"
             R"({"name": "f", "alias_of": null, "state": "failed", "load_progress": 0.00, "pid": 0, "bytes_estimated": 0, "bytes_expected": 0, )"
-            R"("bytes_measured": 0, "estimate": {"weights": 0, "kv": 0, "compute": 0, "process": 0}, "requests": 0, )"
+            R"("bytes_measured": 0, "shared_weights": null, "estimate": {"weights": 0, "kv": 0, "compute": 0, "process": 0}, "requests": 0, )"
             R"("found_warm": 0, "in_use": 0, "waiting": 0, "load_ms": 0, "last_used": null, "pinned": false, )"
             R"("unload_at": "2025-01-26T14:30:52.123Z", "prefixes": 0, "prompt_tokens": 0, "cached_tokens": 0, )"
             R"("grammar_hits": 0, "grammar_misses": 0, "crashes": 3, "last_crash": "it \"hung\"", )"

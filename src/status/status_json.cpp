@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <utility>
 
+#include "api/answer_parts.h"
 #include "base/json_text.h"
 
 namespace sutazai::status {
@@ -68,6 +69,7 @@ json::object performance(const ModelStatus& model, double mean_latency_s) {
             {"batch_width", stats.batch_width},
             {"requests_running", stats.running},
             {"requests_waiting", stats.waiting},
+            {"warm_started_from", api::or_null(model.info.shared.sibling)},
             {"kv_cache_usage_perc", rounded(ratio(stats.kv_cells_used, stats.kv_cells), 4)},
             {"prompt_tokens", stats.prompt_tokens},
             {"generation_tokens", stats.generation_tokens},

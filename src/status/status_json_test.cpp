@@ -73,7 +73,7 @@ TEST(PerformanceMetrics, WritesTheGoldenBytes) {
             R"({"cache_status": {"total_models": 2, "warmed_models": 1, "cache_hit_rate": 87.5, )"
             R"("total_cache_size_mb": 1.5, "prefix_hit_rate": 36.4}, "performance_stats": {"qwen2.5:3b": {"total_requests": 8, )"
             R"("avg_latency": 2.450, "cache_hits": 7, "cache_misses": 1, "batch_efficiency": 5.20, )"
-            R"("batch_width": 16, "requests_running": 2, "requests_waiting": 3, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
+            R"("batch_width": 16, "requests_running": 2, "requests_waiting": 3, "warm_started_from": null, "kv_cache_usage_perc": 0.2500, "prompt_tokens": 11, )"
             R"("generation_tokens": 52, "cached_tokens": 4}}, "system_info": {"gpu_available": false, )"
             R"("device_preference": "cpu", "active_batch_processors": 1, "pending_batch_requests": 3}})"));
 }
