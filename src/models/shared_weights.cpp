@@ -17,6 +17,9 @@ bool has_weights(const EngineSlot& slot) {
     return slot.engine->info().shared.fd >= 0 && slot.engine->pid() != 0;
 }
 
+/// Files with the same tensors differ in their heads: templates, names, dates.
+constexpr std::uint64_t kAlike = 64;
+
 /// Who stays longer is larger.
 using Stays = std::tuple<bool, bool, double>;
 
@@ -50,6 +53,13 @@ void settle_shared_weights(const WarmModels& models, const Slots& ending, std::u
             model->file.shared_bytes = std::max(model->file.shared_bytes, other->slot->engine->info().shared.bytes);
         }
     }
+}
+
+bool may_have_siblings(const WarmModel& model, const catalog::Catalog& catalog) {
+    return std::ranges::any_of(catalog.list(), [&](const catalog::ModelFile& other) {
+        const auto [less, more] = std::minmax(other.bytes, model.file.bytes);
+        return other.engine != model.key && more - less <= more / kAlike;
+    });
 }
 
 std::vector<ipc::EngineOptions::Sibling> siblings_of(const WarmModel& model, const WarmModels& models,

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "catalog/catalog.h"
 #include "ipc/engine_options.h"
 #include "models/engine_slot.h"
 #include "models/warm_model.h"
@@ -26,5 +27,10 @@ void settle_shared_weights(const WarmModels& models, const Slots& ending, std::u
                                                                    const Slots& ending);
 
 inline constexpr std::size_t kMostSiblings = 8;
+
+/// Whether the catalogue has another engine's model that may have weights in common with this one: of the same file, or
+/// of a file of about the same size. Memory that can be shared costs a load a tenth of its time more, which a model
+/// without siblings is spared.
+[[nodiscard]] bool may_have_siblings(const WarmModel& model, const catalog::Catalog& catalog);
 
 }  // namespace sutazai::models

@@ -326,6 +326,7 @@ void WarmSet::start_engine(WarmModel& model) {
     if (!model.choices.fallback_template.empty()) options.chat_template = model.choices.fallback_template;
     options.architecture = model.file.architecture;
     options.vocabulary = model.file.vocabulary;
+    options.share_weights = options.share_weights && may_have_siblings(model, catalog_);
     if (options.share_weights) options.siblings = siblings_of(model, models_, ending_);
     model.load_begins();
     const auto progress = [weak = weak_from_this(), &model](ipc::LoadProgress now) {

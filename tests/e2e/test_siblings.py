@@ -128,6 +128,13 @@ def rss(pid: int, kind: str) -> int:
     raise AssertionError(kind)
 
 
+def test_a_model_without_siblings_is_loaded_as_ever(serve, base, model_file):
+    """Memory that can be shared costs its maker something."""
+    server = serve(f'[models.alone]\nfrom = "{base}"\n[models.same]\nfrom = "alone"\ntop_k = 3\n[models.other]\nfrom = "{model_file()}"\n')
+    assert warm(server, "alone")["shared_weights"] is None
+    assert rss(model(server, "alone")["pid"], "RssShmem") < 1 << 20
+
+
 def test_weights_outlive_the_engine_that_made_them(serve, base):
     server = serve(two_contexts(base))
     first = warm(server, "narrow")
