@@ -1,13 +1,17 @@
 #include "engine/testing/fake_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <deque>
 #include <limits>
 #include <mutex>
 #include <span>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
+
+#include "llama/adapters.h"
 
 namespace sutazai::engine {
 namespace {
@@ -25,6 +29,28 @@ std::uint64_t hash_of(std::span<const Token> sequence) {
     std::uint64_t hash = kSeed;
     for (const Token token : sequence) hash = mixed(hash, token);
     return hash;
+}
+
+/// Marks of adapters stand above a token's own bits.
+constexpr int kTokenBits = 9;
+
+/// Keys of sets: a number and ten times the scale each.
+std::string key_of(std::span<const AdapterChoice> adapters) {
+    std::string key;
+    for (const AdapterChoice& adapter : adapters) {
+        if (adapter.scale != 0) key += adapter.path + "*" + std::to_string(std::lround(10 * adapter.scale)) + " ";
+    }
+    return key;
+}
+
+Token marked(Token token, std::string_view key) {
+    std::uint32_t mark = 0;
+    for (const char c : key) mark = mark * 31 + static_cast<unsigned char>(c);
+    return token | static_cast<Token>((mark & 0xFFFFFU) << kTokenBits);
+}
+
+Token unmarked(Token token) {
+    return token & ((1 << kTokenBits) - 1);
 }
 
 Token next_after(std::uint64_t hash) {
@@ -96,16 +122,23 @@ FakeModel::FakeModel(const Shape& shape, Faults* faults)
     properties_.fingerprint.architecture = "fake";
 }
 
-std::string FakeModel::answer(const std::string& prompt, int n_tokens) {
+std::string FakeModel::answer(const std::string& prompt, int n_tokens, std::span<const AdapterChoice> adapters) {
+    const std::string key = key_of(adapters);
     std::uint64_t hash = kSeed;
-    for (const char byte : prompt) hash = mixed(hash, static_cast<unsigned char>(byte));
+    for (const char byte : prompt) hash = mixed(hash, marked(static_cast<unsigned char>(byte), key));
     std::string text;
     for (int i = 0; i < n_tokens; ++i) {
         const Token next = next_after(hash);
         text += static_cast<char>(next);
-        hash = mixed(hash, next);
+        hash = mixed(hash, marked(next, key));
     }
     return text;
+}
+
+Result<std::shared_ptr<const llama::AdapterSet>> FakeModel::open_adapters(std::span<const AdapterChoice> wanted) const {
+    auto set = std::make_shared<llama::AdapterSet>();
+    set->key = key_of(wanted);
+    return set;
 }
 
 std::vector<std::string>& FakeModel::wrongs() {
@@ -169,16 +202,16 @@ Result<KvState> FakeModel::save(sched::SlotId id, int first, int n_tokens) {
 
 float* FakeModel::logits_after(sched::SlotId id, int n_tokens, Token last) {
     const auto& sequence = slot(id);
-    expect(
-        std::cmp_greater_equal(sequence.size(), n_tokens) && sequence[static_cast<std::size_t>(n_tokens) - 1] == last,
-        "the last token is another one");
+    expect(std::cmp_greater_equal(sequence.size(), n_tokens) &&
+               unmarked(sequence[static_cast<std::size_t>(n_tokens) - 1]) == last,
+           "the last token is another one");
     row_after_ = row_after(std::span(sequence).first(static_cast<std::size_t>(n_tokens)));
     return row_after_.data();
 }
 
 float* FakeModel::logits_after(sched::SlotId id, int begin, int n_tokens, const KvState& state, Token last) {
     const auto tokens = tokens_of(state);
-    if (std::cmp_not_equal(tokens.size(), n_tokens) || tokens.back() != last) return nullptr;
+    if (std::cmp_not_equal(tokens.size(), n_tokens) || unmarked(tokens.back()) != last) return nullptr;
     std::vector<Token> sequence(slot(id).begin(), slot(id).begin() + begin);
     sequence.insert(sequence.end(), tokens.begin(), tokens.end());
     row_after_ = row_after(sequence);
@@ -206,6 +239,7 @@ FakeModel::Outcome FakeModel::decode(const sched::Step& step,
         auto& held = slot(chunk.slot);
         expect(std::cmp_equal(held.size(), chunk.first), "a chunk does not begin where its slot ends");
         const std::vector<Token>& sequence = tokens_of(chunk.request);
+        const llama::AdapterSet* const adapters = adapters_of_ ? adapters_of_(chunk.request) : nullptr;
         for (int k = chunk.first; k < chunk.first + chunk.n_tokens; ++k) {
             if (k % 16 == 0 && abort_check_ != nullptr && abort_check_()) return Outcome::kAborted;
             const Token token = sequence.at(static_cast<std::size_t>(k));
@@ -217,7 +251,7 @@ FakeModel::Outcome FakeModel::decode(const sched::Step& step,
                     if (abort_check_()) return Outcome::kAborted;
                 }
             }
-            held.push_back(token);
+            held.push_back(marked(token, adapters == nullptr ? std::string_view() : adapters->key));
         }
         if (chunk.wants_logits) rows_[i] = row_after(held);
     }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,10 @@ namespace sutazai::engine {
 
 using sched::Token;
 
-/// Its tokens are bytes and kEnd. What comes next depends on the whole token sequence and on nothing else, so that an
-/// answer shows whether forks, states in host memory and artifacts were put together rightly. What the engine does
-/// wrong with the KV memory is noted.
+/// Its tokens are bytes and kEnd. What comes next depends on the whole token sequence, on which adapters each token was
+/// computed with, and on nothing else, so that an answer shows whether forks, states in host memory and artifacts were
+/// put together rightly. An adapter's path is its number, 1 to 9; sets that differ in a scale are two. What the engine
+/// does wrong with the KV memory is noted.
 class FakeModel final : public llama::LanguageModel {
   public:
     static constexpr Token kEnd = 256;
@@ -39,7 +41,8 @@ class FakeModel final : public llama::LanguageModel {
     explicit FakeModel(const Shape& shape, Faults* faults = nullptr);
 
     /// The text that follows `prompt`, and no end.
-    [[nodiscard]] static std::string answer(const std::string& prompt, int n_tokens);
+    [[nodiscard]] static std::string answer(const std::string& prompt, int n_tokens,
+                                            std::span<const AdapterChoice> adapters = {});
     /// What the engine did wrong; empty: nothing. Once the engine has ended.
     [[nodiscard]] static std::vector<std::string>& wrongs();
 
@@ -64,9 +67,7 @@ class FakeModel final : public llama::LanguageModel {
                                  const std::function<const std::vector<Token>&(sched::RequestId)>& sequence) override;
     [[nodiscard]] float* logits(std::size_t chunk) const override;
     [[nodiscard]] Result<std::shared_ptr<const llama::AdapterSet>> open_adapters(
-        std::span<const AdapterChoice> /*wanted*/) const override {
-        return fail(ErrorCode::kInvalidArgument, "this model has no adapters", "adapters");
-    }
+        std::span<const AdapterChoice> wanted) const override;
 
   private:
     [[nodiscard]] std::vector<Token>& slot(sched::SlotId id) { return slots_.at(static_cast<std::size_t>(id)); }
@@ -74,7 +75,7 @@ class FakeModel final : public llama::LanguageModel {
 
     Faults* faults_;
     grammar::TokenTrie texts_;
-    std::vector<std::vector<Token>> slots_;  ///< the token sequence that each holds
+    std::vector<std::vector<Token>> slots_;  ///< what each holds: tokens, marked with the adapters that made their KV
     mutable std::vector<std::vector<float>> rows_;
     std::vector<float> row_after_;
 };
