@@ -18,6 +18,7 @@
 #include "cli/setting_flags.h"
 #include "cli/show_text.h"
 #include "cli/work_view.h"
+#include "fetch/pull_base.h"
 #include "ipc/process.h"
 #include "llama/quantise.h"
 #include "serve/model_pages.h"
@@ -90,11 +91,16 @@ fs::path beside(const fs::path& modelfile, const std::string& from) {
 }
 
 /// What `from` says: a file, or a model. A name that is both is the model, as the instruction is about models.
-Result<store::BaseModel> base_of(const Shelf& shelf, const std::string& from, const fs::path& modelfile) {
+Result<store::BaseModel> base_of(const Shelf& shelf, const std::string& from, const fs::path& modelfile,
+                                 const store::WorkContext& work) {
     std::error_code error;
     const fs::path path = beside(modelfile, from);
     if (!store::is_file_path(from) && (shelf.catalog.find(from) || !fs::exists(path, error))) {
-        return base_named(shelf, from);
+        auto here = base_named(shelf, from);
+        if (here || here.error().code != ErrorCode::kNotFound) return here;
+        const auto missing = fetch::missing_base(shelf.settings, from, std::move(here.error()));
+        if (!missing) return std::unexpected(missing.error());
+        return fetch::pull_base(*missing, work.stop, work.tell);
     }
     if (fs::is_directory(path, error)) {
         return fail(ErrorCode::kInvalidArgument,
@@ -138,9 +144,9 @@ int create(const CreateFlags& flags, const Flags& setting_flags) {
     if (!recipe) return report(recipe.error());
     const auto shelf = open_shelf(setting_flags);
     if (!shelf) return report(shelf.error());
-    const auto base = base_of(*shelf, recipe->from, flags.modelfile);
-    if (!base) return report(base.error());
-    return carry_out([&](const store::WorkContext& work) {
+    return carry_out([&](const store::WorkContext& work) -> Result<void> {
+        const auto base = base_of(*shelf, recipe->from, flags.modelfile, work);
+        if (!base) return std::unexpected(base.error());
         return store::create_model(shelf->store(), *name, *recipe, *base,
                                    store::quantiser_process(shelf->settings.threads), work);
     });
@@ -151,7 +157,9 @@ int copy(const std::string& from, const std::string& to, const Flags& setting_fl
     if (!name) return report(name.error());
     const auto shelf = open_shelf(setting_flags);
     if (!shelf) return report(shelf.error());
-    const auto base = base_named(*shelf, from);
+    const auto file = find_model(shelf->catalog, from);
+    if (!file) return report(file.error());
+    const auto base = store::model_to_copy(*file, shelf->catalog.sources());
     if (!base) return report(base.error());
     const int code = carry_out(
         [&](const store::WorkContext& work) { return store::copy_model(shelf->store(), *base, *name, work); });

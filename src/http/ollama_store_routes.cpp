@@ -5,6 +5,7 @@
 
 #include "api/ollama_create.h"
 #include "api/ollama_progress.h"
+#include "fetch/pull_base.h"
 #include "http/body.h"
 #include "http/gate.h"
 #include "http/job_answer.h"
@@ -122,23 +123,33 @@ asio::awaitable<Result<void>> post_ollama_create(Services& services, Exchange& e
     auto name = store::new_model_name(body->model, "model");
     if (!name) co_return std::unexpected(std::move(name.error()));
     std::optional<catalog::ModelFile> from;
+    std::optional<fetch::MissingBase> missing;
     if (!body->recipe.from.empty()) {
         co_await services.models.catch_up();
         auto found = find(services, body->recipe.from, "from");
-        if (!found) co_return std::unexpected(std::move(found.error()));
-        from = std::move(*found);
+        if (found) {
+            from = std::move(*found);
+        } else {
+            auto elsewhere = fetch::missing_base(services.settings, body->recipe.from, std::move(found.error()));
+            if (!elsewhere) co_return std::unexpected(std::move(elsewhere.error()));
+            missing = std::move(*elsewhere);
+        }
     }
     // Two that want the same thing share the work.
     std::string key = "create " + name->key() + " " + asked->digest;
     serve::Jobs::Work work = [store = store_of(services), name = std::move(*name), recipe = std::move(body->recipe),
-                              from = std::move(from), sources = services.catalog.sources(),
-                              threads = services.settings.threads](const std::stop_token& stop,
-                                                                   const ProgressSink& tell) -> Result<void> {
+                              from = std::move(from), missing = std::move(missing),
+                              sources = services.catalog.sources(), threads = services.settings.threads](
+                                 const std::stop_token& stop, const ProgressSink& tell) -> Result<void> {
         std::optional<store::BaseModel> base;
         if (from) {
             auto found = store::base_model(*from, sources);
             if (!found) return std::unexpected(std::move(found.error()));
             base = std::move(*found);
+        } else if (missing) {
+            auto pulled = fetch::pull_base(*missing, stop, tell);
+            if (!pulled) return std::unexpected(std::move(pulled.error()));
+            base = std::move(*pulled);
         }
         return store::create_model(store, name, recipe, base, store::quantiser_process(threads), {stop, tell});
     };
@@ -158,7 +169,7 @@ asio::awaitable<Result<void>> post_ollama_copy(Services& services, Exchange& exc
     serve::Jobs::Work work = [store = store_of(services), name = std::move(*name), from = std::move(*from),
                               sources = services.catalog.sources()](const std::stop_token& stop,
                                                                     const ProgressSink& tell) -> Result<void> {
-        const auto base = store::base_model(from, sources);
+        const auto base = store::model_to_copy(from, sources);
         if (!base) return std::unexpected(base.error());
         return store::copy_model(store, *base, name, {stop, tell});
     };

@@ -30,6 +30,7 @@ class OllamaStoreTest : public ServedTest {
         ServedTest::SetUp();
         add_models({"m"});
         settings_.max_body_bytes = 64 << 10;
+        settings_.pull_hosts.clear();
     }
     static std::string blob_request(std::string_view content, std::string_view digest, std::string_view more = {}) {
         return fmt::format("POST /api/blobs/{} HTTP/1.1\r\nHost: localhost\r\n{}{}Content-Length: {}\r\n\r\n{}", digest,

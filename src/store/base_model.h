@@ -9,6 +9,7 @@
 #include "catalog/model_file.h"
 #include "catalog/scanner.h"
 #include "store/manifest.h"
+#include "store/model_store.h"
 
 namespace sutazai::store {
 
@@ -23,5 +24,12 @@ struct BaseModel {
 
 /// kInvalidArgument for one that is made of several files. Blocks on the disk.
 [[nodiscard]] Result<BaseModel> base_model(const catalog::ModelFile& file, const catalog::ModelSources& sources);
+
+/// The same for one that is to get a second name in a store, which has no place for what models.toml says of a model:
+/// kInvalidArgument, naming the settings, for one that is no store's and has some.
+[[nodiscard]] Result<BaseModel> model_to_copy(const catalog::ModelFile& file, const catalog::ModelSources& sources);
+
+/// What lies in `store` under this name. kNotFound when nothing does. Blocks on the disk.
+[[nodiscard]] Result<BaseModel> base_of_store(const ModelStore& store, const catalog::OllamaName& name);
 
 }  // namespace sutazai::store

@@ -312,3 +312,16 @@ def test_five_thousand_models_hold_up_no_start(serve, store, model_file, tmp_pat
     assert len(names_of(server)) == 5000
 
     assert harness.mean_seconds(server, "/v1/models/m77") < 0.02 * harness.SLOWDOWN
+
+
+def test_a_copy_is_never_less_than_its_source(serve, store, model_file, tmp_path):
+    store.put("tiny/1b", model_file(1))
+    server = serve(f'[models.brief]\nfrom = "tiny:1b"\nsystem = "Be brief."\ntop_k = 3\n[models.plain]\nfrom = "{model_file(2)}"\n')
+    refused = server.post("/api/copy", {"source": "brief", "destination": "second"})
+    assert refused.status_code == 400, refused.text
+    assert "system, top_k" in refused.json()["error"] and "brief" in refused.json()["error"]
+    assert server.post("/api/copy", {"source": "plain", "destination": "second"}).status_code == 200
+    assert server.post("/api/copy", {"source": "tiny:1b", "destination": "third"}).status_code == 200
+    assert text_of(server, "third", **SHORT) == text_of(server, "tiny:1b", **SHORT)
+    copied = command(tmp_path, "cp", "brief", "fourth")
+    assert copied.returncode == 1 and "system, top_k" in copied.stderr, copied.stderr

@@ -144,6 +144,31 @@ def test_run_pulls_what_is_missing(published, tmp_path):
     assert "has no model nothing:v1" in unknown.stderr and "there is no model" in unknown.stderr, unknown.stderr
 
 
+def test_create_pulls_what_it_is_made_from(published, start_server, tmp_path):
+    server = start_server(**mirrored(published))
+    with server.client.stream("POST", server.url + "/api/create",
+                              json={"model": "made", "from": "tiny:v1", "parameters": {"top_k": 3}}) as answer:  # fmt: skip
+        assert answer.status_code == 200
+        lines = [json.loads(line) for line in answer.iter_lines()]
+    words = [line["status"] for line in lines]
+    assert words[0] == "pulling manifest" and words[-1] == "success", words
+    assert any(line.get("completed") for line in lines if "digest" in line)
+    shown = server.post("/api/show", {"model": "made"}).json()
+    assert "Be brief." in shown["modelfile"], "what the base says goes with it"
+    assert "top_k" in shown["parameters"]
+    for name, wanted in (("nothing:v1", 404), ("elsewhere.example/a/b:c", 404)):
+        refused = server.post("/api/create", {"model": "x", "from": name})
+        assert refused.status_code == wanted and "there is no model" in refused.json()["error"], refused.text
+
+    (tmp_path / "Modelfile").write_text("FROM tiny:v1\nSYSTEM Other.\n")
+    made = command(tmp_path, "create", "mine", environment=mirrored(published))
+    assert made.returncode == 0 and "pulling manifest" in made.stderr, made.stderr
+    assert "Other." in command(tmp_path, "show", "mine", "--system").stdout
+    offline = command(tmp_path / "..", "create", "mine", "-f", str(tmp_path / "Modelfile"),
+                      environment={"PULL_HOSTS": "", "SUTAZAI_HOME": str(tmp_path / "empty")})  # fmt: skip
+    assert offline.returncode == 1 and "PULL_HOSTS" in offline.stderr, offline.stderr
+
+
 def test_blobs_of_another_store_are_not_downloaded(published, weights, tmp_path):
     other = Store(tmp_path / "ollama")
     other.put("else/latest", weights(BIG))
