@@ -119,9 +119,9 @@ void set_in_pieces(decltype(ggml_backend_buffer_i::set_tensor) set, ggml_backend
 /// The file is not read as a whole when much of it comes from a sibling (patch 0004): what does not is asked for here.
 void will_read(const void* data, std::size_t size) {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(data) / page * page;
-    const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(data) + size;
-    (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+    const std::size_t before = reinterpret_cast<std::uintptr_t>(data) % page;
+    auto* const begin = const_cast<char*>(static_cast<const char*>(data)) - before;
+    (void)::madvise(begin, before + size, MADV_WILLNEED);
 }
 
 void set_repacked(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, std::size_t offset,
