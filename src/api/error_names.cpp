@@ -17,6 +17,8 @@ const char* code_name(ErrorCode code) {
         case ErrorCode::kUnavailable: return "unavailable";
         case ErrorCode::kLoadFailed: return "load_failed";
         case ErrorCode::kEngineDied: return "engine_died";
+        case ErrorCode::kUpstreamFailed: return "upstream_failed";
+        case ErrorCode::kUpstreamTimeout: return "upstream_timeout";
         case ErrorCode::kCancelled: return "cancelled";
         case ErrorCode::kInternal: return "internal_error";
     }
@@ -38,6 +40,8 @@ const char* openai_type(ErrorCode code) {
         case ErrorCode::kUnavailable:
         case ErrorCode::kLoadFailed:
         case ErrorCode::kEngineDied:
+        case ErrorCode::kUpstreamFailed:
+        case ErrorCode::kUpstreamTimeout:
         case ErrorCode::kCancelled:
         case ErrorCode::kInternal: return "server_error";
     }

@@ -33,8 +33,13 @@ json::array capabilities_json(const ModelCard& card) {
 }
 
 json::object card_json(const ModelCard& card) {
-    return {{"name", card.name},  {"model", card.name},    {"modified_at", timestamp(card.modified)},
-            {"size", card.bytes}, {"digest", card.digest}, {"details", details_json(card)}};
+    json::object out{{"name", card.name},  {"model", card.name},    {"modified_at", timestamp(card.modified)},
+                     {"size", card.bytes}, {"digest", card.digest}, {"details", details_json(card)}};
+    if (!card.remote_model.empty()) {
+        out["remote_model"] = card.remote_model;
+        out["remote_host"] = card.remote_host;
+    }
+    return out;
 }
 
 }  // namespace

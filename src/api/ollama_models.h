@@ -22,6 +22,8 @@ struct ModelCard {
     std::uint64_t bytes = 0;
     std::string digest;               ///< 64 hex digits
     std::string parent = {};          ///< the model that it was made of
+    std::string remote_model = {};    ///< as the server calls it that has it; empty: this one has
+    std::string remote_host = {};     ///< that server
     std::string family = {};          ///< the architecture, for example "qwen2"
     std::string parameter_size = {};  ///< human_number()
     std::string quantization = {};    ///< "Q4_K_M" and so on

@@ -76,7 +76,7 @@ Result<catalog::Catalog> open_models(const config::Settings& settings, const std
     constexpr auto kNear = catalog::Scanner::Extent::kNear;
     auto catalog = cli::open_catalog(settings, executable, kNear);
     if (!catalog) return catalog;
-    if (settings.models.empty() && catalog->list().empty()) {
+    if (settings.models.empty() && settings.upstreams.empty() && catalog->list().empty()) {
         if (const auto made = cli::make_toy_model(settings); !made) return std::unexpected(made.error());
         catalog = cli::open_catalog(settings, executable, kNear);
         if (!catalog) return catalog;
@@ -200,6 +200,7 @@ int run(const config::Loaded& loaded, const std::filesystem::path& executable) {
     fmt::print("listening on {}\n", url(settings.host, *port));
     std::fflush(stdout);
 
+    models.watch_upstreams(io.get_executor());
     models.watch_files(io.get_executor());
     models.keep_standby(io.get_executor());
     if (settings.cache_warmup_on_startup) {

@@ -23,6 +23,8 @@ enum class ErrorCode : std::uint8_t {
     kUnavailable,       ///< nothing can serve this now: loading, draining, backing off
     kLoadFailed,        ///< the model's file could not be loaded
     kEngineDied,        ///< the engine process ended while it worked on this request
+    kUpstreamFailed,    ///< another server, which has the model, does not serve it
+    kUpstreamTimeout,   ///< it says nothing in time
     kCancelled,         ///< the requester went away or cancelled
     kInternal,          ///< a bug or an exhausted machine
 };

@@ -109,7 +109,8 @@ enum class Task : std::uint8_t {
     kEmbed,  ///< one vector for the prompt; of the other fields only priority and cache_salt count
 };
 
-/// Fields that whoever asks has set himself. For the others a model may have defaults of its own.
+/// Fields that whoever asks has set himself. For the others a model may have defaults of its own, which count as set
+/// once they are applied.
 struct GivenFields {
     bool temperature = false;
     bool top_k = false;
@@ -159,7 +160,10 @@ struct GenerationRequest {
     std::string grammar;          ///< GBNF that the text must follow; empty: none
     std::string json_schema;      ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
     std::vector<AdapterChoice> adapters = {};  ///< none: the model as it is
-    GivenFields given = {};                    ///< stays in the server
+    // These stay in the server.
+    GivenFields given = {};
+    std::uint32_t context_tokens = 0;  ///< that are to fit; 0: whatever there is
+    std::string via = {};              ///< servers that it came through, as in HTTP's header
 
     bool operator==(const GenerationRequest&) const = default;
 };

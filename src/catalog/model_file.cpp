@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <filesystem>
 #include <tuple>
+#include <utility>
 
 namespace sutazai::catalog {
 
 bool ModelFile::operator==(const ModelFile& other) const {
     const auto values = [](const ModelFile& model) {
         return std::tie(model.name, model.path, model.bytes, model.modified_unix_s, model.stamps, model.problem,
-                        model.weights, model.engine, model.in_store);
+                        model.weights, model.engine, model.in_store, model.remote);
     };
     if (values(*this) != values(other)) return false;
     return profile == other.profile || profile_of(*this) == profile_of(other);
@@ -36,6 +37,13 @@ std::optional<ModelFile> look_at_model(const std::string& name, const std::strin
     if (!any) return std::nullopt;
     if (!out.problem.empty()) out.stamps.clear();
     return out;
+}
+
+ModelFile remote_model(std::string name, RemoteModel remote) {
+    // No engine has such a key.
+    std::string key = fmt::format("remote {} {} {} {}", remote.upstream, remote.address ? remote.address->text() : "",
+                                  remote.key_variable, remote.model);
+    return {.name = std::move(name), .weights = key, .engine = key, .remote = std::move(remote)};
 }
 
 const ModelProfile& profile_of(const ModelFile& model) {

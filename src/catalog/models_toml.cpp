@@ -50,6 +50,12 @@ bool is_path(std::string_view text) {
            is_gguf_extension(fs::path(text).extension().string());
 }
 
+bool is_variable(std::string_view name) {
+    return !name.empty() && std::ranges::all_of(name, [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    });
+}
+
 /// Reads the keys of one model. The first thing wrong is kept, and later reads do nothing.
 class ModelReader {
   public:
@@ -61,6 +67,7 @@ class ModelReader {
 
     Result<ConfiguredModel> read() {
         read_source();
+        read_upstream();
         read_load();
         read_request();
         if (const toml::node* node = take("pinned")) {
@@ -127,6 +134,37 @@ class ModelReader {
         } else {
             refuse("from", node, "a model's name, or a path that begins with / or ./");
         }
+    }
+
+    void read_upstream() {
+        const auto upstream = text("upstream", 4096);
+        const auto model = text("upstream_model", 200);
+        const auto variable = text("upstream_key_env", 200);
+        const auto needs = [&](const char* key, std::string_view what) { report(key, *table_.get(key), what); };
+        if (!upstream) {
+            if (model) needs("upstream_model", "needs an upstream");
+            if (variable) needs("upstream_key_env", "needs an upstream");
+            return;
+        }
+        if (table_.contains("from")) return needs("upstream", "and from exclude each other");
+        RemoteModel remote{.model = model.value_or(model_.name)};
+        if (upstream->find("://") == std::string::npos) {
+            remote.upstream = *upstream;
+            if (upstream->empty()) refuse("upstream", *table_.get("upstream"), "a name of UPSTREAMS, or an address");
+            if (variable) needs("upstream_key_env", "goes with an address; UPSTREAM_KEYS has those of UPSTREAMS");
+        } else if (auto address = parse_upstream(*upstream)) {
+            remote.address = std::move(*address);
+            remote.key_variable = variable.value_or("");
+        } else {
+            // What stands there may hold a password.
+            report("upstream", *table_.get("upstream"),
+                   fmt::format("is not allowed; it must be a name of UPSTREAMS, or {}", address.error().message));
+        }
+        if (variable && !is_variable(*variable)) {
+            refuse("upstream_key_env", *table_.get("upstream_key_env"), "the name of an environment variable");
+        }
+        if (remote.model.empty()) refuse("upstream_model", *table_.get("upstream_model"), "a model's name");
+        model_.remote = std::move(remote);
     }
 
     void read_load() {
@@ -295,6 +333,11 @@ std::size_t broken_line(std::string_view text) {
 }
 
 }  // namespace
+
+bool ConfiguredModel::is_about_loading() const {
+    return profile.load != LoadChoices{} || !template_file.empty() || profile.pinned || profile.keep_alive ||
+           !profile.request.adapters.empty();
+}
 
 Result<std::vector<ConfiguredModel>> parse_models_toml(std::string_view text, const std::string& folder) {
     toml::table parsed;

@@ -157,5 +157,34 @@ TEST(ModelsToml, NonsenseIsAnError) {
     }
 }
 
+TEST(ModelsToml, AModelOfAnotherServer) {
+    const auto read = parse_models_toml(
+        "[models.big]\nupstream = \"gpu\"\nupstream_model = \"llama3.3:70b\"\nsystem = \"s\"\n"
+        "[models.far]\nupstream = \"openai+https://llm.example.org\"\nupstream_key_env = \"FAR_KEY\"\n",
+        "/x");
+    ASSERT_TRUE(read) << read.error().message;
+    ASSERT_EQ(read->size(), 2U);
+    EXPECT_EQ(read->at(0).remote, (RemoteModel{"gpu", "llama3.3:70b"}));
+    EXPECT_EQ(read->at(0).profile.request.system, "s");
+    EXPECT_TRUE(read->at(0).is_new());
+    EXPECT_FALSE(read->at(0).is_about_loading());
+    EXPECT_EQ(read->at(1).remote->model, "far") << "the name, where nothing is said";
+    EXPECT_EQ(read->at(1).remote->address->text(), "openai+https://llm.example.org/v1");
+    EXPECT_EQ(read->at(1).remote->key_variable, "FAR_KEY");
+}
+
+TEST(ModelsToml, WrongUpstreamsAreRefusedWithoutTheirSecrets) {
+    for (const std::string text :
+         {"upstream_model = \"x\"", "upstream_key_env = \"X\"", "upstream = \"\"", "upstream = \"u\"\nfrom = \"x\"",
+          "upstream = \"u\"\nupstream_key_env = \"X\"", "upstream = \"http://h\"",
+          "upstream = \"ollama+http://me:hunter2@h\"", "upstream = \"ollama+http://h\"\nupstream_key_env = \"a b\"",
+          "upstream = \"u\"\nupstream_model = \"\"", "upstream = 3"}) {
+        const auto read = parse_models_toml("[models.m]\n" + text, "/x");
+        ASSERT_FALSE(read) << text;
+        EXPECT_NE(read.error().message.find("upstream"), std::string::npos) << read.error().message;
+        EXPECT_EQ(read.error().message.find("hunter2"), std::string::npos);
+    }
+}
+
 }  // namespace
 }  // namespace sutazai::catalog

@@ -167,6 +167,10 @@ struct Scanner::Round {
         }
     }
 
+    void look_at_remote(const std::vector<RemoteModel>& remote) {
+        for (const RemoteModel& model : remote) add(remote_model(model.model, model));
+    }
+
     /// The settings of a model, its template file read.
     Result<ModelProfile> profile_of_configured(const ConfiguredModel& wanted) const {
         ModelProfile profile = wanted.profile;
@@ -186,6 +190,13 @@ struct Scanner::Round {
     }
 
     void configure(ModelFile& model, const ConfiguredModel& wanted) const {
+        if (model.remote && wanted.is_about_loading() && model.problem.empty()) {
+            model.problem = fmt::format(
+                "{}: another server has \"{}\", so that nothing can be said here of how it is "
+                "loaded: context, kv_type, template, pinned, keep_alive and adapters are its own",
+                wanted.place, model.name);
+            return;
+        }
         auto profile = profile_of_configured(wanted);
         if (profile) {
             set_profile(model, merged(*profile, profile_of(model)));
@@ -197,19 +208,19 @@ struct Scanner::Round {
 
     void apply(const std::vector<ConfiguredModel>& config) {
         for (const ConfiguredModel& wanted : config) {
-            if (!wanted.from.empty() || !wanted.path.empty()) continue;
+            if (wanted.is_new()) continue;
             if (ModelFile* model = find(wanted.name)) {
                 configure(*model, wanted);
             } else if (extent == Extent::kNear) {
                 out.unresolved = true;
-            } else {
+            } else if (sources.upstreams.empty()) {  // else it may be one that cannot be reached
                 out.notes.push_back(fmt::format("{}: there is no model \"{}\" that its settings could be for",
                                                 wanted.place, wanted.name));
             }
         }
         std::map<std::string, ModelFile> aliases;
         for (const ConfiguredModel& wanted : config) {
-            if (wanted.from.empty() && wanted.path.empty()) continue;
+            if (!wanted.is_new()) continue;
             if (sources.named.contains(wanted.name)) {
                 out.notes.push_back(
                     fmt::format("{}: \"{}\" is hidden by the model that is named so", wanted.place, wanted.name));
@@ -232,14 +243,20 @@ struct Scanner::Round {
             return ModelFile{.name = wanted.name, .problem = fmt::format("{}: {}", wanted.place, problem)};
         };
         std::optional<ModelFile> model;
-        if (!wanted.path.empty()) {
+        if (wanted.remote) {
+            const std::string& upstream = wanted.remote->upstream;
+            if (!upstream.empty() && std::ranges::find(sources.upstreams, upstream) == sources.upstreams.end()) {
+                return broken(fmt::format("its upstream \"{}\" is none of UPSTREAMS", upstream));
+            }
+            model = remote_model(wanted.name, *wanted.remote);
+        } else if (!wanted.path.empty()) {
             watch_file(wanted.path);
             model = look_at_model(wanted.name, wanted.path);
             if (!model) return broken(fmt::format("there is no file {}", wanted.path));
         } else {
             if (depth == config.size()) return broken("its \"from\" leads back to itself");
             const auto next = std::ranges::find_if(config, [&](const ConfiguredModel& other) {
-                return other.name == wanted.from && (!other.from.empty() || !other.path.empty()) && &other != &wanted;
+                return other.name == wanted.from && other.is_new() && &other != &wanted;
             });
             if (next != config.end()) {
                 model = alias(config, *next, depth + 1);
@@ -292,6 +309,11 @@ Scanner::Scanner(ModelSources sources) : sources_(std::move(sources)) {
     }
 }
 
+void Scanner::set_remote(std::vector<RemoteModel> models) {
+    const std::lock_guard lock(remote_mutex_);
+    remote_ = std::move(models);
+}
+
 std::shared_ptr<const Listing> Scanner::scan(Extent extent, FolderWatch* watch) {
     if (watch != nullptr) watch->begin();
     Round round{sources_, extent, watch, {}, {}, {}};
@@ -300,6 +322,10 @@ std::shared_ptr<const Listing> Scanner::scan(Extent extent, FolderWatch* watch) 
     round.look_at_folder();
     if (extent == Extent::kAll) round.look_at_stores(stores_);
     round.look_at_bundled();
+    {
+        const std::lock_guard lock(remote_mutex_);
+        round.look_at_remote(remote_);
+    }
     round.apply(config_);
     auto now = round.finish(last_.get());
     if (last_ && last_->same_content(*now)) return last_;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,7 +19,7 @@
 namespace sutazai::catalog {
 
 /// Where models are looked for. Of a name that is there twice: `named`, models.toml, the folder, the stores in their
-/// order, the cache, `bundled`.
+/// order, the cache, `bundled`, the models of other servers.
 struct ModelSources {
     std::map<std::string, std::string> named;    ///< name -> path, by --model
     std::string models_dir;                      ///< may be empty or not exist
@@ -28,6 +29,7 @@ struct ModelSources {
     std::string model_store;                     ///< the one that is written to, before the others; may not exist yet
     std::string hf_cache;                        ///< may be empty or not exist
     std::string models_toml;                     ///< may be empty or not exist
+    std::vector<std::string> upstreams = {};     ///< names of UPSTREAMS
 };
 
 /// What was found at one time.
@@ -55,6 +57,9 @@ class Scanner {
     explicit Scanner(ModelSources sources);
     [[nodiscard]] const ModelSources& sources() const { return sources_; }
 
+    /// What other servers have, from the next scan on; of a name that is there twice the first one counts. Any thread.
+    void set_remote(std::vector<RemoteModel> models);
+
     enum class Extent : std::uint8_t {
         kNear,  ///< all but the stores and the cache, which may hold thousands of small files
         kAll
@@ -68,6 +73,8 @@ class Scanner {
     void read_config(Round& round);
 
     ModelSources sources_;
+    std::mutex remote_mutex_;
+    std::vector<RemoteModel> remote_;
     std::vector<OllamaStore> stores_;
     std::vector<ConfiguredModel> config_;  // the last good one
     std::optional<FileStamp> config_stamp_;

@@ -270,5 +270,36 @@ TEST_F(ScannerTest, FiveThousandModels) {
     EXPECT_LT(again_ms, 5000);
 }
 
+TEST_F(ScannerTest, ModelsOfOtherServersAreTheWeakest) {
+    put("models/here.gguf");
+    configure(
+        "[models.here2]\nfrom = \"there\"\nsystem = \"s\"\n[models.there]\ntemperature = 0.5\n"
+        "[models.lost]\nupstream = \"nobody\"\n[models.wrong]\nupstream = \"u\"\ncontext = 10\n"
+        "[models.here3]\nupstream = \"u\"\n");
+    ModelSources sources;
+    sources.models_dir = (folder_ / "models").string();
+    sources.models_toml = (folder_ / "models.toml").string();
+    sources.upstreams = {"u", "v"};
+    Catalog all(std::move(sources));
+    EXPECT_EQ(all.find("there").error().code, ErrorCode::kNotFound);
+    const auto generation = all.generation();
+    all.scanner()->set_remote({{"u", "here"}, {"u", "there"}, {"v", "there"}, {"v", "only:latest"}});
+    all.refresh();
+    EXPECT_NE(all.generation(), generation);
+    EXPECT_FALSE(all.find("here")->remote) << "a file goes before it";
+    EXPECT_EQ(all.find("there")->remote, (RemoteModel{"u", "there"})) << "the first of two";
+    EXPECT_EQ(profile_of(*all.find("there")).request.temperature, 0.5F);
+    EXPECT_EQ(all.find("only")->remote->upstream, "v");
+    EXPECT_EQ(all.find("here2")->remote->model, "there");
+    EXPECT_EQ(profile_of(*all.find("here2")).request.system, "s");
+    EXPECT_EQ(all.find("here3")->remote, (RemoteModel{"u", "here3"}));
+    EXPECT_NE(all.find("lost").error().message.find("none of UPSTREAMS"), std::string::npos);
+    EXPECT_NE(all.find("wrong").error().message.find("how it is loaded"), std::string::npos);
+    all.refresh();
+    const auto same = all.generation();
+    all.refresh();
+    EXPECT_EQ(all.generation(), same) << "nothing new is the same listing";
+}
+
 }  // namespace
 }  // namespace sutazai::catalog

@@ -176,6 +176,7 @@ int import_file(const std::string& file, const Flags& setting_flags) {
     context.model_of = [&](const std::string& weights, const std::string& architecture) -> std::string {
         for (const bool compute : {false, true}) {
             for (const auto& model : catalog->list()) {
+                if (model.remote) continue;
                 if (!compute) {
                     const auto known = artifact::cached_weights_digest(folder, model.path);
                     if (known && to_hex(*known) == weights) return model.name;

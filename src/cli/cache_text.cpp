@@ -119,6 +119,8 @@ std::string ps_table(const json::value& status, SystemTime now) {
     for (const json::value& model : list(status, "models")) {
         const std::string state = text(model, "state");
         if (state == "cold" || state == "failed" || !text(model, "alias_of").empty()) continue;
+        // An upstream may have thousands that nobody asks for.
+        if ((state == "remote" || state == "unreachable") && count(model, "requests") == 0) continue;
         const std::uint64_t pid = count(model, "pid");
         rows.push_back({text(model, "name"), state_text(model), size_text(model), pid > 0 ? fmt::to_string(pid) : "-",
                         fmt::to_string(count(model, "requests")), relative_time(text(model, "last_used"), now),

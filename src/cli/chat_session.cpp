@@ -84,8 +84,10 @@ asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
     GenerationRequest request = settings_;
     request.prompt = history_;
     serve::apply_defaults(lease->profile(), request);
-    if (auto chosen = serve::choose_adapters(lease->profile(), request); !chosen) co_return failed(chosen.error());
-    ipc::TokenStream stream = lease->engine().submit(std::move(request));
+    if (!lease->is_remote()) {
+        if (auto chosen = serve::choose_adapters(lease->profile(), request); !chosen) co_return failed(chosen.error());
+    }
+    ipc::TokenStream stream = std::move(lease->generator().submit_all(std::move(request)).front());
     std::string answer;
     std::optional<Ending> ending;
     while (!ending) {

@@ -60,8 +60,9 @@ int config(const Flags& flags, bool json) {
 int list(const Flags& flags) {
     const auto loaded = load_settings(flags);
     if (!loaded) return report(loaded.error());
-    const auto catalog = open_catalog(loaded->settings, executable_path());
+    auto catalog = open_catalog(loaded->settings, executable_path());
     if (!catalog) return report(catalog.error());
+    add_remote_models(*catalog, loaded->settings);
     const std::string problem = models_dir_problem(*loaded);
     tell_problem(problem);
     const std::string table = model_table(*catalog);

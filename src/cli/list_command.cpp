@@ -19,6 +19,10 @@ struct Line {
 
 std::string describe(const catalog::ModelFile& file) {
     if (!file.problem.empty()) return "not usable: " + file.problem;
+    if (file.remote) {
+        return fmt::format("{} of {}", file.remote->model,
+                           file.remote->address ? file.remote->address->text() : file.remote->upstream);
+    }
     const auto summary = catalog::read_gguf_summary(file.path);
     if (!summary) return "not usable: " + summary.error().message;
     std::string text = fmt::format("{} {}", summary->architecture, human_count(summary->parameters));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "synth/synth.h"
+#include "upstream/upstreams.h"
 
 namespace sutazai::cli {
 namespace {
@@ -58,12 +59,19 @@ Result<catalog::Catalog> open_catalog(const config::Settings& settings, const fs
                                   .model_store = settings.model_store,
                                   .hf_cache = settings.hf_hub_cache == config::kOff ? "" : settings.hf_hub_cache,
                                   .models_toml = (fs::path(settings.home) / catalog::kModelsToml).string()};
+    for (const auto& [name, address] : settings.upstreams) sources.upstreams.push_back(name);
     catalog::Catalog catalog(std::move(sources), extent);
     if (!catalog.config_problem().empty()) {
         return fail(ErrorCode::kInvalidArgument, fmt::format("{}/{}", settings.home, catalog.config_problem()),
                     "models.toml");
     }
     return catalog;
+}
+
+void add_remote_models(catalog::Catalog& catalog, const config::Settings& settings) {
+    if (settings.upstreams.empty()) return;
+    catalog.scanner()->set_remote(upstream::list_remote_models(settings));
+    catalog.refresh();
 }
 
 std::string models_dir_problem(const config::Loaded& loaded) {

@@ -34,4 +34,7 @@ inline constexpr const char* kToyModel = "sutazai-toy";
 /// Makes the toy model of random weights (always the same ones) under SUTAZAI_HOME, if it is not there. About 1 MB.
 [[nodiscard]] Result<void> make_toy_model(const config::Settings& settings);
 
+/// Asks the servers of UPSTREAMS for their models, which the catalogue has then, too; blocks.
+void add_remote_models(catalog::Catalog& catalog, const config::Settings& settings);
+
 }  // namespace sutazai::cli

@@ -118,6 +118,10 @@ int run_model(const RunFlags& flags, const std::map<std::string, std::string>& s
     auto catalog = open_catalog(settings, executable);
     if (!catalog) return report(catalog.error());
     auto file = find_model(*catalog, model);
+    if (!file && !settings.upstreams.empty()) {
+        add_remote_models(*catalog, settings);
+        file = find_model(*catalog, model);
+    }
     if (!file && is_absent(*catalog, model, file.error()) && may_pull_missing(settings, model)) {
         fmt::print(stderr, "{}\n", file.error().message);
         if (const int code = pull_missing(settings, model); code != 0) return code;

@@ -225,6 +225,69 @@ std::string show_models(const Settings& settings) {
     return text;
 }
 
+bool is_upstream_name(std::string_view text) {
+    return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+               c == '.';
+    });
+}
+
+Parsed<void> set_upstreams(Settings& settings, std::string_view text) {
+    const auto parts = parse_list(text);
+    if (!parts) return std::unexpected(parts.error());
+    std::vector<std::pair<std::string, UpstreamAddress>> upstreams;
+    for (const std::string_view part : *parts) {
+        const auto equals = std::min(part.find('='), part.size());
+        const std::string name(trim(part.substr(0, equals)));
+        auto address = parse_upstream(trim(part.substr(std::min(equals + 1, part.size()))));
+        if (!is_upstream_name(name) || !address) {
+            return std::unexpected(
+                fmt::format("name=address, several separated by commas, with names of letters, digits, -, _ and .; an "
+                            "address is {}",
+                            parse_upstream("").error().message));
+        }
+        if (std::ranges::find(upstreams, name, &std::pair<std::string, UpstreamAddress>::first) != upstreams.end()) {
+            return std::unexpected(fmt::format("free of doubles, and {} is one", name));
+        }
+        upstreams.emplace_back(name, std::move(*address));
+    }
+    settings.upstreams = std::move(upstreams);
+    return {};
+}
+
+std::string show_upstreams(const Settings& settings) {
+    std::string text;
+    for (const auto& [name, address] : settings.upstreams) {
+        text += fmt::format("{}{}={}", text.empty() ? "" : ",", name, address.text());
+    }
+    return text;
+}
+
+Parsed<void> set_upstream_keys(Settings& settings, std::string_view text) {
+    const auto parts = parse_list(text);
+    if (!parts) return std::unexpected(parts.error());
+    std::map<std::string, std::string> keys;
+    for (const std::string_view part : *parts) {
+        const auto equals = std::min(part.find('='), part.size());
+        const std::string_view key = part.substr(std::min(equals + 1, part.size()));
+        if (!is_upstream_name(part.substr(0, equals)) || !is_printable_word(key)) {
+            return std::unexpected(
+                "name=key, several separated by commas, with keys of printable ASCII without blanks");
+        }
+        keys.insert_or_assign(std::string(part.substr(0, equals)), std::string(key));
+    }
+    settings.upstream_keys = std::move(keys);
+    return {};
+}
+
+std::string show_upstream_keys(const Settings& settings) {
+    std::string text;
+    for (const auto& [name, key] : settings.upstream_keys) {
+        text += fmt::format("{}{}={}", text.empty() ? "" : ",", name, key);
+    }
+    return text;
+}
+
 std::vector<SettingRow> make_rows() {
     SettingRow home = path("SUTAZAI_HOME", &Settings::home,
                            "folder of models and state; empty: $XDG_DATA_HOME/sutazai, else ~/.local/share/sutazai");
@@ -247,6 +310,15 @@ std::vector<SettingRow> make_rows() {
     SettingRow hf_token = row("HF_TOKEN", "token for Hugging Face, sent to hf.co and huggingface.co alone",
                               set_hf_token, [](const Settings& settings) { return settings.hf_token; });
     hf_token.secret = true;
+    // An address that is refused may hold a password.
+    SettingRow upstreams = row("UPSTREAMS",
+                               "other servers whose models are served here too, name=ollama+URL, name=openai+URL or "
+                               "name=sutazai+URL, several separated by commas",
+                               set_upstreams, show_upstreams);
+    upstreams.hides_wrong_value = true;
+    SettingRow upstream_keys = row("UPSTREAM_KEYS", "keys for UPSTREAMS, name=key, several separated by commas",
+                                   set_upstream_keys, show_upstream_keys);
+    upstream_keys.secret = true;
     SettingRow models =
         row("MODELS", "models by name, name=path, several separated by commas (the flag may be repeated)", set_models,
             show_models);
@@ -336,6 +408,19 @@ std::vector<SettingRow> make_rows() {
                "seconds without a byte after which a connection is given up and made anew"),
         std::move(registry_auth),
         std::move(hf_token),
+
+        std::move(upstreams),
+        std::move(upstream_keys),
+        number("UPSTREAM_CONNECTIONS", &Settings::upstream_connections, 1, 4096,
+               "requests that are sent to one upstream at once; more wait"),
+        number("UPSTREAM_CONNECT_TIMEOUT_S", &Settings::upstream_connect_timeout_s, 1, 3600,
+               "seconds for a connection to an upstream"),
+        number("UPSTREAM_FIRST_TOKEN_TIMEOUT_S", &Settings::upstream_first_token_timeout_s, 1, 86400,
+               "seconds until an upstream's first token; it may have to load the model"),
+        number("UPSTREAM_IDLE_TIMEOUT_S", &Settings::upstream_idle_timeout_s, 1, 86400,
+               "seconds that an upstream may say nothing in the middle of an answer"),
+        number("UPSTREAM_POLL_S", &Settings::upstream_poll_s, 1, 86400,
+               "seconds between two looks at an upstream's models"),
 
         path("MODELS_DIR", &Settings::models_dir, "folder of GGUF files; empty: the folder models in SUTAZAI_HOME"),
         path("MODEL_STORE", &Settings::model_store,

@@ -17,7 +17,8 @@ struct SettingRow {
     std::string description;
     std::function<Parsed<void>(Settings&, std::string_view)> set;
     std::function<std::string(const Settings&)> show;
-    bool secret = false;  ///< neither printed nor quoted in errors
+    bool secret = false;             ///< neither printed nor quoted in errors
+    bool hides_wrong_value = false;  ///< not quoted in errors
 };
 
 /// In the order of .env.example.

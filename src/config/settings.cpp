@@ -148,7 +148,8 @@ Result<Loaded> load(const Inputs& inputs) {
             if (found == values->end()) continue;
             source = candidate;
             if (const auto set = row.set(loaded.settings, found->second); !set) {
-                const std::string value = row.secret ? "the value" : fmt::format("\"{}\"", found->second);
+                const bool hidden = row.secret || row.hides_wrong_value;
+                const std::string value = hidden ? "the value" : fmt::format("\"{}\"", found->second);
                 return fail(ErrorCode::kInvalidArgument,
                             fmt::format("{} ({}): {} is not allowed; it must be {}", row.name, to_string(source), value,
                                         set.error()),

@@ -5,10 +5,12 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/duration.h"
 #include "base/error.h"
+#include "base/upstream_address.h"
 
 /// Every setting, read once at start: flags > environment > .env > defaults. Constant afterwards.
 namespace sutazai::config {
@@ -73,6 +75,15 @@ struct Settings {
     std::uint32_t pull_stall_timeout_s = 30;      ///< PULL_STALL_TIMEOUT_S, without a byte, 1 to 3600
     std::vector<std::string> registry_auth;       ///< REGISTRY_AUTH, host=user:password
     std::string hf_token;                         ///< HF_TOKEN, for Hugging Face alone
+
+    // Other servers that serve models for this one.
+    std::vector<std::pair<std::string, UpstreamAddress>> upstreams;  ///< UPSTREAMS, name=kind+url
+    std::map<std::string, std::string> upstream_keys;                ///< UPSTREAM_KEYS, name=key
+    std::uint32_t upstream_connections = 64;                         ///< UPSTREAM_CONNECTIONS, to each, 1 to 4096
+    std::uint32_t upstream_connect_timeout_s = 5;                    ///< UPSTREAM_CONNECT_TIMEOUT_S, 1 to 3600
+    std::uint32_t upstream_first_token_timeout_s = 300;              ///< UPSTREAM_FIRST_TOKEN_TIMEOUT_S, 1 to 86400
+    std::uint32_t upstream_idle_timeout_s = 60;  ///< UPSTREAM_IDLE_TIMEOUT_S, in an answer, 1 to 86400
+    std::uint32_t upstream_poll_s = 15;          ///< UPSTREAM_POLL_S, between two looks, 1 to 86400
 
     // The engine.
     std::string models_dir;                     ///< MODELS_DIR; default <home>/models

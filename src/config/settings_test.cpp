@@ -294,5 +294,26 @@ TEST(EnvExample, IsWhatTheTableSays) {
     for (const auto& info : loaded->rows) EXPECT_EQ(info.value, row(*defaults, info.name).value) << info.name;
 }
 
+TEST(Settings, UpstreamsAndTheirKeys) {
+    const auto loaded = load({.environment = {{"HOME", "/home/u"},
+                                              {"UPSTREAMS", "b=ollama+http://h:1, a=openai+https://api"},
+                                              {"UPSTREAM_KEYS", "a=sk-1"}}});
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    const auto& upstreams = loaded->settings.upstreams;
+    ASSERT_EQ(upstreams.size(), 2U);
+    EXPECT_EQ(upstreams[0].first, "b") << "their order says who goes first";
+    EXPECT_EQ(upstreams[1].second.path, "/v1");
+    EXPECT_EQ(loaded->settings.upstream_keys.at("a"), "sk-1");
+    EXPECT_EQ(row(*loaded, "UPSTREAM_KEYS").value, "***");
+    EXPECT_EQ(row(*loaded, "UPSTREAMS").value, "b=ollama+http://h:1,a=openai+https://api/v1");
+    for (const std::string value : {"x", "a=http://h", "a=ollama+http://me:hunter2@h", "a b=ollama+http://h",
+                                    "a=ollama+http://h,a=ollama+http://i"}) {
+        const auto wrong = load({.environment = {{"HOME", "/home/u"}, {"UPSTREAMS", value}}});
+        ASSERT_FALSE(wrong) << value;
+        EXPECT_EQ(wrong.error().field, "UPSTREAMS");
+        EXPECT_EQ(wrong.error().message.find("hunter2"), std::string::npos);
+    }
+}
+
 }  // namespace
 }  // namespace sutazai::config

@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "http/status.h"
+#include "upstream/upstreams.h"
 
 namespace sutazai::http {
 
@@ -78,6 +79,10 @@ asio::awaitable<Result<void>> Exchange::send_error(Error error, unsigned status)
     if (const int seconds = retry_after_s(error); seconds > 0) add_header("Retry-After", fmt::to_string(seconds));
     const std::string body = error_body(family, error);
     co_return co_await send_json(status, body);
+}
+
+bool comes_from_a_sutazai(const Exchange& exchange) {
+    return exchange.request().via.find(upstream::kViaName) != std::string::npos;
 }
 
 }  // namespace sutazai::http

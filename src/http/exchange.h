@@ -75,4 +75,8 @@ class Exchange {
     unsigned status_ = 0;
 };
 
+/// Is it another SutazAI that asks what models there are? It hears of those that this server has itself, so that names
+/// do not go round between servers that ask each other.
+[[nodiscard]] bool comes_from_a_sutazai(const Exchange& exchange);
+
 }  // namespace sutazai::http

@@ -71,6 +71,7 @@ Result<const Route*> admit(const Services& services, Exchange& exchange) {
         exchange.known = true;
         exchange.caller.admin = services.auth.required() ? caller->admin : exchange.from_this_machine;
         exchange.caller.tenant = std::move(caller->tenant);
+        exchange.caller.via = request.via;
     } else if (match.route == nullptr || !match.route->open) {
         return std::unexpected(std::move(caller.error()));
     }

@@ -128,9 +128,9 @@ asio::awaitable<Result<void>> post_ollama_embeddings(Services& services, Exchang
 asio::awaitable<Result<void>> get_ollama_tags(Services& services, Exchange& exchange) {
     co_await services.models.catch_up();
     // Files that nobody has looked into yet are, beside this thread.
-    auto encode = [&cards = services.cards, files = services.catalog.list()] {
-        return ollama::encode_tags(cards.all(files));
-    };
+    std::vector<catalog::ModelFile> all = services.catalog.list();
+    if (comes_from_a_sutazai(exchange)) std::erase_if(all, [](const auto& file) { return file.remote.has_value(); });
+    auto encode = [&cards = services.cards, files = std::move(all)] { return ollama::encode_tags(cards.all(files)); };
     co_return co_await send_made(services, exchange, 200, serve::kLightBytes + 1, encode);
 }
 

@@ -65,6 +65,14 @@ asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exch
 
 asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange) {
     co_await services.models.catch_up();
+    if (comes_from_a_sutazai(exchange)) {
+        std::vector<api::openai::ModelCard> own;
+        for (const catalog::ModelFile& file : services.catalog.list()) {
+            if (!file.remote) own.push_back(card_of(file));
+        }
+        const std::string json = api::openai::encode_models(own);
+        co_return co_await exchange.send_json(200, json);
+    }
     const std::uint64_t generation = services.catalog.generation();
     if (services.model_list.generation != generation) {
         constexpr std::size_t kCardBytes = 100;

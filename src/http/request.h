@@ -19,7 +19,7 @@ struct Request {
     std::string path;   ///< percent-encoded, without the query
     std::string query;  ///< without the '?'
     HeldBody body;
-    std::string host, origin, authorization, api_key, content_type, content_encoding;
+    std::string host, origin, authorization, api_key, content_type, content_encoding, via;
     std::string requested_method, requested_headers;  ///< Access-Control-Request-*, of a CORS preflight
     bool http_1_1 = true;                             ///< false: HTTP/1.0, which knows no chunks
     bool has_body = false;                            ///< Content-Length above 0, or chunked

@@ -15,7 +15,9 @@ unsigned http_status(ErrorCode code, Family family) {
         case ErrorCode::kUnsupportedMedia: return 415;
         case ErrorCode::kQueueFull: return 429;
         case ErrorCode::kInternal: return 500;
-        case ErrorCode::kEngineDied: return 502;
+        case ErrorCode::kEngineDied:
+        case ErrorCode::kUpstreamFailed: return 502;
+        case ErrorCode::kUpstreamTimeout: return 504;
         case ErrorCode::kUnavailable:
         case ErrorCode::kLoadFailed:
         case ErrorCode::kCancelled: return 503;
@@ -43,6 +45,7 @@ std::string_view reason_phrase(unsigned status) {
         case 501: return "Not Implemented";
         case 502: return "Bad Gateway";
         case 503: return "Service Unavailable";
+        case 504: return "Gateway Timeout";
         default: return "Unknown";
     }
 }

@@ -13,7 +13,8 @@ TEST(HttpStatus, MapsEveryCode) {
         {ErrorCode::kNotFound, 404},         {ErrorCode::kMethodNotAllowed, 405}, {ErrorCode::kPayloadTooLarge, 413},
         {ErrorCode::kUnsupportedMedia, 415}, {ErrorCode::kContextOverflow, 400},  {ErrorCode::kQueueFull, 429},
         {ErrorCode::kQueueTimeout, 408},     {ErrorCode::kUnavailable, 503},      {ErrorCode::kLoadFailed, 503},
-        {ErrorCode::kEngineDied, 502},       {ErrorCode::kCancelled, 503},        {ErrorCode::kInternal, 500}};
+        {ErrorCode::kUpstreamFailed, 502},   {ErrorCode::kUpstreamTimeout, 504},  {ErrorCode::kEngineDied, 502},
+        {ErrorCode::kCancelled, 503},        {ErrorCode::kInternal, 500}};
     for (const auto& [code, status] : cases) {
         EXPECT_EQ(http_status(code, Family::kOpenAi), status);
         EXPECT_NE(reason_phrase(status), "Unknown") << status;

@@ -55,6 +55,7 @@ void TokenStream::Channel::wake(error_code error) {
 void TokenStream::Channel::abandon() {
     ended_ = true;
     if (cancel_) std::exchange(cancel_, nullptr)();
+    taken_.notify();
     wake(asio::error::operation_aborted);
 }
 
@@ -93,7 +94,12 @@ asio::awaitable<GenerationUpdate> TokenStream::Channel::next(std::shared_ptr<Cha
         co_return nothing;
     }
     has_pending_ = false;
+    taken_.notify();
     co_return std::exchange(pending_, {});
+}
+
+asio::awaitable<void> TokenStream::Channel::taken(std::shared_ptr<Channel> self) {
+    co_await self->taken_.wait(Signal::kEver);
 }
 
 }  // namespace sutazai::ipc

@@ -8,8 +8,9 @@
 
 namespace sutazai::ipc {
 
-/// The reader's half of one request. Destroying it before the last update cancels the request, whose sequence is freed
-/// by the engine's next step. Move-only; outlives its client safely (it then ends with kEngineDied).
+/// The reader's half of one request. Destroying it before the last update cancels the request: its sequence is freed by
+/// the engine's next step, or the connection to its server is closed. Move-only; outlives its client safely (it then
+/// ends with kEngineDied).
 class TokenStream {
   public:
     struct Channel;  // ipc/channel.h; shared with who writes
@@ -37,7 +38,7 @@ class TokenStream {
     std::shared_ptr<Channel> channel_;
 };
 
-/// Who answers requests: an engine.
+/// Who answers requests: an engine, or a model of another server.
 class Generator {
   public:
     virtual ~Generator() = default;

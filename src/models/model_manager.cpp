@@ -1,15 +1,20 @@
 #include "models/model_manager.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <exception>
 #include <map>
+#include <memory>
 #include <set>
 #include <string_view>
 #include <utility>
 
+#include "base/thrown.h"
 #include "models/status_of.h"
 #include "models/warm_set.h"
 
@@ -51,10 +56,6 @@ asio::awaitable<Result<Lease>> wait_for(std::shared_ptr<WarmSet> set, WarmModel&
 asio::awaitable<Result<Lease>> ask(std::shared_ptr<WarmSet> set, std::string name, Asking asking) {
     set->live_on(co_await asio::this_coro::executor);
     auto found = set->find(name);
-    if (!found && found.error().code != ErrorCode::kInvalidArgument) {
-        co_await set->files().catch_up();  // its file may have come just now
-        found = set->find(name);
-    }
     if (!found) co_return std::unexpected(found.error());
     WarmModel& model = *found->model;
     asking.model = std::move(found->asked);
@@ -89,6 +90,42 @@ asio::awaitable<Result<Lease>> ask(std::shared_ptr<WarmSet> set, std::string nam
         }
         co_return lease;
     }
+}
+
+using SharedUpstreams = std::shared_ptr<upstream::Upstreams>;
+
+/// What the catalogue has under this name, after a look for what may have come just now.
+asio::awaitable<Result<catalog::ModelFile>> look_up(std::shared_ptr<WarmSet> set, SharedUpstreams upstreams,
+                                                    std::string name) {
+    auto file = set->catalog().find(name);
+    if (file || file.error().code == ErrorCode::kInvalidArgument) co_return file;
+    co_await upstreams->first_look();
+    co_await set->files().catch_up();
+    co_return set->catalog().find(name);
+}
+
+Result<Lease> lease_remote(WarmSet& set, upstream::Upstreams& upstreams, const catalog::ModelFile& file) {
+    if (set.closing()) return std::unexpected(WarmSet::shutting_down());
+    auto model = upstreams.find(*file.remote);
+    if (!model) return std::unexpected(std::move(model.error()));
+    ++(*model)->requests;
+    return Lease(std::move(*model), {file.name, file.profile});
+}
+
+/// A request, which may be for a model of another server's.
+asio::awaitable<Result<Lease>> ask_anywhere(std::shared_ptr<WarmSet> set, SharedUpstreams upstreams, std::string name,
+                                            Asking asking) {
+    upstreams->live_on(co_await asio::this_coro::executor);
+    const auto file = co_await look_up(set, upstreams, name);
+    if (file && file->remote) co_return lease_remote(*set, *upstreams, *file);
+    co_return co_await ask(std::move(set), std::move(name), std::move(asking));
+}
+
+/// An order, which is for models of this server's alone.
+asio::awaitable<Result<Lease>> ask_here(std::shared_ptr<WarmSet> set, SharedUpstreams upstreams, std::string name,
+                                        Asking asking) {
+    (void)co_await look_up(set, std::move(upstreams), name);
+    co_return co_await ask(std::move(set), std::move(name), std::move(asking));
 }
 
 asio::awaitable<Result<bool>> evict_from(std::shared_ptr<WarmSet> set, std::string name, bool wait) {
@@ -139,10 +176,11 @@ asio::awaitable<Result<bool>> pin_in(std::shared_ptr<WarmSet> set, std::string n
     co_return co_await set->usage().write_now(set->usage_now());
 }
 
-asio::awaitable<void> drain_all(std::shared_ptr<WarmSet> set, Clock::time_point deadline) {
+asio::awaitable<void> drain_all(std::shared_ptr<WarmSet> set, SharedUpstreams upstreams, Clock::time_point deadline) {
     UsageByName usage = set->usage_now();  // while they are warm
     set->drain(deadline);
     (void)co_await set->usage().write_now(std::move(usage));
+    co_await upstreams->drain(deadline);
     while (set->has_engines()) co_await set->engine_gone().wait(ipc::Signal::kEver);
 }
 
@@ -151,23 +189,25 @@ asio::awaitable<void> drain_all(std::shared_ptr<WarmSet> set, Clock::time_point 
 AdvancedModelManager::AdvancedModelManager(const config::Settings& settings, catalog::Catalog& catalog,
                                            BlockingPool& pool, std::string executable, Tuning tuning)
     : warm_set_(WarmSet::make(settings, catalog, pool, std::move(executable), std::move(tuning))),
+      upstreams_(std::make_shared<upstream::Upstreams>(settings)),
       configured_(settings.model_order) {}
 
 AdvancedModelManager::~AdvancedModelManager() {
     warm_set_->close();
+    upstreams_->close();
 }
 
 // --- leases
 
 asio::awaitable<Result<Lease>> AdvancedModelManager::acquire(std::string name, std::optional<KeepAlive> keep_alive,
                                                              std::uint32_t context_tokens) {
-    return ask(warm_set_, std::move(name), {Purpose::kRequest, keep_alive, context_tokens});
+    return ask_anywhere(warm_set_, upstreams_, std::move(name), {Purpose::kRequest, keep_alive, context_tokens});
 }
 asio::awaitable<Result<Lease>> AdvancedModelManager::warm(std::string name) {
-    return ask(warm_set_, std::move(name), {Purpose::kWarmUp, {}});
+    return ask_here(warm_set_, upstreams_, std::move(name), {Purpose::kWarmUp, {}});
 }
 asio::awaitable<Result<Lease>> AdvancedModelManager::warm_if_room(std::string name) {
-    return ask(warm_set_, std::move(name), {Purpose::kModestWarmUp, {}});
+    return ask_here(warm_set_, upstreams_, std::move(name), {Purpose::kModestWarmUp, {}});
 }
 
 Result<Lease> AdvancedModelManager::hold_if_warm(const std::string& name) {
@@ -189,10 +229,21 @@ asio::awaitable<Result<bool>> AdvancedModelManager::pin(std::string name, bool p
     return pin_in(warm_set_, std::move(name), pinned);
 }
 asio::awaitable<void> AdvancedModelManager::drain(std::chrono::milliseconds deadline) {
-    return drain_all(warm_set_, Clock::now() + deadline);
+    return drain_all(warm_set_, upstreams_, Clock::now() + deadline);
 }
 void AdvancedModelManager::keep_standby(const asio::any_io_executor& executor) {
     warm_set_->standby().open(executor);
+}
+void AdvancedModelManager::watch_upstreams(const asio::any_io_executor& executor) {
+    const auto on_names = [set = warm_set_, weak = std::weak_ptr(upstreams_), executor] {
+        const auto upstreams = weak.lock();
+        if (!upstreams || set->closing()) return;
+        set->catalog().scanner()->set_remote(upstreams->models());
+        asio::co_spawn(executor, set->files().refresh(), [set](const std::exception_ptr& thrown) {
+            if (thrown) spdlog::error("looking for models failed: {}", text_of(thrown));
+        });
+    };
+    upstreams_->watch(executor, on_names);
 }
 void AdvancedModelManager::watch_files(const asio::any_io_executor& executor) {
     warm_set_->files().watch(executor);
@@ -253,7 +304,14 @@ std::vector<ModelStatus> AdvancedModelManager::status() const {
     std::vector<ModelStatus> out;
     out.reserve(catalog.list().size());
     std::set<const WarmModel*> listed;
+    std::map<std::string, std::string> remote;  // by key, the first name
     for (const catalog::ModelFile& file : catalog.list()) {
+        if (file.remote && file.problem.empty()) {
+            out.push_back(status_of_remote(file, *upstreams_));
+            const auto [first, is_first] = remote.emplace(file.weights, file.name);
+            if (!is_first) out.back().alias_of = first->second;
+            continue;
+        }
         if (const auto known = models.find(file.engine); known != models.end()) {
             const WarmModel& model = *known->second;
             listed.insert(&model);
@@ -284,10 +342,11 @@ std::vector<StandbyStatus> AdvancedModelManager::standby() const {
     return warm_set_->standby().status();
 }
 bool AdvancedModelManager::any_warm() const {
-    return std::ranges::any_of(warm_set_->models(), [](const auto& entry) { return entry.second->slot != nullptr; });
+    return std::ranges::any_of(warm_set_->models(), [](const auto& entry) { return entry.second->slot != nullptr; }) ||
+           upstreams_->any_reachable();
 }
 std::size_t AdvancedModelManager::open_requests() const {
-    return warm_set_->open_requests();
+    return warm_set_->open_requests() + upstreams_->n_open();
 }
 placement::Room AdvancedModelManager::room() const {
     return warm_set_->room();

@@ -17,6 +17,7 @@
 #include "models/lease.h"
 #include "models/model_status.h"
 #include "models/placement.h"
+#include "upstream/upstreams.h"
 
 /// Which models are warm. Lives on the server's one I/O thread.
 namespace sutazai::models {
@@ -54,6 +55,9 @@ class AdvancedModelManager {
     /// Engine processes stand by for cold models from now on, as STANDBY_ENGINES says.
     void keep_standby(const boost::asio::any_io_executor& executor);
 
+    /// Other servers are asked for their models from now on, which the catalogue has then.
+    void watch_upstreams(const boost::asio::any_io_executor& executor);
+
     /// The catalogue follows the disk from now on (models/catalog_keeper.h).
     void watch_files(const boost::asio::any_io_executor& executor);
     /// Returns when the catalogue is as the disk is now.
@@ -68,10 +72,11 @@ class AdvancedModelManager {
     /// old weights stay when the new file cannot be used. One that has been loaded with less context than
     /// `context_tokens` is loaded anew with more, where nobody has settled how much there is and it was trained for
     /// more; how much there is then is to be seen from the lease. Errors: kInvalidArgument when there is no memory for
-    /// that, kNotFound, kLoadFailed (with the engine's reason;
-    /// refused at once with retry_after_s while a failed load backs off; with the numbers for a model larger than
-    /// MODEL_CACHE_BYTES), kUnavailable (draining, every warm model is busy or pinned and none can make room in time,
-    /// or the engine crashes again and again). A cancelled wait does not end the load.
+    /// that, kNotFound, kUpstreamFailed (of a model that another server has: all else comes with the answer),
+    /// kLoadFailed (with the engine's reason; refused at once with retry_after_s while a failed load backs off; with
+    /// the numbers for a model larger than MODEL_CACHE_BYTES), kUnavailable (draining, every warm model is busy or
+    /// pinned and none can make room in time, or the engine crashes again and again). A cancelled wait does not end the
+    /// load.
     [[nodiscard]] boost::asio::awaitable<Result<Lease>> acquire(std::string name,
                                                                 std::optional<KeepAlive> keep_alive = {},
                                                                 std::uint32_t context_tokens = 0);
@@ -113,6 +118,7 @@ class AdvancedModelManager {
 
   private:
     std::shared_ptr<WarmSet> warm_set_;
+    std::shared_ptr<upstream::Upstreams> upstreams_;
     std::vector<std::string> configured_;  // models of MODELS
 };
 

@@ -19,6 +19,8 @@ const char* to_string(ModelState state) {
         case ModelState::kWarm: return "warm";
         case ModelState::kDraining: return "draining";
         case ModelState::kFailed: return "failed";
+        case ModelState::kRemote: return "remote";
+        case ModelState::kUnreachable: return "unreachable";
     }
     return "cold";
 }
@@ -28,6 +30,7 @@ CacheSummary summarize(std::span<const ModelStatus> models) {
     std::uint64_t requests = 0, found_warm = 0, prompt = 0, cached = 0, bytes = 0;
     for (const ModelStatus& model : models) {
         ++out.total_models;
+        if (model.remote) continue;  // what it keeps, and where, is not known
         if (!model.alias_of.empty()) continue;
         requests += model.requests;
         found_warm += model.found_warm;

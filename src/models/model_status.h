@@ -19,9 +19,19 @@ enum class ModelState : std::uint8_t {
     kWarming,  ///< the weights are there; the warm-up runs
     kWarm,
     kDraining,  ///< gives no more leases, or is ending
-    kFailed
+    kFailed,
+    // Of models that another server has.
+    kRemote,
+    kUnreachable
 };
 [[nodiscard]] const char* to_string(ModelState state);
+
+/// Who has the model, where it is not here.
+struct RemoteStatus {
+    std::string upstream;  ///< its name in UPSTREAMS; empty: models.toml says where
+    std::string kind;      ///< what it speaks; where it is only the log says
+    std::string model;     ///< as it is called there
+};
 
 struct ModelStatus {
     std::string name;
@@ -50,6 +60,7 @@ struct ModelStatus {
     std::uint64_t paid_by_others = 0;        ///< of that: weights in common that count for another engine
     std::chrono::milliseconds load_time{0};  ///< of the last load; 0 when there was none
     bool pinned = false;
+    std::optional<RemoteStatus> remote = {};  ///< then it takes no memory here, and is never warm
     std::optional<std::chrono::system_clock::time_point> last_used;
     std::optional<std::chrono::system_clock::time_point> unload_at;  ///< of an idle one with a keep-alive
 };

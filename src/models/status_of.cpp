@@ -70,4 +70,31 @@ ModelStatus status_of(const WarmModel& model, const catalog::ModelFile* listed) 
     return out;
 }
 
+ModelStatus status_of_remote(const catalog::ModelFile& listed, upstream::Upstreams& upstreams) {
+    ModelStatus out;
+    out.name = listed.name;
+    out.state = ModelState::kRemote;
+    const auto found = upstreams.find(*listed.remote);
+    if (!found) {
+        out.state = ModelState::kUnreachable;
+        out.last_error = found.error().message;
+        out.remote = RemoteStatus{listed.remote->upstream, "", listed.remote->model};
+        return out;
+    }
+    const upstream::RemoteModel& model = **found;
+    const upstream::Upstream& server = model.upstream();
+    out.remote = RemoteStatus{server.identity().name, to_string(server.identity().address.kind), model.name()};
+    out.last_error = model.last_error;
+    if (server.health() == upstream::Health::kUnreachable) {
+        out.state = ModelState::kUnreachable;
+        out.last_error = server.problem();
+    }
+    out.requests = model.requests;
+    out.in_use = model.in_use;
+    out.waiting = model.stats.waiting;
+    out.last_used = model.last_used;
+    out.stats = model.stats;
+    return out;
+}
+
 }  // namespace sutazai::models

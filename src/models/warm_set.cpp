@@ -96,6 +96,13 @@ Result<WarmSet::Found> WarmSet::find(const std::string& name) {
         if (known == by_name_.end()) return std::unexpected(file.error());
         return Found{known->second.model, {known->first, known->second.profile}};
     }
+    if (file->remote) {
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("'{}' is a model of another server's ({}): it takes no place here, so that it is "
+                                "neither loaded nor evicted, pinned or kept",
+                                file->name, file->remote->upstream.empty() ? "models.toml" : file->remote->upstream),
+                    "model");
+    }
     WarmModel& model = model_of(*file);
     Known& known = by_name_[file->name];
     WarmModel* const before = std::exchange(known.model, &model);

@@ -57,6 +57,7 @@ Result<void> check_keep_alive(const config::Settings& settings, const Caller& ca
 Result<void> complete_request(const Caller& caller, GenerationRequest& request, std::string_view path) {
     if (auto allowed = check_priority(caller, request.priority, path); !allowed) return allowed;
     request.cache_salt = caller.tenant;
+    request.via = caller.via;
     return {};
 }
 
@@ -66,7 +67,8 @@ Result<void> settle(const Context& context, const models::Lease& lease, Generati
     if (limit > 0 && (request.max_tokens < 0 || request.max_tokens > limit)) {
         request.max_tokens = static_cast<int>(limit);
     }
-    return choose_adapters(lease.profile(), request);
+    // Another server knows what adapters its model has.
+    return lease.is_remote() ? Result<void>() : choose_adapters(lease.profile(), request);
 }
 
 asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller caller, std::string model,
@@ -84,7 +86,12 @@ asio::awaitable<Result<models::Lease>> lease_model(Context& context, Caller call
         const ErrorCode code = lease.error().code;
         const bool wrong_name = code == ErrorCode::kNotFound || code == ErrorCode::kInvalidArgument;
         if (wrong_name && lease.error().field.empty()) lease.error().field = "model";
-    } else if (const ipc::ModelInfo& info = lease->engine().info(); context_tokens > info.context_per_sequence) {
+        co_return lease;
+    }
+    // Of a remote one it is the other server's business.
+    if (lease->is_remote()) co_return lease;
+    const ipc::ModelInfo& info = lease->engine().info();
+    if (context_tokens > info.context_per_sequence) {
         co_return std::unexpected(too_narrow(lease->model(), info, caller, context_tokens));
     }
     co_return lease;

@@ -35,7 +35,7 @@ struct Running {
         : lease(std::move(held)),
           format(request.make_format(lease.model())),
           n(Generations::count(request.generations)),
-          generations(lease.engine(), std::move(request.generations), width) {}
+          generations(lease.generator(), std::move(request.generations), width) {}
 
     models::Lease lease;
     std::shared_ptr<AnswerFormat> format;  // shared with what encodes on the pool
@@ -64,10 +64,11 @@ asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Calle
                                       request.context_tokens);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
     for (GenerationRequest& one : request.generations) {
+        one.context_tokens = request.context_tokens;
         if (auto settled = settle(context, *lease, one); !settled)
             co_return std::unexpected(std::move(settled.error()));
     }
-    if (request.plain_without_template && !lease->engine().info().has_chat_template) {
+    if (request.plain_without_template && !lease->has_chat_template()) {
         for (GenerationRequest& one : request.generations) make_plain(one);
     }
     const std::size_t width = generations_at_once(context.settings);

@@ -93,14 +93,14 @@ asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, 
     requests.reserve(job.order.size());
     for (const std::size_t index : job.order) {
         GenerationRequest& request = *batch.items[index];
-        if (lease->engine().info().has_chat_template) api::batch::as_chat(request);
+        if (lease->has_chat_template()) api::batch::as_chat(request);
         if (auto settled = settle(context, *lease, request); !settled) {
             settled.error().field = fmt::format("requests[{}].{}", index, settled.error().field);
             co_return std::unexpected(std::move(settled.error()));
         }
         requests.push_back(std::move(request));
     }
-    Generations generations(lease->engine(), std::move(requests), static_cast<std::size_t>(answer.batch_size));
+    Generations generations(lease->generator(), std::move(requests), static_cast<std::size_t>(answer.batch_size));
     BatchKeeper keeper(context.latencies, answer.model, job.order, is_prompt, answer.results);
     if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
     co_return answer;

@@ -8,6 +8,7 @@ namespace sutazai::serve {
 struct Caller {
     std::string tenant = {};  ///< made from their API key; empty where none is asked for
     bool admin = false;       ///< may change what others have
+    std::string via = {};     ///< servers that the request came through
 };
 
 }  // namespace sutazai::serve

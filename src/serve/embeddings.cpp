@@ -52,6 +52,7 @@ asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, Embed
         co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(lease.error());
     for (GenerationRequest& input : request.inputs) {
+        if (lease->is_remote()) break;
         if (auto chosen = choose_adapters(lease->profile(), input); !chosen) {
             co_return std::unexpected(std::move(chosen.error()));
         }
@@ -60,7 +61,7 @@ asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, Embed
     embeddings.model = lease->model();
     embeddings.warm_at = std::chrono::steady_clock::now();
     embeddings.vectors.resize(request.inputs.size());
-    Generations generations(lease->engine(), std::move(request.inputs), generations_at_once(context.settings));
+    Generations generations(lease->generator(), std::move(request.inputs), generations_at_once(context.settings));
     VectorKeeper keeper(embeddings);
     if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
     co_return embeddings;

@@ -17,6 +17,13 @@ namespace sutazai::serve {
 
 namespace asio = boost::asio;
 
+namespace {
+
+/// Of one generation's text.
+constexpr std::size_t kMostUnreadBytes = 64 << 10;
+
+}  // namespace
+
 /// One generation is read directly. Of several each has a reader, a coroutine that puts what comes into `events`.
 struct Generations::State : std::enable_shared_from_this<State> {
     ipc::Generator* engine = nullptr;
@@ -29,6 +36,7 @@ struct Generations::State : std::enable_shared_from_this<State> {
     std::vector<Event> events;
     std::map<std::size_t, std::size_t> event_of;  ///< where in `events` an index's is
     ipc::Signal changed;
+    ipc::Signal taken;  ///< events
     bool closed = false;
     bool started = false;
 
@@ -76,6 +84,12 @@ struct Generations::State : std::enable_shared_from_this<State> {
         running.clear();
     }
 
+    /// A reader that goes on while nobody takes what it has read would fill the memory.
+    [[nodiscard]] bool holds_much(std::size_t index) const {
+        const auto place = event_of.find(index);
+        return !closed && place != event_of.end() && events[place->second].update.delta.text_bytes() > kMostUnreadBytes;
+    }
+
     static asio::awaitable<void> read(std::shared_ptr<State> state, std::size_t index) {
         for (bool last = false; !last;) {
             GenerationUpdate update;
@@ -90,6 +104,7 @@ struct Generations::State : std::enable_shared_from_this<State> {
             last = update.last();
             if (last) state->running.erase(index);
             state->put(index, std::move(update));
+            while (!last && state->holds_much(index)) co_await state->taken.wait(ipc::Signal::kEver);
         }
         start_readers(state, co_await asio::this_coro::executor);
     }
@@ -125,6 +140,7 @@ Generations::Generations(ipc::Generator& engine, std::vector<GenerationRequest> 
 Generations::~Generations() {
     state_->closed = true;
     state_->running.clear();
+    state_->taken.notify();
 }
 
 asio::awaitable<void> Generations::ready() {
@@ -159,6 +175,7 @@ asio::awaitable<std::vector<Generations::Event>> Generations::next() {
     co_await ready();
     events.swap(state->events);
     state->event_of.clear();
+    state->taken.notify();
     co_return events;
 }
 

@@ -11,8 +11,8 @@
 
 namespace sutazai::serve {
 
-/// Several generations of one engine, run at the same time and read together. Destroying it cancels those that run; an
-/// exception out of next() or ready() (the client has gone) does so too, by unwinding. One I/O thread.
+/// Several generations of one engine or upstream, run at the same time and read together. Destroying it cancels those
+/// that run; an exception out of next() or ready() (the client has gone) does so too, by unwinding. One I/O thread.
 class Generations {
   public:
     struct Event {

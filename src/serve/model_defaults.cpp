@@ -10,8 +10,10 @@ namespace sutazai::serve {
 namespace {
 
 template <typename T, typename Default>
-void apply(bool given, const std::optional<Default>& value, T& out) {
-    if (!given && value) out = *value;
+void apply(bool& given, const std::optional<Default>& value, T& out) {
+    if (given || !value) return;
+    out = *value;
+    given = true;
 }
 
 bool is_system(const ChatMessage& message) {
@@ -37,7 +39,7 @@ void apply_to_chat(const catalog::RequestDefaults& defaults, Chat& chat, bool go
 void apply_defaults(const catalog::ModelProfile& profile, GenerationRequest& request) {
     if (request.task != Task::kGenerate) return;
     const catalog::RequestDefaults& defaults = profile.request;
-    const GivenFields& given = request.given;
+    GivenFields& given = request.given;
     SamplingParams& sampling = request.sampling;
     apply(given.temperature, defaults.temperature, sampling.temperature);
     apply(given.top_k, defaults.top_k, sampling.top_k);

@@ -130,11 +130,32 @@ std::string store_licenses(const catalog::ModelFile& file, const catalog::ModelS
 
 }  // namespace
 
+namespace {
+
+/// Nothing is known of it but who has it.
+ModelCard remote_card(const catalog::ModelFile& file) {
+    ModelCard card = outer_card(file);
+    card.remote_model = file.remote->model;
+    card.remote_host = file.remote->address ? to_string(file.remote->address->kind) : file.remote->upstream;
+    card.capabilities = {"completion"};
+    return card;
+}
+
+ModelPage remote_page(ModelPage page, const catalog::ModelProfile& profile) {
+    page.system = profile.request.system.value_or("");
+    const std::vector<std::string> parameters = parameter_lines(profile.request);
+    page.parameters = fmt::format("{}", fmt::join(parameters, "\n"));
+    page.modelfile = modelfile_of(page, parameters);
+    return page;
+}
+
+}  // namespace
+
 std::vector<ModelCard> ModelCards::all(std::span<const catalog::ModelFile> files) {
     std::vector<ModelCard> cards;
     std::set<std::string_view> paths;
     for (const catalog::ModelFile& file : files) {
-        paths.insert(file.path);
+        if (!file.remote) paths.insert(file.path);
         if (auto card = of(file)) cards.push_back(std::move(*card));
     }
     const std::lock_guard lock(mutex_);
@@ -144,6 +165,7 @@ std::vector<ModelCard> ModelCards::all(std::span<const catalog::ModelFile> files
 
 std::optional<ModelCard> ModelCards::of(const catalog::ModelFile& file) {
     if (!file.problem.empty()) return std::nullopt;
+    if (file.remote) return remote_card(file);
     const catalog::StoreFacts& facts = catalog::profile_of(file).facts;
     if (!facts.family.empty() && !facts.parameter_size.empty()) {
         ModelCard card = outer_card(file);
@@ -155,6 +177,7 @@ std::optional<ModelCard> ModelCards::of(const catalog::ModelFile& file) {
 }
 
 Result<ModelCard> ModelCards::full(const catalog::ModelFile& file) {
+    if (file.remote) return remote_card(file);
     const auto summary = summary_of(file);
     if (!summary) return std::unexpected(summary.error());
     ModelCard card = outer_card(file);
@@ -189,6 +212,7 @@ Result<ModelPage> model_page(ModelCards& cards, const catalog::ModelFile& file, 
     auto card = cards.full(file);
     if (!card) return std::unexpected(std::move(card.error()));
     page.card = std::move(*card);
+    if (file.remote) return remote_page(std::move(page), catalog::profile_of(file));
     const auto arrays = verbose ? catalog::Arrays::kRead : catalog::Arrays::kSkip;
     const auto entries = catalog::read_gguf_metadata(file.path, arrays);
     if (!entries) return std::unexpected(entries.error());

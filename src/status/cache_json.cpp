@@ -32,6 +32,15 @@ json::value shared_json(const ModelStatus& model) {
                         {"bytes_counted_elsewhere", model.paid_by_others}};
 }
 
+json::value remote_json(const ModelStatus& model) {
+    if (!model.remote) return nullptr;
+    return json::object{{"upstream", api::or_null(model.remote->upstream)},
+                        {"kind", model.remote->kind},
+                        {"model", model.remote->model},
+                        {"running", model.stats.running},
+                        {"waiting", model.stats.waiting}};
+}
+
 json::object model_json(const ModelStatus& model) {
     return {{"name", model.name},
             {"alias_of", api::or_null(model.alias_of)},
@@ -66,6 +75,7 @@ json::object model_json(const ModelStatus& model) {
              {{"count", model.stats.artifacts},
               {"bytes", model.stats.artifact_bytes},
               {"restored_tokens", model.stats.artifact_restored_tokens}}},
+            {"remote", remote_json(model)},
             {"file_note", api::or_null(model.file_note)},
             {"last_error", api::or_null(model.last_error)}};
 }

@@ -65,13 +65,13 @@ TEST(CacheJson, StatusWritesTheGoldenBytes) {
             R"("waiting": 0, "load_ms": 420, "last_used": "2025-01-26T14:30:52.123Z", "pinned": true, "unload_at": null, )"
             R"("prefixes": 5, "prompt_tokens": 100, "cached_tokens": 25, "grammar_hits": 9, "grammar_misses": 4, )"
             R"("crashes": 0, "last_crash": null, )"
-            R"("artifacts": {"count": 6, "bytes": 7, "restored_tokens": 8}, "file_note": "changed on disk", "last_error": null}, )"
+            R"("artifacts": {"count": 6, "bytes": 7, "restored_tokens": 8}, "remote": null, "file_note": "changed on disk", "last_error": null}, )"
             R"({"name": "f", "alias_of": null, "state": "failed", "load_progress": 0.00, "pid": 0, "bytes_estimated": 0, "bytes_expected": 0, )"
             R"("bytes_measured": 0, "shared_weights": null, "estimate": {"weights": 0, "kv": 0, "compute": 0, "process": 0}, "requests": 0, )"
             R"("found_warm": 0, "in_use": 0, "waiting": 0, "load_ms": 0, "last_used": null, "pinned": false, )"
             R"("unload_at": "2025-01-26T14:30:52.123Z", "prefixes": 0, "prompt_tokens": 0, "cached_tokens": 0, )"
             R"("grammar_hits": 0, "grammar_misses": 0, "crashes": 3, "last_crash": "it \"hung\"", )"
-            R"("artifacts": {"count": 0, "bytes": 0, "restored_tokens": 0}, "file_note": null, "last_error": "no \"GGUF\""}]})"));
+            R"("artifacts": {"count": 0, "bytes": 0, "restored_tokens": 0}, "remote": null, "file_note": null, "last_error": "no \"GGUF\""}]})"));
     EXPECT_NE(cache_status_json({}, {1, std::numeric_limits<std::uint64_t>::max()}, {})
                   .find(R"("max_cache_size_mb":null,"standby_engines":[])"),
               std::string::npos);

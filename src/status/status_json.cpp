@@ -49,6 +49,7 @@ json::array states(std::span<const ModelStatus> models) {
         if (model.state == ModelState::kLoading || model.state == ModelState::kWarming) {
             one["load_progress"] = rounded(model.load_progress, 2);
         }
+        if (model.remote) one["upstream"] = model.remote->upstream;
         if (!model.last_error.empty()) one["last_error"] = model.last_error;
         if (model.crashes > 0) {
             one["crashes"] = model.crashes;
@@ -76,10 +77,21 @@ json::object performance(const ModelStatus& model, double mean_latency_s) {
             {"cached_tokens", stats.cached_tokens}};
 }
 
+/// What is known of a model that another server has: nothing of its cache and steps.
+json::object remote_performance(const ModelStatus& model, double mean_latency_s) {
+    return {{"total_requests", model.requests},           {"avg_latency", rounded(mean_latency_s, 3)},
+            {"upstream", model.remote->upstream},         {"state", models::to_string(model.state)},
+            {"requests_running", model.stats.running},    {"requests_waiting", model.stats.waiting},
+            {"prompt_tokens", model.stats.prompt_tokens}, {"generation_tokens", model.stats.generation_tokens},
+            {"cached_tokens", model.stats.cached_tokens}};
+}
+
 }  // namespace
 
 Health health_of(std::span<const ModelStatus> models) {
-    const auto failed = std::ranges::count(models, ModelState::kFailed, &ModelStatus::state);
+    const auto failed = std::ranges::count_if(models, [](const ModelStatus& model) {
+        return model.state == ModelState::kFailed || model.state == ModelState::kUnreachable;
+    });
     if (failed == std::ssize(models)) return Health::kUnhealthy;
     return failed > 0 ? Health::kDegraded : Health::kHealthy;
 }
@@ -120,6 +132,10 @@ std::string performance_metrics(std::span<const ModelStatus> models, const serve
     for (const ModelStatus& model : models) {
         if (!model.alias_of.empty()) continue;  // counted under that name
         waiting += model.waiting + (is_warm(model) ? model.stats.waiting : 0);
+        if (model.remote && model.requests > 0) {
+            performance_stats[model.name] = remote_performance(model, latencies.mean_s(model.name));
+            continue;
+        }
         // A model that nobody asked for and that is not warm has no performance to tell of.
         if (model.requests == 0 && !is_warm(model)) continue;
         performance_stats[model.name] = performance(model, latencies.mean_s(model.name));

@@ -55,6 +55,12 @@ std::vector<std::string_view> settings_of(const catalog::ModelProfile& profile) 
 }  // namespace
 
 Result<BaseModel> base_model(const catalog::ModelFile& file, const catalog::ModelSources& sources) {
+    if (file.remote) {
+        return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("the model \"{}\" is another server's, so that there are no weights of it here", file.name),
+            "from");
+    }
     if (parse_part_name(fs::path(file.path).filename().string())) {
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("the model \"{}\" is made of several files, which a store has no place for; "
