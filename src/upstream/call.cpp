@@ -192,13 +192,10 @@ asio::awaitable<Call::Outcome> Call::read_vector(Connection& connection) {
     co_return Outcome{};
 }
 
+/// Whether the other server is away the next look at it will show: this says something of one answer only.
 Call::Outcome Call::failed(const error_code& failure) {
-    std::string why = reason_of(failure);
-    if (is_timeout(failure)) {
-        upstream->note_unreachable(why);
-        return {Outcome::Next::kFail, {ErrorCode::kUpstreamTimeout, std::move(why)}};
-    }
-    return {Outcome::Next::kFail, {ErrorCode::kUpstreamFailed, std::move(why)}};
+    const ErrorCode code = is_timeout(failure) ? ErrorCode::kUpstreamTimeout : ErrorCode::kUpstreamFailed;
+    return {Outcome::Next::kFail, {code, reason_of(failure)}};
 }
 
 /// For the next bytes. Until the first token there is one limit for all of them.

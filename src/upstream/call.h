@@ -44,7 +44,7 @@ struct Call : std::enable_shared_from_this<Call> {
     [[nodiscard]] boost::asio::awaitable<Outcome> refused(Connection& connection);
     [[nodiscard]] boost::asio::awaitable<Outcome> read_stream(Connection& connection);
     [[nodiscard]] boost::asio::awaitable<Outcome> read_vector(Connection& connection);
-    [[nodiscard]] Outcome failed(const boost::system::error_code& failure);
+    [[nodiscard]] static Outcome failed(const boost::system::error_code& failure);
     [[nodiscard]] std::chrono::milliseconds patience() const;
     void tell(GenerationUpdate update);
     [[nodiscard]] Timings timings() const;
