@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/response_format.h"
+#include "api/sampler_fields.h"
 #include "api/unsupported.h"
 
 namespace sutazai::api {
@@ -215,6 +216,8 @@ void read_sampling(FieldReader& fields, SamplingParams& out) {
     fields.number("repeat_penalty", {0, 2, true}, out.repeat_penalty);
     fields.number("presence_penalty", {-2, 2}, out.presence_penalty);
     fields.number("frequency_penalty", {-2, 2}, out.frequency_penalty);
+    read_more_sampling(fields, out);
+    read_logit_bias(fields, out);
     std::int64_t seed = -1;
     fields.integer("seed", std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), seed);
     if (seed != -1) out.seed = static_cast<std::uint64_t>(seed);

@@ -34,7 +34,8 @@ void read_chat_fields(FieldReader& fields, ChatRequest& out);
 /// `out`.
 void read_generation_fields(FieldReader& fields, ChatRequest& out, int least_max_tokens = 1);
 
-/// temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty and seed; a seed as above.
+/// temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed (as above), and what
+/// sampler_fields.h reads.
 void read_sampling(FieldReader& fields, SamplingParams& out);
 
 /// `adapters`: a list of {"name", "scale"}; an empty one asks for the model without any.

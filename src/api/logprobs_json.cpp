@@ -16,14 +16,6 @@ namespace json = boost::json;
 
 namespace {
 
-bool is_utf8(std::string_view bytes) {
-    Utf8Stream stream;
-    std::string out;
-    stream.append(bytes, out);
-    stream.finish(out);
-    return out == bytes;
-}
-
 double number(float logprob) {
     return std::isfinite(logprob) ? as_written(logprob) : -9999;
 }
@@ -79,6 +71,14 @@ json::object completion_logprobs(std::span<const TokenScore> scores, std::size_t
             {"token_logprobs", std::move(logprobs)},
             {"top_logprobs", std::move(tops)},
             {"text_offset", std::move(offsets)}};
+}
+
+bool is_utf8(std::string_view bytes) {
+    Utf8Stream stream;
+    std::string out;
+    stream.append(bytes, out);
+    stream.finish(out);
+    return out == bytes;
 }
 
 std::string token_name(std::string_view piece) {

@@ -19,6 +19,8 @@ namespace sutazai::api {
 /// the first token's, and afterwards that of the token that comes next. top_logprobs always names the token itself too.
 [[nodiscard]] boost::json::object completion_logprobs(std::span<const TokenScore> scores, std::size_t& offset);
 
+[[nodiscard]] bool is_utf8(std::string_view bytes);
+
 /// A token's bytes as text; where they are no UTF-8, "bytes:\xe2\x82".
 [[nodiscard]] std::string token_name(std::string_view piece);
 

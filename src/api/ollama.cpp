@@ -34,16 +34,6 @@ void refuse_method(FieldReader& options, const char* name, double off) {
     options.refuse(name, fmt::format("is not supported; it is off with {}", off));
 }
 
-void read_repeat_window(FieldReader& options, const SamplingParams& sampling) {
-    int window = kPenaltyWindowTokens;
-    options.integer("repeat_last_n", -1, kMaxInt, window);
-    const bool penalises =
-        sampling.repeat_penalty != 1 || sampling.presence_penalty != 0 || sampling.frequency_penalty != 0;
-    if (penalises && window != kPenaltyWindowTokens) {
-        options.refuse("repeat_last_n", fmt::format("must be {} (got {})", kPenaltyWindowTokens, window));
-    }
-}
-
 /// Ollama's own defaults where they are others than llama.cpp's.
 void take_defaults(SamplingParams& sampling) {
     sampling.top_p = 0.9F;
@@ -74,10 +64,7 @@ void read_options(FieldReader& fields, AnswerBody& out) {
     note_given(options, out.generation.given);
     out.generation.given.max_tokens = options.find("num_predict") != nullptr;
     options.integer("num_ctx", 1, kMaxInt, out.context_tokens);
-    read_repeat_window(options, sampling);
-    refuse_method(options, "typical_p", 1);
     refuse_method(options, "tfs_z", 1);
-    refuse_method(options, "mirostat", 0);
     read_idle_options(options);
     refuse_unknown(options);
 }

@@ -160,9 +160,10 @@ TEST(Ollama, WhatWouldChangeTheAnswerIsRefusedByName) {
              {R"("temperature":0.5)", "temperature"},
              {R"("nonsense":1)", "nonsense"},
              {R"("options":7)", "options"},
-             {R"("options":{"mirostat":2})", "options.mirostat"},
-             {R"("options":{"typical_p":0.5})", "options.typical_p"},
-             {R"("options":{"repeat_penalty":1.1,"repeat_last_n":32})", "options.repeat_last_n"},
+             {R"("options":{"mirostat":3})", "options.mirostat"},
+             {R"("options":{"tfs_z":0.5})", "options.tfs_z"},
+             {R"("options":{"typical_p":0})", "options.typical_p"},
+             {R"("options":{"repeat_last_n":-2})", "options.repeat_last_n"},
              {R"("options":{"nonsense":1})", "options.nonsense"},
              {R"("options":{"temperature":3})", "options.temperature"},
              {R"("options":{"num_ctx":0})", "options.num_ctx"}}) {

@@ -66,6 +66,16 @@ void append_finish(std::string& out, const char* reason) {
 
 }  // namespace
 
+std::vector<std::int32_t> read_token_ids(FieldReader& fields, std::string_view name) {
+    const json::value* value = fields.find(name);
+    if (value == nullptr || !value->is_array()) {
+        fields.refuse(name, value == nullptr ? std::string("is missing")
+                                             : fmt::format("must be a list of token ids (got {})", kind_of(*value)));
+        return {};
+    }
+    return read_ids(fields, std::string(name), value->get_array());
+}
+
 std::vector<PromptItem> read_prompts(FieldReader& fields, std::string_view name, std::size_t max_items) {
     std::vector<PromptItem> prompts;
     const json::value* value = fields.find(name);

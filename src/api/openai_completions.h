@@ -23,6 +23,9 @@ inline constexpr int kMaxBestOf = 20;
 /// A prompt: text, or token ids of the model.
 using PromptItem = std::variant<std::string, std::vector<std::int32_t>>;
 
+/// A list of token ids, which may be empty; it is there.
+[[nodiscard]] std::vector<std::int32_t> read_token_ids(FieldReader& fields, std::string_view name);
+
 /// `name` as a string, a list of strings, a list of token ids or a list of lists of them; at most `max_items`, none of
 /// them empty.
 [[nodiscard]] std::vector<PromptItem> read_prompts(FieldReader& fields, std::string_view name, std::size_t max_items);

@@ -175,7 +175,7 @@ TEST(OpenAi, ReadsChoicesAndLogprobs) {
 TEST(OpenAi, RefusesByNameWhatItCannotDo) {
     EXPECT_EQ(refusal(R"("tools": [{"type": "function"}])"),
               "tools: tools asks for tools, which are not supported yet");
-    EXPECT_EQ(refusal(R"("logit_bias": {"50": 1})"), "logit_bias: logit_bias is not supported");
+    EXPECT_EQ(refusal(R"("logit_bias": {"a": 1})").substr(0, 12), "logit_bias.a");
     for (const char* field : {R"("n": 1)", R"("tools": [])", R"("logprobs": false)", R"("top_logprobs": 0)",
                               R"("logit_bias": {})", R"("response_format": {"type": "text"})", R"("tools": null)"}) {
         EXPECT_EQ(refusal(field), "accepted") << field;

@@ -38,7 +38,6 @@ constexpr auto kUnsupported = std::to_array<Unsupported>({
     {"best_of", kNotSupported, {"1"}},
     {"chat_template_kwargs"},
     {"echo"},
-    {"logit_bias"},
     {"modalities", kNotSupported, {R"(["text"])"}},
     {"n", kNotSupported, {"1"}},
     {"store"},

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -81,14 +83,78 @@ struct Chat {
 
 /// A gap in a text, which the model is to fill.
 struct Infill {
+    /// Another file, or a part of one, that the text has to do with.
+    struct File {
+        std::string name = {};
+        std::string text = {};
+
+        bool operator==(const File&) const = default;
+    };
     std::string prefix = {};
     std::string suffix = {};
+    std::string begun = {};        ///< what stands in the gap already
+    std::vector<File> files = {};  ///< the most important last
+    bool trims = false;            ///< what does not fit loses what is furthest from the gap
 
     bool operator==(const Infill&) const = default;
 };
 
+/// A text that is to be tokenised and no more (Task::kRead).
+struct BareText {
+    std::string text = {};
+    bool around = false;  ///< with the tokens that the model wants in front of and behind a text
+    bool special = true;  ///< names of control tokens are those tokens
+
+    bool operator==(const BareText&) const = default;
+};
+
+/// A question, and a text that may answer it (Task::kRank).
+struct RankedPair {
+    std::string query = {};
+    std::string document = {};
+
+    bool operator==(const RankedPair&) const = default;
+};
+
+/// What llama-server can do to a draw beyond the usual chain. Names, defaults and meanings are its own (tools/server of
+/// llama.cpp); with the defaults nothing is done.
+struct MoreSampling {
+    int repeat_last_n = 64;       ///< tokens that the penalties look at, 0 to kMostPenaltyWindow
+    float top_n_sigma = -1;       ///< <= 0 is off
+    float typical_p = 1;          ///< (0, 1]; 1 is off
+    float xtc_probability = 0;    ///< [0, 1]; 0 is off
+    float xtc_threshold = 0.1F;   ///< [0, 1]
+    float dynatemp_range = 0;     ///< [0, 2]; 0 is off
+    float dynatemp_exponent = 1;  ///< [0, 10]
+    float dry_multiplier = 0;     ///< [0, 10]; 0 is off
+    float dry_base = 1.75F;       ///< [1, 10]
+    int dry_allowed_length = 2;   ///< tokens
+    int dry_penalty_last_n = 64;  ///< tokens that are scanned, 0 to kMostPenaltyWindow
+    std::vector<std::string> dry_sequence_breakers = {"\n", ":", "\"", "*"};
+    int mirostat = 0;           ///< 1 or 2: that in place of everything but penalties; 0 is off
+    float mirostat_tau = 5;     ///< [0, 20]
+    float mirostat_eta = 0.1F;  ///< [0, 1]
+    int min_keep = 0;           ///< candidates that are left at least
+    std::vector<std::string> samplers =
+        {};  ///< of kSamplerNames, in the order in which they are applied; empty: all but infill
+
+    bool operator==(const MoreSampling&) const = default;
+};
+inline constexpr int kMostPenaltyWindow = 65536;
+inline constexpr std::array<std::string_view, 10> kSamplerNames{
+    "penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature", "infill"};
+
+/// Added to a token's logit before anything else; minus infinity rules it out.
+struct LogitBias {
+    std::int32_t token = 0;
+    float bias = 0;
+
+    bool operator==(const LogitBias&) const = default;
+};
+inline constexpr std::size_t kMostLogitBiases = 300;
+
 /// How the next token is chosen. Defaults and meanings are llama.cpp's; the chain is applied in this order:
-/// penalties, top_k, top_p, min_p, temperature, draw.
+/// biases, penalties, top_k, top_p, min_p, temperature, draw.
 struct SamplingParams {
     float temperature = 0.8F;           ///< [0, 2]; 0 takes the most likely token
     int top_k = 40;                     ///< >= 0; 0 keeps all
@@ -98,15 +164,23 @@ struct SamplingParams {
     float presence_penalty = 0.0F;      ///< [-2, 2]
     float frequency_penalty = 0.0F;     ///< [-2, 2]
     std::optional<std::uint64_t> seed;  ///< same seed, same request, same batch company: same answer. Random when unset
+    std::vector<LogitBias> logit_bias = {};  ///< at most kMostLogitBiases
+    std::optional<MoreSampling> more = {};   ///< another chain than the above
 
     bool operator==(const SamplingParams&) const = default;
 };
 inline constexpr int kPenaltyWindowTokens = 64;
+/// Does `more` change anything?
+[[nodiscard]] bool changes_chain(const SamplingParams& params);
+/// How many of the last tokens can count for the next one.
+[[nodiscard]] std::size_t penalty_window(const SamplingParams& params);
 
 /// What a request wants of its model.
 enum class Task : std::uint8_t {
     kGenerate,
     kEmbed,  ///< one vector for the prompt; of the other fields only priority and cache_salt count
+    kRank,   ///< how well a text answers a question; like kEmbed in all else, and the vector is one number
+    kRead,   ///< what the model reads: the prompt's text and its tokens; nothing is computed
 };
 
 /// Fields that whoever asks has set himself. For the others a model may have defaults of its own, which count as set
@@ -140,7 +214,7 @@ inline constexpr float kMostAdapterScale = 10;
 struct GenerationRequest {
     /// A chat is rendered by the model's template on the engine's preparation thread; a string is tokenised as it is;
     /// token ids are taken as they are; what is around a gap goes between the tokens that the model has for that.
-    std::variant<Chat, std::string, std::vector<std::int32_t>, Infill> prompt;
+    std::variant<Chat, std::string, std::vector<std::int32_t>, Infill, BareText, RankedPair> prompt;
     std::string chat_template = {};          ///< Go's, for a chat, in place of the model's; empty: the model's
     std::vector<std::int32_t> context = {};  ///< tokens of what was said before, in front of the prompt
     /// A chat that is too long loses its oldest messages, the system's aside; kEmbed: a text its end.
@@ -148,17 +222,21 @@ struct GenerationRequest {
     SamplingParams sampling;
     int max_tokens = -1;            ///< > 0, or -1: until the context is full; 0 (with echo): the prompt alone
     std::vector<std::string> stop;  ///< generation ends before the first of these; they are never sent
-    bool ignore_eos = false;        ///< go on past the end-of-generation token (for benchmarks)
-    int priority = 0;               ///< lower runs first
-    std::string cache_salt;         ///< prefixes are shared only between requests of one salt (a tenant); may be empty
+    int least_indent = 0;           ///< characters of white space that each new line has, or it is the end; 0: any
+    std::chrono::milliseconds most_time{0};  ///< after the first token; then the line is the last. 0: any
+    bool ignore_eos = false;                 ///< go on past the end-of-generation token (for benchmarks)
+    int priority = 0;                        ///< lower runs first
+    std::string cache_salt;  ///< prefixes are shared only between requests of one salt (a tenant); may be empty
     /// Answers to the prompt, 1 to kMaxChoices. A choice i has the seed `sampling.seed` + i, if that is set.
     int n = 1;
     Task task = Task::kGenerate;
     int top_logprobs = -1;        ///< 0 to kMaxTopLogprobs: score each token and name as many alternatives; -1: none
     bool returns_tokens = false;  ///< Finished has the tokens, too
-    bool echo = false;            ///< the text begins with the prompt's; scores, if asked for, with those of its tokens
-    std::string grammar;          ///< GBNF that the text must follow; empty: none
-    std::string json_schema;      ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
+    /// The text begins with the prompt's; scores, if asked for, with those of its tokens. kRead: the scores name the
+    /// bytes of each token.
+    bool echo = false;
+    std::string grammar;      ///< GBNF that the text must follow; empty: none
+    std::string json_schema;  ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
     std::vector<AdapterChoice> adapters = {};  ///< none: the model as it is
     // These stay in the server.
     GivenFields given = {};
@@ -169,6 +247,7 @@ struct GenerationRequest {
 };
 
 inline constexpr int kMaxTopLogprobs = 20;
+inline constexpr std::size_t kMaxReadTokens = std::size_t{1} << 20;  ///< of a prompt of kRead
 inline constexpr int kMaxChoices = 128;
 
 enum class FinishReason : std::uint8_t {
@@ -209,7 +288,8 @@ struct Finished {
     FinishReason reason = FinishReason::kStop;
     Usage usage;
     Timings timings;
-    /// For requests that ask: of prompt and answer, without the one that ended it.
+    std::string stop = {};  ///< the stop string that ended it; empty: none did
+    /// For requests that ask, and of kRead: of prompt and answer, without the one that ended it.
     std::vector<std::int32_t> tokens = {};
 
     bool operator==(const Finished&) const = default;
@@ -261,7 +341,7 @@ struct GenerationUpdate {
     Delta delta;                     ///< may be empty
     std::uint32_t n_tokens = 0;      ///< tokens generated since the last update
     std::vector<TokenScore> scores;  ///< of the tokens whose text is out now; only for requests that ask
-    std::vector<float> embedding;    ///< Task::kEmbed: the vector, of length 1
+    std::vector<float> embedding;    ///< Task::kEmbed: the vector, of length 1; Task::kRank: the score
     std::optional<Finished> finished;
     std::optional<Error> error;
 

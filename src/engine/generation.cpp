@@ -26,6 +26,7 @@ Generation::Generation(const Model& model, const Prepared& prepared, RequestId a
       stops_(prepared.request.stop, stops_with_hidden_tokens(model, prepared.request.stop)),
       // Where the grammar lets the text end, it may leave nothing else.
       ignore_eos_(prepared.request.ignore_eos && source_.grammar() == nullptr),
+      lines_(prepared.request.least_indent, prepared.request.most_time),
       returns_tokens_(prepared.request.returns_tokens),
       input_field_(prepared.input_field),
       salt_(prepared.request.cache_salt),
@@ -48,15 +49,24 @@ Result<void> Generation::accept(Token token) {
     return {};
 }
 
-bool Generation::write(Token token, GenerationUpdate& update) {
+std::optional<FinishReason> Generation::write(Token token, GenerationUpdate& update) {
     std::string piece;
     model_.append_piece(token, piece);
-    if (piece.empty() && stops_.push_hidden(model_.piece(token), update.delta.content)) return true;
-    if (!ignore_eos_ && model_.ends_generation(token)) return true;
+    if (piece.empty() && stops_.push_hidden(model_.piece(token), update.delta.content)) return FinishReason::kStop;
+    if (!ignore_eos_ && model_.ends_generation(token)) return FinishReason::kStop;
     std::string text;
     characters_.append(piece, text);
     source_.made_text(text.size());
-    return stops_.push(text, update.delta.content);
+    if (!lines_.limits()) return push(text, update);
+    const auto elapsed = std::chrono::steady_clock::now() - first_token();
+    const auto verdict = lines_.push(text, std::chrono::duration_cast<std::chrono::milliseconds>(elapsed));
+    const auto stopped = push(std::string_view(text).substr(0, verdict.n_bytes), update);
+    return !stopped && verdict.ends ? FinishReason::kLength : stopped;
+}
+
+std::optional<FinishReason> Generation::push(std::string_view text, GenerationUpdate& update) {
+    if (!stops_.push(text, update.delta.content)) return std::nullopt;
+    return FinishReason::kStop;
 }
 
 void Generation::release(GenerationUpdate& update) {

@@ -10,6 +10,7 @@
 #include "base/utf8_stream.h"
 #include "engine/prepared.h"
 #include "llama/token_source.h"
+#include "text/line_limit.h"
 #include "text/stop_matcher.h"
 
 namespace sutazai::engine {
@@ -32,9 +33,10 @@ class Generation {
     /// The token drawn last, or what source().draw() said instead, is taken. kInvalidArgument when the grammar has no
     /// token that follows, or takes too long to tell.
     [[nodiscard]] Result<void> accept(Token token);
-    /// Adds the text of an accepted token, as far as it may go out. True when the answer ends with it: with a stop
-    /// string or a token that ends generation.
-    [[nodiscard]] bool write(Token token, GenerationUpdate& update);
+    /// Adds the text of an accepted token, as far as it may go out. Says so when the answer ends with it: with a stop
+    /// string, a token that ends generation, or a limit of lines.
+    [[nodiscard]] std::optional<FinishReason> write(Token token, GenerationUpdate& update);
+    [[nodiscard]] const std::string& stop() const { return stops_.match(); }  ///< the stop string that was found
     /// What is in the update goes out, and more will come: adds the scores of the tokens whose text is out.
     void release(GenerationUpdate& update);
     /// The end: adds the text and the scores that were held back. A character of which only the first bytes have come
@@ -56,12 +58,15 @@ class Generation {
     std::atomic<bool> is_gone = false;  ///< nobody wants it any more; any thread may ask
 
   private:
+    [[nodiscard]] std::optional<FinishReason> push(std::string_view text, GenerationUpdate& update);
+
     const Model& model_;
     RequestId id_;
     llama::TokenSource source_;
     Utf8Stream characters_;
     text::StopMatcher stops_;
     bool ignore_eos_;
+    text::LineLimit lines_;
     bool returns_tokens_;
     const char* input_field_;
     std::string salt_;

@@ -44,7 +44,7 @@ Generations::Generations(EngineState& state, ArtifactTraffic& artifacts, Mailbox
 
 void Generations::begin(Prepared prepared, StepReport& report) {
     const std::size_t n = prepared.prompt.size();
-    const auto window = std::span(prepared.prompt).last(std::min<std::size_t>(n, kPenaltyWindowTokens));
+    const auto window = std::span(prepared.prompt).last(std::min(n, penalty_window(prepared.request.sampling)));
     const std::vector<RequestId> answers = prepared.wanted();
     const std::optional<std::uint64_t> seed = prepared.request.sampling.seed;
     for (const RequestId id : answers) {
@@ -146,8 +146,8 @@ void Generations::deliver(Generation& generation, Token token, StepReport& repor
     GenerationUpdate update;
     update.n_tokens = 1;
     const bool has_room = state_.scheduler.append(generation.id(), token);
-    if (generation.write(token, update)) {
-        end(generation, FinishReason::kStop, std::move(update), report);
+    if (const auto reason = generation.write(token, update)) {
+        end(generation, *reason, std::move(update), report);
     } else if (!has_room) {
         end(generation, FinishReason::kLength, std::move(update), report);
     } else {
@@ -163,6 +163,7 @@ void Generations::end(Generation& generation, FinishReason reason, GenerationUpd
     const auto begun = state_.origin + *view.begun;
     Finished finished;
     finished.reason = reason;
+    finished.stop = generation.stop();
     finished.usage = {static_cast<std::uint32_t>(view.prompt_tokens), generation.n_tokens(),
                       static_cast<std::uint32_t>(view.cached_tokens)};
     finished.timings = {duration_cast<microseconds>(begun - generation.submitted()),

@@ -18,11 +18,20 @@ constexpr std::int64_t kWorkOnTheWay = 200'000;
 /// On a grammar at all: about a second. Less than that is enough for nearly all that the limits of grammars allow.
 constexpr std::int64_t kMostWork = 40'000'000;
 
+std::size_t bytes_of(const Infill& infill) {
+    std::size_t n = infill.prefix.size() + infill.suffix.size() + infill.begun.size();
+    for (const Infill::File& file : infill.files) n += file.text.size();
+    return n;
+}
+
 bool is_long(const GenerationRequest& request) {
     std::size_t n_bytes = request.grammar.size() + request.json_schema.size() + request.chat_template.size();
     if (const auto* text = std::get_if<std::string>(&request.prompt)) n_bytes += text->size();
-    if (const auto* infill = std::get_if<Infill>(&request.prompt))
-        n_bytes += infill->prefix.size() + infill->suffix.size();
+    if (const auto* pair = std::get_if<RankedPair>(&request.prompt))
+        n_bytes += pair->query.size() + pair->document.size();
+    if (const auto* bare = std::get_if<BareText>(&request.prompt)) n_bytes += bare->text.size();
+    if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) n_bytes += ids->size();
+    if (const auto* infill = std::get_if<Infill>(&request.prompt)) n_bytes += bytes_of(*infill);
     if (const auto* chat = std::get_if<Chat>(&request.prompt)) {
         for (const ChatMessage& message : chat->messages) {
             n_bytes += message.reasoning.size();
@@ -205,14 +214,16 @@ void Preparation::finish(Lock& lock, Prepared prepared, Result<void> done) {
     const RequestId id = prepared.id;
     prepared.cancelled = entries_.at(id)->cancelled;
     const std::vector<RequestId> wanted = prepared.wanted();
-    if (!done && !wanted.empty()) {
+    if (!wanted.empty() && (!done || prepared.request.task == Task::kRead)) {
         lock.unlock();
         StepReport report;
-        report.fail(wanted, done.error());
+        if (!done) report.fail(wanted, done.error());
+        for (GenerationUpdate& update : prepared.reading) report.add(id, std::move(update));
         report_(std::move(report));  // before nothing is open any more
         lock.lock();
+    } else if (!wanted.empty()) {
+        mailbox_.post(std::move(prepared));
     }
-    if (done && !wanted.empty()) mailbox_.post(std::move(prepared));
     forget(id);
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/utf8_stream.h"
+#include "engine/reading.h"
 #include "engine/shortened_chat.h"
 
 namespace sutazai::engine {
@@ -17,8 +18,6 @@ std::vector<RequestId> Prepared::wanted() const {
     return ids;
 }
 
-namespace {
-
 std::string text_of(const Model& model, std::span<const Token> tokens) {
     std::string bytes;
     for (const Token token : tokens) bytes += model.piece(token);
@@ -29,10 +28,12 @@ std::string text_of(const Model& model, std::span<const Token> tokens) {
     return text;
 }
 
+namespace {
+
 Result<std::vector<Token>> tokens_of(GenerationRequest& request, const Model& model, std::size_t most_tokens,
                                      const llama::CancelCheck& cancelled) {
     const auto* chat = std::get_if<Chat>(&request.prompt);
-    if (!request.truncate || chat == nullptr || request.task == Task::kEmbed) {
+    if (!request.truncate || chat == nullptr || request.task != Task::kGenerate) {
         return model.tokenize(request, most_tokens, cancelled);
     }
     const Chat whole = *chat;
@@ -45,9 +46,9 @@ Result<std::vector<Token>> tokens_of(GenerationRequest& request, const Model& mo
 Result<void> open_adapters(Prepared& prepared, const Model& model, bool scored) {
     GenerationRequest& request = prepared.request;
     if (request.adapters.empty()) return {};
-    if (request.task == Task::kEmbed || scored) {
+    if (request.task != Task::kGenerate || scored) {
         return fail(ErrorCode::kInvalidArgument,
-                    request.task == Task::kEmbed
+                    request.task != Task::kGenerate
                         ? "embeddings with adapters are not built; ask for the model that has none"
                         : "scores of a prompt with adapters are not built; \"adapters\": [] asks for none",
                     "adapters");
@@ -67,18 +68,32 @@ Result<void> open_adapters(Prepared& prepared, const Model& model, bool scored) 
 Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* keeper,
                      const llama::CancelCheck& cancelled) {
     GenerationRequest& request = prepared.request;
+    if (request.task == Task::kRead) {
+        auto reading = read_prompt(request, model, cancelled);
+        if (!reading) return std::unexpected(std::move(reading.error()));
+        prepared.reading = std::move(*reading);
+        return {};
+    }
     const Model::Properties& p = model.properties();
-    const bool embeds = request.task == Task::kEmbed;
+    const bool embeds = request.task == Task::kEmbed || request.task == Task::kRank;
     if (!embeds && !p.generates) {
         return fail(ErrorCode::kInvalidArgument, "this model writes no text; it makes embeddings (/v1/embeddings)",
                     "model");
     }
-    if (embeds && p.pooling == llama::Pooling::kRank) {
-        return fail(ErrorCode::kInvalidArgument, "this model ranks texts; it makes no embeddings", "model");
+    if (embeds && (request.task == Task::kRank) != (p.pooling == llama::Pooling::kRank)) {
+        return fail(ErrorCode::kInvalidArgument,
+                    request.task == Task::kRank ? "this model ranks no texts"
+                                                : "this model ranks texts (/v1/rerank); it makes no embeddings",
+                    "model");
     }
     const bool scored = request.echo && request.top_logprobs >= 0;
     if (auto opened = open_adapters(prepared, model, scored); !opened) return opened;
     if (std::holds_alternative<Chat>(request.prompt)) prepared.input_field = "messages";
+    for (const LogitBias& bias : request.sampling.logit_bias) {
+        if (bias.token >= 0 && bias.token < p.vocabulary) continue;
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("{} is no token of this model, which has {}", bias.token, p.vocabulary), "logit_bias");
+    }
     const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
     Result<std::vector<Token>> tokens =
         tokens_of(request, model, static_cast<std::size_t>(p.context_per_sequence - answer), cancelled);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,11 +34,15 @@ struct Prepared {
     std::shared_ptr<const llama::AdapterSet> adapters = {};      ///< null: the model as it is
     std::string echo = {};                                       ///< the prompt's text, if the request wants it back
     std::set<RequestId> cancelled = {};                          ///< of its answers
+    std::vector<GenerationUpdate> reading = {};                  ///< of Task::kRead all that it is answered
     const char* input_field = "prompt";                          ///< where the request holds what the model reads
 
     [[nodiscard]] std::vector<RequestId> wanted() const;  ///< the answers that are not cancelled
     [[nodiscard]] std::uint64_t salt() const { return std::hash<std::string>{}(request.cache_salt); }
 };
+
+/// The text that the tokens stand for, names of control tokens included.
+[[nodiscard]] std::string text_of(const Model& model, std::span<const Token> tokens);
 
 /// Fills in what the decode thread needs of a request, but for its grammar: template, tokens, what the disk holds.
 /// `keeper` may be null. kCancelled once `cancelled` says so. Any thread but the decode thread.

@@ -36,7 +36,7 @@ SideWork::SideWork(EngineState& state, Generations& generations, QueueTimeout ti
 
 bool SideWork::begin(Prepared& prepared, StepReport& report) {
     const GenerationRequest& request = prepared.request;
-    if (request.task == Task::kEmbed) {
+    if (request.task == Task::kEmbed || request.task == Task::kRank) {
         embeddings_->add({.id = prepared.id,
                           .tokens = std::move(prepared.prompt),
                           .submitted = prepared.submitted,

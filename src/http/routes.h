@@ -28,6 +28,16 @@ boost::asio::awaitable<Result<void>> post_embeddings(Services& services, Exchang
 boost::asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_model(Services& services, Exchange& exchange);
 
+// llama_server_routes.cpp
+boost::asio::awaitable<Result<void>> post_llama_completion(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_infill(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_props(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_slots(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_rerank(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_tokenize(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_detokenize(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_apply_template(Services& services, Exchange& exchange);
+
 // ollama_routes.cpp
 boost::asio::awaitable<Result<void>> post_ollama_chat(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_ollama_generate(Services& services, Exchange& exchange);

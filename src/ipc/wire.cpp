@@ -86,6 +86,70 @@ constexpr std::array kStatsFields{
 };
 static_assert(kStatsFields.size() * sizeof(std::uint64_t) == sizeof(EngineStats), "a figure is missing");
 
+void set_infill(wire::Infill& out, Infill infill) {
+    out.set_prefix(std::move(infill.prefix));
+    out.set_suffix(std::move(infill.suffix));
+    out.set_begun(std::move(infill.begun));
+    out.set_trims(infill.trims);
+    for (Infill::File& file : infill.files) {
+        wire::Infill::File& to = *out.add_files();
+        to.set_name(std::move(file.name));
+        to.set_text(std::move(file.text));
+    }
+}
+
+Infill infill_of(wire::Infill infill) {
+    Infill out{std::move(*infill.mutable_prefix()), std::move(*infill.mutable_suffix()),
+               std::move(*infill.mutable_begun())};
+    for (wire::Infill::File& file : *infill.mutable_files()) {
+        out.files.push_back({std::move(*file.mutable_name()), std::move(*file.mutable_text())});
+    }
+    out.trims = infill.trims();
+    return out;
+}
+
+void set_more(wire::MoreSampling& out, const MoreSampling& more) {
+    out.set_repeat_last_n(more.repeat_last_n);
+    out.set_top_n_sigma(more.top_n_sigma);
+    out.set_typical_p(more.typical_p);
+    out.set_xtc_probability(more.xtc_probability);
+    out.set_xtc_threshold(more.xtc_threshold);
+    out.set_dynatemp_range(more.dynatemp_range);
+    out.set_dynatemp_exponent(more.dynatemp_exponent);
+    out.set_dry_multiplier(more.dry_multiplier);
+    out.set_dry_base(more.dry_base);
+    out.set_dry_allowed_length(more.dry_allowed_length);
+    out.set_dry_penalty_last_n(more.dry_penalty_last_n);
+    out.set_mirostat(more.mirostat);
+    out.set_mirostat_tau(more.mirostat_tau);
+    out.set_mirostat_eta(more.mirostat_eta);
+    out.set_min_keep(more.min_keep);
+    for (const std::string& breaker : more.dry_sequence_breakers) out.add_dry_sequence_breakers(breaker);
+    for (const std::string& name : more.samplers) out.add_samplers(name);
+}
+
+MoreSampling more_of(const wire::MoreSampling& more) {
+    MoreSampling out;
+    out.repeat_last_n = more.repeat_last_n();
+    out.top_n_sigma = more.top_n_sigma();
+    out.typical_p = more.typical_p();
+    out.xtc_probability = more.xtc_probability();
+    out.xtc_threshold = more.xtc_threshold();
+    out.dynatemp_range = more.dynatemp_range();
+    out.dynatemp_exponent = more.dynatemp_exponent();
+    out.dry_multiplier = more.dry_multiplier();
+    out.dry_base = more.dry_base();
+    out.dry_allowed_length = more.dry_allowed_length();
+    out.dry_penalty_last_n = more.dry_penalty_last_n();
+    out.mirostat = more.mirostat();
+    out.mirostat_tau = more.mirostat_tau();
+    out.mirostat_eta = more.mirostat_eta();
+    out.min_keep = more.min_keep();
+    out.dry_sequence_breakers.assign(more.dry_sequence_breakers().begin(), more.dry_sequence_breakers().end());
+    out.samplers.assign(more.samplers().begin(), more.samplers().end());
+    return out;
+}
+
 }  // namespace
 
 wire::Submit to_wire(RequestId id, GenerationRequest request) {
@@ -98,8 +162,15 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     } else if (const auto* ids = std::get_if<std::vector<std::int32_t>>(&request.prompt)) {
         out.mutable_token_ids()->mutable_ids()->Add(ids->begin(), ids->end());
     } else if (auto* infill = std::get_if<Infill>(&request.prompt)) {
-        out.mutable_infill()->set_prefix(std::move(infill->prefix));
-        out.mutable_infill()->set_suffix(std::move(infill->suffix));
+        set_infill(*out.mutable_infill(), std::move(*infill));
+    } else if (auto* bare = std::get_if<BareText>(&request.prompt)) {
+        wire::BareText& to = *out.mutable_bare_text();
+        to.set_text(std::move(bare->text));
+        to.set_around(bare->around);
+        to.set_special(bare->special);
+    } else if (auto* pair = std::get_if<RankedPair>(&request.prompt)) {
+        out.mutable_ranked_pair()->set_query(std::move(pair->query));
+        out.mutable_ranked_pair()->set_document(std::move(pair->document));
     } else {
         out.set_text(std::move(std::get<std::string>(request.prompt)));
     }
@@ -112,12 +183,20 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     sampling.set_presence_penalty(request.sampling.presence_penalty);
     sampling.set_frequency_penalty(request.sampling.frequency_penalty);
     if (request.sampling.seed) sampling.set_seed(*request.sampling.seed);
+    for (const LogitBias& bias : request.sampling.logit_bias) {
+        wire::LogitBias& to = *sampling.add_logit_bias();
+        to.set_token(bias.token);
+        to.set_bias(bias.bias);
+    }
+    if (request.sampling.more) set_more(*sampling.mutable_more(), *request.sampling.more);
     out.set_max_tokens(request.max_tokens);
     for (std::string& stop : request.stop) out.add_stop(std::move(stop));
+    out.set_least_indent(static_cast<std::uint32_t>(request.least_indent));
+    out.set_most_time_ms(static_cast<std::uint32_t>(request.most_time.count()));
     out.set_ignore_eos(request.ignore_eos);
     out.set_priority(request.priority);
     out.set_cache_salt(std::move(request.cache_salt));
-    out.set_embed(request.task == Task::kEmbed);
+    out.set_task(static_cast<std::uint32_t>(request.task));
     if (request.top_logprobs >= 0) out.set_top_logprobs(static_cast<std::uint32_t>(request.top_logprobs));
     out.set_echo(request.echo);
     out.set_grammar(std::move(request.grammar));
@@ -148,8 +227,13 @@ GenerationRequest from_wire(wire::Submit submit) {
     } else if (submit.has_token_ids()) {
         out.prompt = std::vector<std::int32_t>(submit.token_ids().ids().begin(), submit.token_ids().ids().end());
     } else if (submit.has_infill()) {
-        wire::Infill& infill = *submit.mutable_infill();
-        out.prompt = Infill{std::move(*infill.mutable_prefix()), std::move(*infill.mutable_suffix())};
+        out.prompt = infill_of(std::move(*submit.mutable_infill()));
+    } else if (submit.has_bare_text()) {
+        wire::BareText& bare = *submit.mutable_bare_text();
+        out.prompt = BareText{std::move(*bare.mutable_text()), bare.around(), bare.special()};
+    } else if (submit.has_ranked_pair()) {
+        wire::RankedPair& pair = *submit.mutable_ranked_pair();
+        out.prompt = RankedPair{std::move(*pair.mutable_query()), std::move(*pair.mutable_document())};
     } else {
         out.prompt = std::move(*submit.mutable_text());
     }
@@ -162,12 +246,17 @@ GenerationRequest from_wire(wire::Submit submit) {
     out.sampling.presence_penalty = sampling.presence_penalty();
     out.sampling.frequency_penalty = sampling.frequency_penalty();
     if (sampling.has_seed()) out.sampling.seed = sampling.seed();
+    for (const wire::LogitBias& bias : sampling.logit_bias())
+        out.sampling.logit_bias.push_back({bias.token(), bias.bias()});
+    if (sampling.has_more()) out.sampling.more = more_of(sampling.more());
     out.max_tokens = submit.max_tokens();
     for (std::string& stop : *submit.mutable_stop()) out.stop.push_back(std::move(stop));
+    out.least_indent = static_cast<int>(submit.least_indent());
+    out.most_time = std::chrono::milliseconds(submit.most_time_ms());
     out.ignore_eos = submit.ignore_eos();
     out.priority = submit.priority();
     out.cache_salt = std::move(*submit.mutable_cache_salt());
-    out.task = submit.embed() ? Task::kEmbed : Task::kGenerate;
+    out.task = enum_of(submit.task(), Task::kRead);
     if (submit.has_top_logprobs()) {
         out.top_logprobs = static_cast<int>(std::min<std::uint32_t>(submit.top_logprobs(), kMaxTopLogprobs));
     }
@@ -232,6 +321,7 @@ wire::Finished to_wire(RequestId id, const Finished& finished) {
     out.set_request_id(id);
     out.set_reason(static_cast<std::uint32_t>(finished.reason));
     out.set_prompt_tokens(finished.usage.prompt_tokens);
+    out.set_stop(finished.stop);
     out.set_completion_tokens(finished.usage.completion_tokens);
     out.set_cached_tokens(finished.usage.cached_tokens);
     out.set_queued_us(to_us(finished.timings.queued));
@@ -249,6 +339,7 @@ Finished from_wire(const wire::Finished& finished) {
     out.usage = {finished.prompt_tokens(), finished.completion_tokens(), finished.cached_tokens()};
     out.timings = {from_us(finished.queued_us()), from_us(finished.prefill_us()), from_us(finished.decode_us())};
     out.tokens.assign(finished.tokens().begin(), finished.tokens().end());
+    out.stop = finished.stop();
     return out;
 }
 

@@ -33,6 +33,9 @@ GenerationRequest every_field() {
                            text_message(Role::kUser, "grüße 日本 🙂"), answer, result},
                           Turn::kOpen};
     request.sampling = {0.0F, 0, 0.5F, 0.25F, 1.5F, -2.0F, 2.0F, 0U};
+    request.sampling.logit_bias = {{3, -1.5F}, {151935, -std::numeric_limits<float>::infinity()}};
+    request.sampling.more =
+        MoreSampling{1, 2, 0.5F, 0.25F, 0.75F, 1.5F, 3, 4, 5, 6, 7, {"\n", "\xff"}, 2, 8, 0.5F, 9, {"dry"}};
     request.max_tokens = 17;
     request.stop = {"</s>", "\n\n"};
     request.ignore_eos = true;
@@ -70,7 +73,9 @@ TEST(Wire, TokenIdsStayTokenIds) {
 
 TEST(Wire, WhatIsAroundAGapStaysTwoTexts) {
     GenerationRequest request;
-    request.prompt = Infill{"def f(", "\n    return"};
+    request.prompt = Infill{"def f(", "\n    return", "x", {{"a.py", "import b"}, {"", "\xff"}}, true};
+    request.least_indent = 4;
+    request.most_time = std::chrono::milliseconds(1500);
     request.context = {1, 2, 151935};
     request.truncate = request.returns_tokens = true;
     request.chat_template = "{{ .Prompt }}";
@@ -78,6 +83,22 @@ TEST(Wire, WhatIsAroundAGapStaysTwoTexts) {
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
     request.prompt = Infill{};
     EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+}
+
+TEST(Wire, APairToRankStaysTwoTexts) {
+    GenerationRequest request;
+    request.task = Task::kRank;
+    request.prompt = RankedPair{"who?", "\xff"};
+    EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+}
+
+TEST(Wire, ATextToReadKeepsHowItIsRead) {
+    GenerationRequest request;
+    request.task = Task::kRead;
+    for (const bool around : {false, true}) {
+        request.prompt = BareText{"<|im_end|>", around, !around};
+        EXPECT_EQ(from_wire(sent(to_wire(1, request))), request);
+    }
 }
 
 TEST(Wire, ATrustingPeerGetsNoMoreAlternativesThanThereMayBe) {

@@ -28,13 +28,14 @@ namespace sutazai::llama {
 
 using sched::Token;
 struct AdapterSet;  // llama/adapters.h
+class Sampler;      // llama/sampler.h
 
 /// How a model's vectors of tokens become one of a text.
 enum class Pooling : std::uint8_t {
     kMean,
     kFirst,  ///< the first token's (CLS)
     kLast,
-    kRank,  ///< none: the model says how well a text answers a question
+    kRank,  ///< none: the model says how well a text answers a question (Task::kRank)
 };
 
 /// The KV state of a run of tokens: opaque bytes, valid for the same model, KV types and llama.cpp.
@@ -90,11 +91,14 @@ class LanguageModel {
     [[nodiscard]] virtual bool file_intact() const = 0;
 
     /// The prompt as the model reads it. kInvalidArgument when the chat template refuses it (field "messages") or it
-    /// holds what is no token (field "prompt"), and what Tokenizer::tokenize() fails with. At least one token. Any
-    /// thread; takes about a millisecond for a chat.
+    /// holds what is no token (field "prompt"), and what Tokenizer::tokenize() fails with. At least one token, but of
+    /// Task::kRead. Any thread; takes about a millisecond for a chat.
     [[nodiscard]] virtual Result<std::vector<Token>> tokenize(
         const GenerationRequest& request, std::size_t most_tokens = std::numeric_limits<std::size_t>::max(),
         const CancelCheck& cancelled = {}) const = 0;
+    /// A chat as the template writes it, that of the request or the model's. Fails as tokenize() does; any thread.
+    [[nodiscard]] virtual Result<std::string> chat_text(const GenerationRequest& request,
+                                                        const CancelCheck& cancelled) const = 0;
     /// Does the text hold the name of a token that is not shown in output?
     [[nodiscard]] virtual bool names_hidden_token(std::string_view text) const = 0;
 
@@ -102,6 +106,9 @@ class LanguageModel {
     [[nodiscard]] virtual const grammar::TokenTrie& texts() const = 0;
     /// The one token that a name such as "<|im_end|>" is.
     [[nodiscard]] virtual std::optional<Token> token_named(std::string_view name) const = 0;
+
+    /// Draws tokens as the parameters say; it may not outlive the model.
+    [[nodiscard]] virtual std::unique_ptr<Sampler> sampler(const SamplingParams& params) const = 0;
 
     /// Appends the bytes of a generated token (maybe part of a character; nothing for control tokens).
     virtual void append_piece(Token token, std::string& out) const = 0;

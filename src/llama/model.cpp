@@ -15,8 +15,12 @@
 #include <utility>
 
 #include "grammar/token_trie.h"
+#include "llama/chain_sampler.h"
+#include "llama/infill.h"
 #include "llama/llama_log.h"
 #include "llama/model_impl.h"
+#include "llama/quick_sampler.h"
+#include "llama/rank_prompt.h"
 #include "llama/vocabulary.h"
 
 namespace sutazai::llama {
@@ -58,21 +62,9 @@ Result<void> check_tokens(std::span<const Token> ids, int vocabulary, const char
                 fmt::format("{} is no token of this model, which has {}", *wrong, vocabulary), field);
 }
 
-/// Prefix, suffix, middle: the order that models with such tokens are trained for first.
-Result<std::vector<TextRun>> around_a_gap(const Vocabulary& words, const llama_vocab* vocab, const Infill& infill) {
-    std::vector<TextRun> runs;
-    const std::array marks{llama_vocab_fim_pre(vocab), llama_vocab_fim_suf(vocab), llama_vocab_fim_mid(vocab)};
-    const std::array<const std::string*, 3> texts{&infill.prefix, &infill.suffix, nullptr};
-    for (std::size_t i = 0; i < marks.size(); ++i) {
-        std::string name = piece_text(vocab, marks.at(i));
-        if (name.empty() || !words.tokenizer->names_hidden_token(name)) {
-            return fail(ErrorCode::kInvalidArgument,
-                        "this model fills no gaps: it has no tokens for what is before and behind one", "suffix");
-        }
-        runs.push_back({std::move(name), false});
-        if (texts.at(i) != nullptr) runs.push_back({*texts.at(i), true});
-    }
-    return runs;
+/// What is left of the context for a prompt that may be trimmed: the answer gets up to a quarter.
+std::size_t room(const GenerationRequest& request, std::size_t most_tokens) {
+    return most_tokens - std::min(most_tokens / 4, static_cast<std::size_t>(std::max(request.max_tokens, 0)));
 }
 
 }  // namespace
@@ -88,6 +80,20 @@ Result<std::vector<TextRun>> Model::render(const Chat& chat, const std::string& 
     auto runs = chosen ? (*chosen)->render(chat, cancelled) : std::unexpected(chosen.error());
     if (!runs) runs.error().field = "template";
     return runs;
+}
+
+/// The file's own; empty: it has none.
+std::string Model::rank_template() const {
+    const char* text = llama_model_chat_template(handle(), "rerank");
+    return text == nullptr ? std::string() : text;
+}
+
+Result<std::string> Model::chat_text(const GenerationRequest& request, const CancelCheck& cancelled) const {
+    const auto runs = render(std::get<Chat>(request.prompt), request.chat_template, cancelled);
+    if (!runs) return std::unexpected(runs.error());
+    std::string text;
+    for (const TextRun& run : *runs) text += run.text;
+    return text;
 }
 
 Result<std::vector<Token>> Model::tokenize_prompt(const GenerationRequest& request, std::size_t most_tokens,
@@ -106,6 +112,16 @@ Result<std::vector<Token>> Model::tokenize_prompt(const GenerationRequest& reque
         return *ids;
     }
     const char* field = "prompt";
+    if (const auto* pair = std::get_if<RankedPair>(&request.prompt)) {
+        auto tokens = read_pair(*impl.words.tokenizer, impl.vocab, rank_template(), *pair, most_tokens, cancelled);
+        if (!tokens) tokens.error().field = field;
+        return tokens;
+    }
+    if (const auto* bare = std::get_if<BareText>(&request.prompt); bare != nullptr && !bare->around) {
+        auto tokens = impl.words.tokenizer->tokenize_bare({bare->text, bare->special}, most_tokens, cancelled);
+        if (!tokens) tokens.error().field = field;
+        return tokens;
+    }
     bool names_count = false;
     Result<std::vector<TextRun>> runs;
     std::vector<TextPart> parts;
@@ -114,7 +130,12 @@ Result<std::vector<Token>> Model::tokenize_prompt(const GenerationRequest& reque
         names_count = impl.control_tokens_in_messages;
         runs = render(*chat, request.chat_template, cancelled);
     } else if (const auto* infill = std::get_if<Infill>(&request.prompt)) {
-        runs = around_a_gap(impl.words, impl.vocab, *infill);
+        const Tokenizer& words = *impl.words.tokenizer;
+        if (infill->trims)
+            return trimmed_around_a_gap(words, impl.vocab, *infill, room(request, most_tokens), cancelled);
+        runs = around_a_gap(words, impl.vocab, *infill);
+    } else if (const auto* bare = std::get_if<BareText>(&request.prompt)) {
+        parts.push_back({bare->text, bare->special});
     } else {
         parts.push_back({std::get<std::string>(request.prompt)});
     }
@@ -142,17 +163,22 @@ Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std
         }
         return tokens;
     }
-    if (tokens->empty()) {
+    if (tokens->empty() && request.task != Task::kRead) {
         const bool is_chat = std::holds_alternative<Chat>(request.prompt);
         return fail(ErrorCode::kInvalidArgument, "the prompt is empty", is_chat ? "messages" : "prompt");
     }
-    if (before.empty()) return tokens;
+    if (before.empty() || tokens->empty()) return tokens;
     // What begins a text has begun the context.
     if (llama_vocab_get_add_bos(impl_->vocab) && tokens->front() == llama_vocab_bos(impl_->vocab)) {
         tokens->erase(tokens->begin());
     }
     tokens->insert(tokens->begin(), before.begin(), before.end());
     return tokens;
+}
+
+std::unique_ptr<Sampler> Model::sampler(const SamplingParams& params) const {
+    if (changes_chain(params)) return std::make_unique<ChainSampler>(params, impl_->vocab);
+    return std::make_unique<QuickSampler>(params);
 }
 
 void Model::append_piece(Token token, std::string& out) const {

@@ -94,9 +94,14 @@ class Model final : public LanguageModel {
     /// Runs a prompt and a decode step and forgets them, so that the first request finds pages and buffers ready.
     void warm_up();
 
+    [[nodiscard]] std::unique_ptr<Sampler> sampler(const SamplingParams& params) const override;
+    [[nodiscard]] Result<std::string> chat_text(const GenerationRequest& request,
+                                                const CancelCheck& cancelled) const override;
+
   private:
     [[nodiscard]] Result<std::vector<TextRun>> render(const Chat& chat, const std::string& other,
                                                       const CancelCheck& cancelled) const;
+    [[nodiscard]] std::string rank_template() const;
     [[nodiscard]] Result<std::vector<Token>> tokenize_prompt(const GenerationRequest& request, std::size_t most_tokens,
                                                              const CancelCheck& cancelled) const;
     [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options, const ModelSource& source,

@@ -1,46 +1,41 @@
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <random>
+#include <limits>
 #include <span>
-#include <vector>
 
 #include "base/generation.h"
-#include "llama/logit_row.h"
 #include "sched/types.h"
 
 namespace sutazai::llama {
 
-/// Draws one request's tokens. The chain is llama.cpp's common one, in its order: penalties over the last
-/// kPenaltyWindowTokens tokens, top_k, top_p, min_p, temperature, draw. Instead of sorting the vocabulary it selects
-/// the few candidates that can be drawn. One sampler a request; one thread at a time.
+/// Draws one request's tokens. One sampler a request; one thread at a time.
 class Sampler {
   public:
     static constexpr sched::Token kNoToken = -1;
 
-    explicit Sampler(const SamplingParams& params);
+    virtual ~Sampler() = default;
+    Sampler(const Sampler&) = delete;
+    Sampler& operator=(const Sampler&) = delete;
 
     /// The next token. `logits` are [vocabulary] and may be changed. kNoToken when they say nothing (LogitRow::read).
-    [[nodiscard]] sched::Token sample(std::span<float> logits);
+    [[nodiscard]] virtual sched::Token sample(std::span<float> logits) = 0;
 
     /// A token of the request, prompt or generated, for the penalties.
-    void accept(sched::Token token);
+    virtual void accept(sched::Token token) = 0;
 
     /// Does sample() change the logits that it is given?
-    [[nodiscard]] bool changes_logits() const { return penalizes_; }
+    [[nodiscard]] virtual bool changes_logits() const = 0;
 
-  private:
-    void penalize(std::span<float> logits) const;
-
-    SamplingParams params_;
-    bool penalizes_;
-    std::mt19937 random_;
-    std::array<sched::Token, kPenaltyWindowTokens> window_{};  ///< ring of the last tokens
-    std::size_t window_size_ = 0;
-    std::size_t window_next_ = 0;
-    LogitRow row_;
-    std::vector<Candidate> candidates_;  ///< kept between calls for its memory; sorted, best first, after selection
+  protected:
+    Sampler() = default;
 };
+
+/// Biases of tokens that there are not do nothing.
+inline void add_biases(std::span<const LogitBias> biases, std::span<float> logits) {
+    for (const auto& [token, bias] : biases) {
+        if (token >= 0 && static_cast<std::size_t>(token) < logits.size())
+            logits[static_cast<std::size_t>(token)] += bias;
+    }
+}
 
 }  // namespace sutazai::llama

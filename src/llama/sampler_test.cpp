@@ -1,4 +1,4 @@
-#include "llama/sampler.h"
+#include "llama/quick_sampler.h"
 
 #include <gtest/gtest.h>
 #include <llama.h>
@@ -76,7 +76,7 @@ TEST(Sampler, DrawsWithTheProbabilitiesOfLlamaCppsChain) {
             const std::vector<float> logits = random_logits(11, 300);
             std::vector<sched::Token> history;
             for (int i = 0; i < 100; ++i) history.push_back((i * i) % 300);
-            Sampler sampler(q);
+            QuickSampler sampler(q);
             for (const sched::Token token : history) sampler.accept(token);
             std::map<sched::Token, int> drawn;
             for (int i = 0; i < kDraws; ++i) {
@@ -94,7 +94,7 @@ TEST(Sampler, DrawsWithTheProbabilitiesOfLlamaCppsChain) {
 }
 
 TEST(Sampler, ZeroTemperatureTakesTheLargest) {
-    Sampler sampler(params(0, 40, 0.95F, 0.05F));
+    QuickSampler sampler(params(0, 40, 0.95F, 0.05F));
     for (std::uint32_t seed = 0; seed < 20; ++seed) {
         std::vector<float> logits = random_logits(seed, 5000);
         const auto largest = std::ranges::max_element(logits) - logits.begin();
@@ -106,7 +106,7 @@ TEST(Sampler, TheSameSeedDrawsTheSame) {
     const auto draw = [](std::uint32_t seed) {
         SamplingParams p = params(1.5F, 0, 1.0F, 0.0F);
         p.seed = seed;
-        Sampler sampler(p);
+        QuickSampler sampler(p);
         std::vector<sched::Token> tokens;
         for (std::uint32_t i = 0; i < 50; ++i) {
             std::vector<float> logits = random_logits(i, 1000);
@@ -120,7 +120,7 @@ TEST(Sampler, TheSameSeedDrawsTheSame) {
 
 TEST(Sampler, WhatIsNoNumberDrawsNothing) {
     for (const float temperature : {0.0F, 1.0F}) {
-        Sampler sampler(params(temperature, 40, 0.95F, 0.05F));
+        QuickSampler sampler(params(temperature, 40, 0.95F, 0.05F));
         std::vector<float> logits = random_logits(1, 1000);
         logits[500] = std::nanf("");
         EXPECT_EQ(sampler.sample(logits), Sampler::kNoToken);
@@ -134,7 +134,7 @@ TEST(Sampler, WhatIsNoNumberDrawsNothing) {
 TEST(Sampler, ATinyPenaltyMakesNoInfinity) {
     SamplingParams p = params(0, 40, 0.95F, 0.05F);
     p.repeat_penalty = 1e-40F;
-    Sampler sampler(p);
+    QuickSampler sampler(p);
     sampler.accept(3);
     std::vector<float> logits(100, 1.0F);
     EXPECT_EQ(sampler.sample(logits), 3);

@@ -45,6 +45,11 @@ class LlamaSideContext final : public SideContext {
     struct Running;
     struct Context;
 
+    [[nodiscard]] bool ranks() const {
+        return kind_ == Kind::kEmbeddings && model_.properties().pooling == Pooling::kRank;
+    }
+    /// Must an input be in one batch?
+    [[nodiscard]] bool reads_whole() const { return !model_.properties().generates || ranks(); }
     [[nodiscard]] int most_tokens() const;  ///< of one turn
     [[nodiscard]] int tokens_of_turn(std::chrono::microseconds target) const;
     [[nodiscard]] int usual_context() const;
@@ -149,7 +154,7 @@ int LlamaSideContext::usual_context() const {
 
 /// A context that `longest` tokens fit into: the present one, or a new one when nothing runs in it.
 bool LlamaSideContext::make_context(std::size_t longest) {
-    const bool whole_inputs = !model_.properties().generates;
+    const bool whole_inputs = reads_whole();
     const int wanted = std::max(usual_context(), static_cast<int>(std::bit_ceil(longest)));
     if (context_ != nullptr && context_->n_cells >= wanted) return true;
     auto made = std::make_unique<Context>();
@@ -163,7 +168,8 @@ bool LlamaSideContext::make_context(std::size_t longest) {
     params.n_threads = params.n_threads_batch = model_.threads();
     params.kv_unified = true;
     params.embeddings = kind_ == Kind::kEmbeddings;
-    params.pooling_type = LLAMA_POOLING_TYPE_NONE;  // pooled here, so that an input may come in parts
+    // Pooled here, so that an input may come in parts.
+    params.pooling_type = ranks() ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_NONE;
     params.no_perf = true;
     params.abort_callback = [](void* user) {
         const auto& listener = static_cast<const LlamaSideContext*>(user)->on_progress_;
@@ -220,7 +226,7 @@ void LlamaSideContext::find_where_to_stop() {
 /// Fills the batch with at most `budget` tokens: jobs that have begun first, then as many more as there are cells for.
 void LlamaSideContext::plan(int budget) {
     llama_batch& batch = context_->batch;
-    const bool whole_inputs = !model_.properties().generates;
+    const bool whole_inputs = reads_whole();
     batch.n_tokens = 0;
     int cells = context_->n_cells;
     for (const auto& job : jobs_) cells -= job->sequence >= 0 ? static_cast<int>(job->job.tokens.size()) : 0;
@@ -286,7 +292,7 @@ std::vector<SideContext::Job> LlamaSideContext::turn(std::chrono::microseconds t
         take_rows(*job, job->first_row);
         job->n_done += job->n_rows;
         if (job->left() > 0) continue;
-        if (kind_ == Kind::kEmbeddings) finish_embedding(*job);
+        if (kind_ == Kind::kEmbeddings && !ranks()) finish_embedding(*job);
         if (llama_memory_t memory = llama_get_memory(context_->context)) {
             llama_memory_seq_rm(memory, job->sequence, -1, -1);
         }
@@ -314,6 +320,12 @@ void LlamaSideContext::take_rows(Running& running, int first_row) {
             if (job.no_numbers) return;
             job.scores.push_back(score_of(model_, row, token, job.n_top));
         }
+        return;
+    }
+    if (ranks()) {
+        const float* scores = llama_get_embeddings_seq(context_->context, running.sequence);
+        job.no_numbers = scores == nullptr || !std::isfinite(scores[0]);
+        if (!job.no_numbers) job.embedding = {scores[0]};
         return;
     }
     const auto width = static_cast<std::size_t>(model_.properties().embedding_width);

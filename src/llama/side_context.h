@@ -27,7 +27,7 @@ class SideContext {
         std::chrono::steady_clock::time_point submitted;
 
         // What came of it, once it is done.
-        std::vector<float> embedding;    ///< kEmbeddings: of length 1
+        std::vector<float> embedding;    ///< kEmbeddings: of length 1; of a model that ranks (Pooling::kRank) the score
         std::vector<TokenScore> scores;  ///< kScores: one for each token
         std::optional<Error> error;
         bool no_numbers = false;  ///< the model computed NaN or infinities for it: there is no result

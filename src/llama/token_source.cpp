@@ -15,17 +15,20 @@ TokenScore score_of(const LanguageModel& model, LogitRow& row, Token token, int 
 }
 
 TokenSource::TokenSource(const LanguageModel& model, const GenerationRequest& request, std::unique_ptr<Grammar> grammar)
-    : model_(model), sampler_(request.sampling), grammar_(std::move(grammar)), n_top_(request.top_logprobs) {}
+    : model_(model),
+      sampler_(model.sampler(request.sampling)),
+      grammar_(std::move(grammar)),
+      n_top_(request.top_logprobs) {}
 
 Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {
     const auto sampled = [this](std::span<float> row) {
-        const Token token = sampler_.sample(row);
+        const Token token = sampler_->sample(row);
         return token == Sampler::kNoToken ? kNoNumbers : token;
     };
     if (n_top_ < 0 && grammar_ == nullptr) return sampled(logits);
     if (!first_) {
         std::span<float> changeable = logits;
-        if (sampler_.changes_logits()) {
+        if (sampler_->changes_logits()) {
             scratch_.assign(logits.begin(), logits.end());
             changeable = scratch_;
         }
@@ -41,7 +44,7 @@ Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {
         if (answer == Grammar::Answer::kNo) {
             scratch_.assign(logits.begin(), logits.end());
             if (!grammar_->mask(scratch_, work)) return kTooDear;
-            token = sampler_.sample(scratch_);
+            token = sampler_->sample(scratch_);
             if (token == Sampler::kNoToken) return kNoToken;
         }
     }
@@ -54,7 +57,7 @@ Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {
 }
 
 bool TokenSource::accept(Token token) {
-    sampler_.accept(token);
+    sampler_->accept(token);
     grammar::Work work{kWorkPerToken};  // the steps are known since draw()
     return grammar_ == nullptr || grammar_->accept(token, work) == Grammar::Answer::kYes;
 }

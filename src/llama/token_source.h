@@ -27,7 +27,7 @@ class TokenSource {
     TokenSource(const LanguageModel& model, const GenerationRequest& request, std::unique_ptr<Grammar> grammar);
 
     /// A token of the prompt, for the penalties.
-    void accept_prompt(Token token) { sampler_.accept(token); }
+    void accept_prompt(Token token) { sampler_->accept(token); }
     /// The next token; kNoNumbers when the logits say nothing (LogitRow::read), kNoToken when the grammar leaves none;
     /// kTooDear when it takes more than `work` to tell: a second call with the same logits goes on, and draws what one
     /// call with as much work would have drawn. `logits` are [vocabulary] and may be changed, unless kTooDear comes
@@ -55,7 +55,7 @@ class TokenSource {
     };
 
     const LanguageModel& model_;
-    Sampler sampler_;
+    std::unique_ptr<Sampler> sampler_;
     std::unique_ptr<Grammar> grammar_;
     int n_top_;
     std::optional<Token> first_;  ///< drawn without a look at the grammar, which has not answered yet

@@ -337,14 +337,8 @@ void Tokenizer::encode_at_gaps(std::string_view text, Work& work) const {
     }
 }
 
-Result<std::vector<Token>> Tokenizer::tokenize(std::span<const TextPart> parts, std::size_t most_tokens,
-                                               const CancelCheck& cancelled, TooLong too_long) const {
-    const bool cut = too_long == TooLong::kCut;
-    if (const std::size_t least = least_tokens(parts); least > most_tokens && !cut) {
-        return fail(ErrorCode::kContextOverflow,
-                    fmt::format("the prompt has at least {} tokens (none of this model stands for more than {} bytes)",
-                                least, longest_));
-    }
+/// The tokens of the parts, with none around them.
+void Tokenizer::run(std::span<const TextPart> parts, Work& work) const {
     std::string joined;
     std::string_view text;
     if (parts.size() == 1) {
@@ -354,7 +348,6 @@ Result<std::vector<Token>> Tokenizer::tokenize(std::span<const TextPart> parts, 
         text = joined;
     }
     const auto type = llama_vocab_type(vocab_);
-    Work work{.most_tokens = most_tokens, .cancelled = cancelled};
     for (const Fragment& fragment : partition(text, parts)) {
         if (!work.go_on()) break;
         if (fragment.token != kText) {
@@ -370,6 +363,37 @@ Result<std::vector<Token>> Tokenizer::tokenize(std::span<const TextPart> parts, 
             work.add(encode(piece));
         }
     }
+}
+
+Result<void> Tokenizer::check_least(std::span<const TextPart> parts, std::size_t most_tokens) const {
+    const std::size_t least = least_tokens(parts);
+    if (least <= most_tokens) return {};
+    return fail(ErrorCode::kContextOverflow,
+                fmt::format("the prompt has at least {} tokens (none of this model stands for more than {} bytes)",
+                            least, longest_));
+}
+
+Result<std::vector<Token>> Tokenizer::tokenize_bare(std::span<const TextPart> parts, std::size_t most_tokens,
+                                                    const CancelCheck& cancelled) const {
+    if (auto checked = check_least(parts, most_tokens); !checked) return std::unexpected(std::move(checked.error()));
+    Work work{.most_tokens = most_tokens, .cancelled = cancelled};
+    run(parts, work);
+    if (work.was_cancelled) return fail(ErrorCode::kCancelled, "the request was cancelled");
+    if (work.too_many()) {
+        return fail(ErrorCode::kContextOverflow, fmt::format("the prompt has at least {} tokens", work.tokens.size()));
+    }
+    return std::move(work.tokens);
+}
+
+Result<std::vector<Token>> Tokenizer::tokenize(std::span<const TextPart> parts, std::size_t most_tokens,
+                                               const CancelCheck& cancelled, TooLong too_long) const {
+    const bool cut = too_long == TooLong::kCut;
+    if (!cut) {
+        if (auto checked = check_least(parts, most_tokens); !checked)
+            return std::unexpected(std::move(checked.error()));
+    }
+    Work work{.most_tokens = most_tokens, .cancelled = cancelled};
+    run(parts, work);
     if (work.was_cancelled) return fail(ErrorCode::kCancelled, "the request was cancelled");
     std::vector<Token>& tokens = work.tokens;
     const auto tell = [&](Token token) {

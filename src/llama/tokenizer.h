@@ -55,6 +55,15 @@ class Tokenizer {
                                                              const CancelCheck& cancelled = {},
                                                              TooLong too_long = TooLong::kRefuse) const;
 
+    /// The parts alone, with no token around them; fails as tokenize() does.
+    [[nodiscard]] Result<std::vector<sched::Token>> tokenize_bare(std::span<const TextPart> parts,
+                                                                  std::size_t most_tokens,
+                                                                  const CancelCheck& cancelled = {}) const;
+    [[nodiscard]] Result<std::vector<sched::Token>> tokenize_bare(TextPart part, std::size_t most_tokens,
+                                                                  const CancelCheck& cancelled = {}) const {
+        return tokenize_bare(std::span<const TextPart>(&part, 1), most_tokens, cancelled);
+    }
+
     /// Does the text hold the name of a token that is not shown in output?
     [[nodiscard]] bool names_hidden_token(std::string_view text) const;
 
@@ -80,6 +89,8 @@ class Tokenizer {
     };
     struct Work;
 
+    void run(std::span<const TextPart> parts, Work& work) const;
+    [[nodiscard]] Result<void> check_least(std::span<const TextPart> parts, std::size_t most_tokens) const;
     void find_specials();
     void measure_tokens();
     [[nodiscard]] std::size_t least_tokens(std::span<const TextPart> parts) const;

@@ -18,12 +18,12 @@ namespace {
 class VectorKeeper final : public Listener {
   public:
     /// One vector for each input is there already.
-    explicit VectorKeeper(Embeddings& embeddings) : embeddings_(embeddings) {}
+    VectorKeeper(Embeddings& embeddings, const char* field) : embeddings_(embeddings), field_(field) {}
 
     /// The engine calls every input a prompt.
     Error explain(Error error, std::size_t index) override {
         const bool alone = embeddings_.vectors.size() == 1;
-        if (error.field == "prompt") error.field = alone ? "input" : fmt::format("input[{}]", index);
+        if (error.field == "prompt") error.field = alone ? field_ : fmt::format("{}[{}]", field_, index);
         return error;
     }
 
@@ -38,6 +38,7 @@ class VectorKeeper final : public Listener {
 
   private:
     Embeddings& embeddings_;
+    std::string field_;
 };
 
 }  // namespace
@@ -62,7 +63,7 @@ asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, Embed
     embeddings.warm_at = std::chrono::steady_clock::now();
     embeddings.vectors.resize(request.inputs.size());
     Generations generations(lease->generator(), std::move(request.inputs), generations_at_once(context.settings));
-    VectorKeeper keeper(embeddings);
+    VectorKeeper keeper(embeddings, request.field);
     if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
     co_return embeddings;
 }

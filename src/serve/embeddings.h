@@ -18,13 +18,15 @@ namespace sutazai::serve {
 struct EmbedRequest {
     std::string model;  ///< empty: the server's default
     std::optional<KeepAlive> keep_alive;
-    std::vector<GenerationRequest> inputs;  ///< not empty; of Task::kEmbed
+    std::vector<GenerationRequest> inputs;  ///< not empty; all of Task::kEmbed, or all of Task::kRank
+    const char* field = "input";            ///< that they came in, for errors
 };
 
 struct Embeddings {
     std::string model;
-    std::vector<std::vector<float>> vectors;          ///< in the order of the inputs, each of length 1
-    std::size_t prompt_tokens = 0;                    ///< of all inputs
+    std::vector<std::vector<float>>
+        vectors;                    ///< in the order of the inputs, each of length 1; of Task::kRank one score
+    std::size_t prompt_tokens = 0;  ///< of all inputs
     std::chrono::steady_clock::time_point warm_at{};  ///< the model was there
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "api/chat_fields.h"
+#include "api/llama_completion.h"
 #include "api/ollama.h"
 #include "api/ollama_lines.h"
 #include "api/openai.h"
@@ -13,6 +14,7 @@ namespace sutazai::serve {
 [[nodiscard]] AnswerRequest streaming_v1_chat(api::ChatRequest request);
 [[nodiscard]] AnswerRequest openai_chat(api::openai::OpenAiChatRequest request);
 [[nodiscard]] AnswerRequest openai_completion(api::openai::CompletionRequest request);
+[[nodiscard]] AnswerRequest llama_completion(api::llama_server::Completion request);
 /// Of a body that asks for an answer. Its durations count from now.
 [[nodiscard]] AnswerRequest ollama_answer(api::ollama::Route route, api::ollama::AnswerBody body);
 

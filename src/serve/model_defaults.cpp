@@ -37,7 +37,7 @@ void apply_to_chat(const catalog::RequestDefaults& defaults, Chat& chat, bool go
 }  // namespace
 
 void apply_defaults(const catalog::ModelProfile& profile, GenerationRequest& request) {
-    if (request.task != Task::kGenerate) return;
+    if (request.task != Task::kGenerate && request.task != Task::kRead) return;
     const catalog::RequestDefaults& defaults = profile.request;
     GivenFields& given = request.given;
     SamplingParams& sampling = request.sampling;

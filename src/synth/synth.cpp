@@ -182,8 +182,8 @@ void write_tensor_list(const std::vector<TensorPlan>& plans, gguf_context* file)
 }  // namespace
 
 const std::vector<std::string_view>& synth_presets() {
-    static const std::vector<std::string_view> names = {"toy",       "toy-qwen2",  "toy-bert",    "toy-mamba",
-                                                        "toy-jamba", "toy-gemma3", "qwen2.5-0.5b"};
+    static const std::vector<std::string_view> names = {"toy",       "toy-qwen2", "toy-bert",   "toy-reranker",
+                                                        "toy-mamba", "toy-jamba", "toy-gemma3", "qwen2.5-0.5b"};
     return names;
 }
 
@@ -216,14 +216,14 @@ Result<SynthOptions> synth_preset(std::string_view name) {
         options.feed_forward = 192;
         return options;
     }
-    if (name == "toy-bert") {
+    if (name == "toy-bert" || name == "toy-reranker") {
         options.architecture = "bert";
         options.vocabulary = "bert-bge";
         options.embedding = 64;
         options.heads = options.kv_heads = 2;
         options.feed_forward = 192;
         options.context_length = 512;
-        options.pooling = 1;
+        options.pooling = name == "toy-bert" ? 1 : kRankPooling;
         return options;
     }
     if (name == "toy-mamba" || name == "toy-jamba") {

@@ -13,6 +13,8 @@
 /// is varied, and costs what a real model of that shape costs.
 namespace sutazai::synth {
 
+inline constexpr std::uint32_t kRankPooling = 4;
+
 struct SynthOptions {
     std::string architecture = "llama";  ///< one of synth_architectures()
     std::string name = "synthetic";      ///< general.name in the file
@@ -37,7 +39,8 @@ struct SynthOptions {
 
 /// Shapes by name: "toy" (2 layers, 128 wide, built-in vocabulary, under 1 MB) for tests; "toy-qwen2" (2 layers, 64
 /// wide, Qwen2's 151,936 tokens) where a model costs next to nothing but sampling costs what it costs in a real one;
-/// "toy-bert" (2 layers, 64 wide, BERT's tokenizer), an encoder that makes embeddings only; "toy-mamba", which is
+/// "toy-bert" (2 layers, 64 wide, BERT's tokenizer), an encoder that makes embeddings only; "toy-reranker",
+/// the same with a head that says how well a text answers a question; "toy-mamba", which is
 /// recurrent, "toy-jamba", every other layer of which is, and "toy-gemma3", every other layer of which looks back 64
 /// tokens only: those whose memory cannot be cut anywhere; and "qwen2.5-0.5b".
 /// `output` stays empty. An unknown name is an error that lists the known ones.

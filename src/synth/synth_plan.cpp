@@ -63,6 +63,10 @@ std::vector<TensorPlan> plan_bert_tensors(const SynthOptions& o, std::int64_t vo
         matrix(name("ffn_down"), inner, width);
         norm(name("layer_output_norm"));
     }
+    if (o.pooling == kRankPooling) {
+        matrix("cls", width, width);
+        matrix("cls.output", width, 1);
+    }
     return plans;
 }
 

@@ -55,7 +55,9 @@ std::size_t StopMatcher::step(char byte, bool hidden) {
         if (stop[state] == byte) ++state;
         if (state < stop.size()) continue;
         const std::size_t n = text_bytes(automaton);
-        found = found == kNone ? n : std::max(found, n);
+        if (found != kNone && n <= found) continue;
+        found = n;
+        match_ = stop;
     }
     return found;
 }

@@ -33,6 +33,8 @@ class StopMatcher {
     void finish(std::string& out);
 
     [[nodiscard]] bool matched() const { return matched_; }
+    /// The stop string that was found; empty: none.
+    [[nodiscard]] const std::string& match() const { return match_; }
 
   private:
     struct Automaton {
@@ -54,6 +56,7 @@ class StopMatcher {
     std::size_t n_recent_ = 0;  ///< the longest of these stops
     std::string held_;
     bool matched_ = false;
+    std::string match_;
 };
 
 }  // namespace sutazai::text

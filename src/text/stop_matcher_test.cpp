@@ -184,5 +184,15 @@ TEST(StopMatcher, WhatAHiddenPieceMayCompleteIsHeldAndThenReleased) {
     EXPECT_EQ(out, "1abc");
 }
 
+TEST(StopMatcher, TellsWhichStopStringItWas) {
+    StopMatcher stops({"nd", "end", "x"});
+    std::string out;
+    EXPECT_FALSE(stops.push("the e", out));
+    EXPECT_EQ(stops.match(), "");
+    EXPECT_TRUE(stops.push("nd", out));
+    EXPECT_EQ(stops.match(), "end");
+    EXPECT_EQ(out, "the ");
+}
+
 }  // namespace
 }  // namespace sutazai::text

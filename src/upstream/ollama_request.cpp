@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -9,6 +11,7 @@
 #include "base/json_text.h"
 #include "upstream/outgoing.h"
 #include "upstream/refuse.h"
+#include "upstream/sampler_words.h"
 
 namespace sutazai::upstream {
 
@@ -57,6 +60,8 @@ json::object options_json(const GenerationRequest& request) {
     if (given.repeat_penalty) out["repeat_penalty"] = as_written(sampling.repeat_penalty);
     if (given.presence_penalty) out["presence_penalty"] = as_written(sampling.presence_penalty);
     if (given.frequency_penalty) out["frequency_penalty"] = as_written(sampling.frequency_penalty);
+    for (auto& [name, value] : more_sampling_json(sampling)) out[name] = std::move(value);
+    if (!sampling.logit_bias.empty()) out["logit_bias"] = logit_bias_json(sampling);
     if (sampling.seed) out["seed"] = static_cast<std::int64_t>(*sampling.seed);
     if (!request.stop.empty()) out["stop"] = json::array(request.stop.begin(), request.stop.end());
     if (request.max_tokens > 0) out["num_predict"] = request.max_tokens;
@@ -70,6 +75,14 @@ Result<void> check(const GenerationRequest& request, bool extended) {
     if (!request.grammar.empty()) return cannot_say("grammar", kServer);
     if (request.echo) return cannot_say("echo", kServer);
     if (std::holds_alternative<std::vector<std::int32_t>>(request.prompt)) return cannot_say("prompt", kServer);
+    if (extended) return {};
+    if (!request.sampling.logit_bias.empty()) return cannot_say("logit_bias", kServer);
+    constexpr auto kKnown =
+        std::to_array<std::string_view>({"repeat_last_n", "typical_p", "mirostat", "mirostat_tau", "mirostat_eta"});
+    for (const auto& [name, value] : more_sampling_json(request.sampling)) {
+        if (std::ranges::find(kKnown, std::string_view(name)) == kKnown.end())
+            return cannot_say(std::string_view(name), kServer);
+    }
     return {};
 }
 

@@ -8,6 +8,7 @@
 #include "base/json_text.h"
 #include "upstream/outgoing.h"
 #include "upstream/refuse.h"
+#include "upstream/sampler_words.h"
 
 namespace sutazai::upstream {
 
@@ -72,6 +73,7 @@ Result<void> add_extensions(json::object& out, const GenerationRequest& request,
     if (request.given.repeat_penalty) more["repeat_penalty"] = as_written(sampling.repeat_penalty);
     if (request.ignore_eos) more["ignore_eos"] = true;
     if (!request.grammar.empty()) more["grammar"] = request.grammar;
+    for (auto& [name, value] : more_sampling_json(sampling)) more[name] = std::move(value);
     json::array adapters;
     for (const AdapterChoice& one : request.adapters) {
         adapters.push_back({{"name", one.name}, {"scale", as_written(one.scale)}});
@@ -90,6 +92,7 @@ void add_sampling(json::object& out, const GenerationRequest& request) {
     if (given.top_p) out["top_p"] = as_written(sampling.top_p);
     if (given.presence_penalty) out["presence_penalty"] = as_written(sampling.presence_penalty);
     if (given.frequency_penalty) out["frequency_penalty"] = as_written(sampling.frequency_penalty);
+    if (!sampling.logit_bias.empty()) out["logit_bias"] = logit_bias_json(sampling);
     if (sampling.seed) out["seed"] = static_cast<std::int64_t>(*sampling.seed);
     if (request.stop.size() == 1) {
         out["stop"] = request.stop.front();

@@ -1,7 +1,10 @@
 #include "upstream/outgoing.h"
 
 #include <string>
+#include <utility>
 #include <variant>
+
+#include "upstream/refuse.h"
 
 namespace sutazai::upstream {
 namespace {
@@ -16,9 +19,28 @@ bool is_ollamas(const GenerationRequest& request) {
     return request.task == Task::kGenerate && is_text && request.max_tokens < 0 && !request.echo;
 }
 
+/// What no other server is asked.
+Result<void> check(const GenerationRequest& request) {
+    constexpr const char* kServer = "another server";
+    if (request.task == Task::kRead || request.task == Task::kRank) {
+        return fail(ErrorCode::kInvalidArgument,
+                    request.task == Task::kRead ? "another server serves this model: its tokens are not known here"
+                                                : "another server serves this model, which is not asked to rank texts",
+                    "model");
+    }
+    if (request.least_indent > 0) return cannot_say("n_indent", kServer);
+    if (request.most_time.count() > 0) return cannot_say("t_max_predict_ms", kServer);
+    if (const auto* gap = std::get_if<Infill>(&request.prompt)) {
+        if (!gap->files.empty()) return cannot_say("input_extra", kServer);
+        if (!gap->begun.empty()) return cannot_say("prompt", kServer);
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<Outgoing> make_outgoing(UpstreamKind kind, const std::string& model, const GenerationRequest& request) {
+    if (auto checked = check(request); !checked) return std::unexpected(std::move(checked.error()));
     switch (kind) {
         case UpstreamKind::kOllama: return ollama_request(model, request, false);
         case UpstreamKind::kOpenAi: return openai_request(model, request, false);

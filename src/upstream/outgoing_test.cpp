@@ -4,6 +4,7 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -97,6 +98,44 @@ TEST(Outgoing, ASutazaiIsToldWhatOpenAisApiHasNoWordFor) {
                     "repeat_penalty": 1.5, "ignore_eos": true, "grammar": "root ::= \"a\"", "priority": 3,
                     "messages": [{"role": "user", "content": "Hi"}]})",
                 AnswerForm::kChatChunks);
+}
+
+TEST(Outgoing, FurtherSamplersAreToldWhoKnowsThem) {
+    GenerationRequest request = chat({{Role::kUser, "Hi"}});
+    request.sampling.more = MoreSampling{.typical_p = 0.5F, .mirostat = 2};
+    request.sampling.logit_bias = {{7, -std::numeric_limits<float>::infinity()}};
+    expect_body(
+        UpstreamKind::kSutazai, request, "/v1/chat/completions",
+        R"({"model": "m", "stream": true, "stream_options": {"include_usage": true}, "logit_bias": {"7": -100.0},
+                    "mirostat": 2, "typical_p": 0.5, "messages": [{"role": "user", "content": "Hi"}]})",
+        AnswerForm::kChatChunks);
+    EXPECT_EQ(refused_field(UpstreamKind::kOpenAi, request), "mirostat");
+    EXPECT_EQ(refused_field(UpstreamKind::kOllama, request), "logit_bias");
+    request.sampling.logit_bias.clear();
+    expect_body(UpstreamKind::kOllama, request, "/api/chat",
+                R"({"model": "m", "stream": true, "options": {"mirostat": 2, "typical_p": 0.5},
+                    "messages": [{"role": "user", "content": "Hi"}]})",
+                AnswerForm::kOllamaLines);
+    request.sampling.more->xtc_probability = 0.5F;
+    EXPECT_EQ(refused_field(UpstreamKind::kOllama, request), "xtc_probability");
+}
+
+TEST(Outgoing, WhatNoOtherServerIsAsked) {
+    for (const UpstreamKind kind : {UpstreamKind::kOllama, UpstreamKind::kOpenAi, UpstreamKind::kSutazai}) {
+        GenerationRequest request;
+        request.prompt = BareText{"a"};
+        request.task = Task::kRead;
+        EXPECT_EQ(refused_field(kind, request), "model");
+        request.prompt = RankedPair{"a", "b"};
+        request.task = Task::kRank;
+        EXPECT_EQ(refused_field(kind, request), "model");
+        request.task = Task::kGenerate;
+        request.prompt = Infill{.prefix = "a", .suffix = "b", .files = {{"c", "d"}}};
+        EXPECT_EQ(refused_field(kind, request), "input_extra");
+        request.prompt = Infill{.prefix = "a", .suffix = "b"};
+        request.least_indent = 4;
+        EXPECT_EQ(refused_field(kind, request), "n_indent");
+    }
 }
 
 TEST(Outgoing, AFieldThatWouldBeLostIsRefusedByName) {

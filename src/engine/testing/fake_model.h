@@ -9,6 +9,7 @@
 
 #include "llama/grammar.h"
 #include "llama/language_model.h"
+#include "llama/quick_sampler.h"
 
 /// A model without llama.cpp, for tests of the engine's threads: quick, and strict about how it is used.
 namespace sutazai::engine {
@@ -48,6 +49,13 @@ class FakeModel final : public llama::LanguageModel {
 
     [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request, std::size_t most_tokens,
                                                       const llama::CancelCheck& cancelled) const override;
+    [[nodiscard]] std::unique_ptr<llama::Sampler> sampler(const SamplingParams& params) const override {
+        return std::make_unique<llama::QuickSampler>(params);
+    }
+    [[nodiscard]] Result<std::string> chat_text(const GenerationRequest& /*request*/,
+                                                const llama::CancelCheck& /*cancelled*/) const override {
+        return fail(ErrorCode::kInvalidArgument, "this model has no chats", "messages");
+    }
     [[nodiscard]] bool names_hidden_token(std::string_view) const override { return false; }
     [[nodiscard]] bool file_intact() const override { return true; }
     [[nodiscard]] const grammar::TokenTrie& texts() const override { return texts_; }

@@ -142,7 +142,7 @@ class FakeEngine {
                                            : submit.text());
             Running request;
             prompt >> request.command >> request.wanted;
-            request.embeds = submit.embed();
+            request.embeds = submit.task() == static_cast<std::uint32_t>(Task::kEmbed) || submit.has_ranked_pair();
             for (RequestId i = 0; i < std::max(submit.n(), 1U); ++i) running_[submit.request_id() + i] = request;
         } else if (message.has_cancel()) {
             running_.erase(message.cancel().request_id());

@@ -1,4 +1,4 @@
-#include "llama/sampler.h"
+#include "llama/quick_sampler.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,18 +19,18 @@ std::mt19937 generator_of(std::optional<std::uint64_t> seed) {
 
 }  // namespace
 
-Sampler::Sampler(const SamplingParams& params)
+QuickSampler::QuickSampler(const SamplingParams& params)
     : params_(params),
       penalizes_(params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F || params.frequency_penalty != 0.0F),
       random_(generator_of(params.seed)) {}
 
-void Sampler::accept(sched::Token token) {
+void QuickSampler::accept(sched::Token token) {
     window_[window_next_] = token;
     window_next_ = (window_next_ + 1) % window_.size();
     window_size_ = std::min(window_size_ + 1, window_.size());
 }
 
-void Sampler::penalize(std::span<float> logits) const {
+void QuickSampler::penalize(std::span<float> logits) const {
     for (std::size_t i = 0; i < window_size_; ++i) {
         const sched::Token token = window_[i];
         const auto begin = window_.begin();
@@ -47,7 +47,8 @@ void Sampler::penalize(std::span<float> logits) const {
     }
 }
 
-sched::Token Sampler::sample(std::span<float> logits) {
+sched::Token QuickSampler::sample(std::span<float> logits) {
+    add_biases(params_.logit_bias, logits);
     if (penalizes_) penalize(logits);
     if (!row_.read(logits)) return kNoToken;
     if (params_.temperature <= 0 || params_.top_k == 1) return row_.most_likely();
