@@ -112,7 +112,7 @@ TEST(ModelsToml, ErrorsNameLineKeyAndLimit) {
         {"[models.a]\nadapters = [{path = \"x\", scal = 1}]", "adapters[0].scal is no key of an adapter"},
         {"[models.a]\nadapters = [\"x.gguf\", \"y/x.gguf\"]", "adapters[1] has the name \"x\" of another one"},
         {"[models.a]\ndraft = \"x\"", "models.\"a\".draft is not built yet"},
-        {"[models.a]\ntemprature = 1", "models.\"a\".temprature is no key of a model; there are from, context,"},
+        {"[models.a]\ntemprature = 1", "models.\"a\".temprature is no key of a model; there are from, upstream,"},
         {"[models.qwen2.5]\nfrom = \"x\"", "a name with a dot in it stands in quotes"},
         {"[model.a]", "models.toml:1: model is no key of this file; it holds [models.NAME] alone"},
         {"models = 3", "models.toml:1: models must be a table"},

@@ -248,9 +248,11 @@ std::vector<ipc::TokenStream> RemoteModel::submit_all(GenerationRequest request)
     std::vector<ipc::TokenStream> streams;
     const int n = std::exchange(request.n, 1);
     last_used = std::chrono::system_clock::now();
-    for (int i = 0; i < n; ++i) {
-        GenerationRequest one = i + 1 == n ? std::move(request) : request;
-        if (one.sampling.seed) *one.sampling.seed += static_cast<std::uint64_t>(i);
+    std::vector<GenerationRequest> all(static_cast<std::size_t>(n - 1), request);
+    all.push_back(std::move(request));
+    std::uint64_t index = 0;
+    for (GenerationRequest& one : all) {
+        if (one.sampling.seed) *one.sampling.seed += index++;
         const auto call_of = std::make_shared<std::weak_ptr<Call>>();
         const auto channel = std::make_shared<ipc::TokenStream::Channel>([call_of] {
             if (const auto call = call_of->lock()) call->cancel.emit(asio::cancellation_type::terminal);
