@@ -200,15 +200,18 @@ adapters = ["one.gguf"]
 from = "base"
 adapters = ["two.gguf"]
 """)
-    server = start_server(SUTAZAI_HOME=str(tmp_path), CACHE_WARMUP_ON_STARTUP="false")
+    # So that all that is asked together is computed together.
+    server = start_server(SUTAZAI_HOME=str(tmp_path), CACHE_WARMUP_ON_STARTUP="false", PREFIX_SHARING="false")
     # Longer than its window, of different lengths, so that prefills and single tokens share steps.
     words = "the sea and the ships and the old sailor "
     prompts = {i: [{"role": "user", "content": f"{i}. " + words * (3 + 17 * i)}] for i in range(4)}
+    # Of this model's fourteenth token in one case two are as likely but for the rounding of a step's shape.
+    short = {"max_tokens": 12}
     asked = [(name, i) for i in prompts for name in ("base", "a", "b")]
-    alone = {(name, i): ask(server, name, prompts[i]).text for name, i in asked}
+    alone = {(name, i): ask(server, name, prompts[i], **short).text for name, i in asked}
     assert len({alone[name, 3] for name in ("base", "a", "b")}) == 3, "the adapters say something"
     with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
         for _ in range(2):
-            together = pool.map(lambda which: ask(server, which[0], prompts[which[1]]).text, asked)
+            together = pool.map(lambda which: ask(server, which[0], prompts[which[1]], **short).text, asked)
             assert dict(zip(asked, together, strict=True)) == alone
     assert len(server.engines()) == 1
