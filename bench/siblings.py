@@ -105,7 +105,7 @@ class Server(servers.Sutazai):
 
 def learn(bench, model, other, artifacts):
     """A life of a server in which it sums the tensors of both files."""
-    with Server("apart", bench, model, other, artifacts) as server:
+    with Server("shared", bench, model, other, artifacts) as server:
         server.ttft_ms("first")
         server.ttft_ms("retouched")
         digests = pathlib.Path(artifacts) / "digests"

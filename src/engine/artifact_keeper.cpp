@@ -66,8 +66,7 @@ ArtifactKeeper::ArtifactKeeper(ArtifactConfig config, artifact::FingerprintParts
 // --- the keeper's thread
 
 void ArtifactKeeper::look_around() {
-    if (!tensors_known_) {
-        tensors_known_ = true;
+    if (std::exchange(config_.tensor_digests, false)) {
         const auto kept = artifact::keep_tensor_digests(config_.artifacts_dir, config_.model_path,
                                                         [this] { return jobs_.stopping(); });
         if (!kept) spdlog::debug("no digests of tensors: {}", kept.error().message);

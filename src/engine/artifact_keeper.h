@@ -29,6 +29,7 @@ struct ArtifactConfig {
     std::chrono::seconds retention{0};
     std::string model_path;
     FileStamps loaded_files;                  ///< as they were when the model was loaded
+    bool tensor_digests = false;              ///< see to it that those of the model's files are kept
     std::chrono::milliseconds read_delay{0};  ///< how much longer each read takes: tests have a slow disk
 };
 
@@ -106,7 +107,6 @@ class ArtifactKeeper {
     std::uint64_t most_block_bytes_;
 
     std::unique_ptr<artifact::ArtifactStore> store_;  ///< keeper's thread
-    bool tensors_known_ = false;                      ///< their digests have been seen to; keeper's thread
 
     mutable std::mutex mutex_;
     std::condition_variable opened_;

@@ -115,6 +115,7 @@ engine::EngineConfig config_of(const ipc::EngineOptions& options) {
     config.artifacts.byte_limit = options.artifact_bytes;
     config.artifacts.retention = std::chrono::hours(24) * options.artifact_retention_days;
     config.artifacts.model_path = options.path;
+    config.artifacts.tensor_digests = options.share_weights;
     return config;
 }
 
