@@ -170,7 +170,8 @@ def test_what_the_remote_cannot_be_told_is_refused_by_name(front):
 def test_the_remotes_refusals_are_passed_on(front, by_kind):
     body = {"model": by_kind, "messages": harness.user("word " * 200_000), "max_tokens": 1}
     answer = front.post("/v1/chat/completions", body)
-    assert answer.status_code == 400, answer.text
+    # Ollama's error lines in a stream that has begun say nothing of whose fault it is.
+    assert answer.status_code in ((400, 502) if by_kind == "by-ollama" else (400,)), answer.text
     assert "context" in answer.json()["error"]["message"]
 
 
@@ -187,13 +188,14 @@ def test_orders_are_for_models_of_this_server(front):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_client_that_goes_away_ends_it_at_the_remote(front, remote, kind):
-    with front.stream("Go on.", model=f"endless-{kind}", max_tokens=100_000) as response:
-        for event in harness.iterate_sse(response.iter_raw()):
-            if event["type"] == "chunk":
-                break
-        assert running_at(remote) >= 1
-    wait_until("the remote runs nothing", lambda: running_at(remote) == 0, 20)
+    # Only a SutazAI can be told to go on for ever; of sixteen answers one at least is long.
     name = f"endless-{kind}"
+    body = {"model": name, "messages": harness.user("Say something long."), "n": 16, "max_tokens": 100_000, "stream": True}
+    body |= {"ignore_eos": True} if kind == "sutazai" else {}
+    with front.client.stream("POST", front.url + harness.COMPLETIONS_PATH, json=body) as response:
+        assert response.status_code == 200
+        wait_until("it runs at both", lambda: running_at(remote) and states(front)[name]["remote"]["running"], 20)
+    wait_until("the remote runs nothing", lambda: running_at(remote) == 0, 20)
     wait_until("nor does the front", lambda: states(front)[name]["remote"]["running"] == 0, 20)
 
 
@@ -210,7 +212,7 @@ def test_the_end_of_the_remote_in_the_middle(start_server, endless, toy):
     remote = start_server("--model", endless, CONTEXT_TOKENS=harness.ENDLESS)
     front = start_server("--model", toy, UPSTREAMS=f"r={address('sutazai', remote.port)}", UPSTREAM_POLL_S="1")
     wait_until("the model is listed", lambda: has("endless")(front), 20)
-    with front.stream("Go on.", model="endless", max_tokens=100_000) as response:
+    with front.stream("Go on.", model="endless", max_tokens=100_000, ignore_eos=True) as response:
         events = harness.iterate_sse(response.iter_raw())
         while next(events)["type"] != "chunk":
             pass
@@ -242,7 +244,7 @@ def test_names_do_not_go_round(start_server, toy, tmp_path):
     answer = server.post("/v1/chat/completions", {"model": "loop", "messages": harness.user("x")})
     assert answer.status_code == 502, answer.text
     assert "leads back to this server" in answer.json()["error"]["message"]
-    assert states(server)["toy"]["state"] == "warm", "the local name wins"
+    assert states(server)["toy"]["remote"] is None, "the local name wins"
     assert {"loop", "toy"} <= set(names(server)) and len(names(server)) == len(set(names(server)))
 
 
