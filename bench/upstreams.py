@@ -54,7 +54,7 @@ class Front(servers.Sutazai):
 
 def stream(port, model, prompt, tokens):
     """Seconds until the first text, and from there for each token."""
-    # Not ignore_eos, which an Ollama has no word for: with these random weights no answer ends early.
+    # Not ignore_eos, which an Ollama has no word for: an answer may end early.
     body = {**workloads.chat(prompt, tokens)["body"], "model": model, "temperature": 0}
     body.pop("ignore_eos", None)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
@@ -64,14 +64,19 @@ def stream(port, model, prompt, tokens):
     answer = connection.getresponse()
     if answer.status != 200:
         raise RuntimeError(f"{answer.status}: {answer.read().decode()}")
-    times = []
+    times, got = [], 0
     for line in answer:
-        if line.startswith(b"data: {") and any(c["delta"].get("content") for c in json.loads(line[6:])["choices"]):
+        if not line.startswith(b"data: {"):
+            continue
+        event = json.loads(line[6:])
+        if any(choice["delta"].get("content") for choice in event["choices"]):
             times.append(time.monotonic())
+        if event.get("usage"):
+            got = event["usage"]["completion_tokens"]
     connection.close()
-    if len(times) < 2:
-        raise RuntimeError(f"{len(times)} events with text")
-    return {"TTFT ms": (times[0] - began) * 1000, "ms/token": (times[-1] - times[0]) * 1000 / (tokens - 1)}
+    if len(times) < 2 or got < 2:
+        raise RuntimeError(f"{len(times)} events with text, {got} tokens")
+    return {"TTFT ms": (times[0] - began) * 1000, "ms/token": (times[-1] - times[0]) * 1000 / (got - 1)}
 
 
 def main():
