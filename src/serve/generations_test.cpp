@@ -159,6 +159,27 @@ TEST(Generations, WhatASlowReaderHasNotTakenIsOneEvent) {
     run(io, events_are_merged(engine));
 }
 
+asio::awaitable<void> a_reader_that_is_ahead(HandEngine& engine) {
+    Generations generations(engine, requests(2), 2);
+    engine.channels.at(0)->add(std::string(70 << 10, 'x'), 1);
+    co_await generations.ready();
+    engine.channels.at(0)->add("y", 1);
+    for (int i = 0; i < 5; ++i) co_await turn();
+    EXPECT_EQ(engine.channels.at(0)->unread_bytes(), 1U) << "who writes must be able to tell";
+    auto events = co_await generations.next();
+    EXPECT_EQ(events.at(0).update.delta.content.size(), std::size_t{70 << 10});
+    events = co_await generations.next();
+    EXPECT_EQ(events.at(0).update.delta.content, "y");
+    engine.channels.at(0)->add(std::string(70 << 10, 'x'), 1);  // it waits when they go
+    co_await generations.ready();
+}
+
+TEST(Generations, ReadersGoNoFurtherThanWhatIsTaken) {
+    asio::io_context io;
+    HandEngine engine;
+    run(io, a_reader_that_is_ahead(engine));
+}
+
 asio::awaitable<void> dropped(HandEngine& engine, std::size_t n) {
     Generations generations(engine, requests(n), 2);
     engine.channels.at(0)->add("a", 1);

@@ -158,7 +158,9 @@ std::vector<catalog::RemoteModel> list_remote_models(const config::Settings& set
     });
     while (!looked && io.run_one() > 0) {
     }
-    return all.models();
+    std::vector<catalog::RemoteModel> models = all.models();
+    io.run_for(seconds(1));  // until what was cancelled has ended
+    return models;
 }
 
 }  // namespace sutazai::upstream
