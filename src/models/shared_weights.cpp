@@ -58,7 +58,7 @@ void settle_shared_weights(const WarmModels& models, const Slots& ending, std::u
 bool may_have_siblings(const WarmModel& model, const catalog::Catalog& catalog) {
     return std::ranges::any_of(catalog.list(), [&](const catalog::ModelFile& other) {
         const auto [less, more] = std::minmax(other.bytes, model.file.bytes);
-        return other.engine != model.key && more - less <= more / kAlike;
+        return other.engine != model.key && less > 0 && more - less <= more / kAlike;
     });
 }
 
