@@ -8,8 +8,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "base/small_file.h"
 #include "cli/terminal.h"
+#include "synth/scripted.h"
 #include "synth/synth.h"
 
 namespace sutazai::cli {
@@ -22,10 +25,27 @@ struct SynthFlags {
     std::optional<std::uint32_t> layers, embedding, heads, kv_heads, feed_forward, context_length;
     std::optional<std::uint64_t> seed;
     bool tied_embeddings = false;
+    std::string dialect = "chatml", scripts;
     std::string output;
 };
 
+constexpr const char* kScripted = "scripted";
+
+int write_scripted(const SynthFlags& flags) {
+    constexpr std::size_t kMostBytes = 4 << 20;
+    auto text = read_small_file(flags.scripts, kMostBytes);
+    if (!text) {
+        fmt::print(stderr, "sutazai: --scripts: {}\n", text.error().message);
+        return 1;
+    }
+    const auto done =
+        synth::write_scripted({.dialect = flags.dialect, .scripts = std::move(*text), .output = flags.output});
+    if (!done) fmt::print(stderr, "sutazai: {}\n", done.error().message);
+    return done ? 0 : 1;
+}
+
 int synthesize(const SynthFlags& flags) {
+    if (flags.preset == kScripted) return write_scripted(flags);
     auto options = synth::synth_preset(flags.preset);
     if (!options) {
         fmt::print(stderr, "sutazai: {}\n", options.error().message);
@@ -64,7 +84,8 @@ void add_synth_command(CLI::App& parent, std::function<int()>& action) {
     CLI::App* app = parent.add_subcommand("synth", "Write a GGUF model of random weights, for tests and benchmarks");
     const auto flags = std::make_shared<SynthFlags>();
     const auto one_of = [](const auto& names) { return fmt::format("{}", fmt::join(names, ", ")); };
-    app->add_option("--preset", flags->preset, "Shape to start from: " + one_of(synth::synth_presets()))
+    app->add_option("--preset", flags->preset,
+                    fmt::format("Shape to start from: {}; or {}", one_of(synth::synth_presets()), kScripted))
         ->type_name("NAME")
         ->capture_default_str();
     app->add_option("--arch", flags->architecture, one_of(synth::synth_architectures()))->type_name("NAME");
@@ -80,6 +101,11 @@ void add_synth_command(CLI::App& parent, std::function<int()>& action) {
     app->add_option("--context", flags->context_length, "Training context in tokens");
     app->add_flag("--tied-embeddings", flags->tied_embeddings, "Use the embedding table as output layer");
     app->add_option("--seed", flags->seed, "The same seed and shape give the same bytes");
+    app->add_option("--dialect", flags->dialect,
+                    "Of a scripted model's template: " + one_of(synth::scripted_dialects()))
+        ->type_name("NAME");
+    app->add_option("--scripts", flags->scripts, "A scripted model's answers: JSON, {\"key\": [\"piece\", ...]}")
+        ->type_name("FILE");
     app->add_option("--output,-o", flags->output, "The file to write")->required()->type_name("FILE");
     app->callback([&action, flags] { action = [flags] { return synthesize(*flags); }; });
 }
