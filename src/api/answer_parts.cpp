@@ -8,10 +8,14 @@
 namespace sutazai::api {
 
 boost::json::object usage_json(const Usage& usage) {
-    return {{"prompt_tokens", usage.prompt_tokens},
-            {"completion_tokens", usage.completion_tokens},
-            {"total_tokens", std::uint64_t{usage.prompt_tokens} + usage.completion_tokens},
-            {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
+    boost::json::object out{{"prompt_tokens", usage.prompt_tokens},
+                            {"completion_tokens", usage.completion_tokens},
+                            {"total_tokens", std::uint64_t{usage.prompt_tokens} + usage.completion_tokens},
+                            {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
+    if (usage.reasoning_tokens > 0) {
+        out["completion_tokens_details"] = {{"reasoning_tokens", usage.reasoning_tokens}};
+    }
+    return out;
 }
 
 boost::json::value or_null(std::string_view text) {

@@ -11,7 +11,8 @@
 /// What answers of several routes hold. Pure.
 namespace sutazai::api {
 
-/// {"prompt_tokens","completion_tokens","total_tokens","prompt_tokens_details":{"cached_tokens"}}, as in OpenAI's API.
+/// {"prompt_tokens","completion_tokens","total_tokens","prompt_tokens_details":{"cached_tokens"}}, as in OpenAI's API;
+/// with "completion_tokens_details":{"reasoning_tokens"} where there are any.
 [[nodiscard]] boost::json::object usage_json(const Usage& usage);
 
 /// null when `text` is empty.

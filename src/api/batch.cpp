@@ -11,6 +11,7 @@
 #include "api/chat_fields.h"
 #include "api/error_names.h"
 #include "api/json.h"
+#include "api/tool_fields.h"
 #include "api/unsupported.h"
 #include "base/json_text.h"
 
@@ -78,6 +79,8 @@ json::object result_json(std::size_t index, const Result<Choice>& result) {
     json::object out{{"request_index", index}, {"success", result.has_value()}};
     if (result) {
         out["response"] = result->answer.content;
+        if (!result->answer.reasoning.empty()) out["reasoning"] = result->answer.reasoning;
+        if (!result->answer.tool_calls.empty()) out["tool_calls"] = tool_calls_json(result->answer);
         out["finish_reason"] = to_string(result->finished.reason);
         out["usage"] = usage_json(result->finished.usage);
     } else {

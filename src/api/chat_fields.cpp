@@ -6,6 +6,7 @@
 
 #include "api/response_format.h"
 #include "api/sampler_fields.h"
+#include "api/tool_fields.h"
 #include "api/unsupported.h"
 
 namespace sutazai::api {
@@ -20,8 +21,6 @@ constexpr int kMaxInt = std::numeric_limits<int>::max();
 std::string shown(const std::string& word) {
     return word.size() <= 40 ? fmt::format("\"{}\"", word) : "a long string";
 }
-
-constexpr const char* kNoTools = "is about tools, which are not supported yet";
 
 void read_part(const json::value& part, FieldReader& message, const std::string& name, ChatMessage& out) {
     if (!part.is_object()) {
@@ -61,24 +60,30 @@ void read_role(FieldReader& message, Role& out) {
     std::string role;
     message.string("role", role);
     if (role.empty()) return message.refuse("role", "is missing");
-    if (role == "tool" || role == "function") return message.refuse("role", kNoTools);
-    for (const Role known : {Role::kSystem, Role::kDeveloper, Role::kUser, Role::kAssistant}) {
+    for (const Role known : {Role::kSystem, Role::kDeveloper, Role::kUser, Role::kAssistant, Role::kTool}) {
         if (role != to_string(known)) continue;
         out = known;
         return;
     }
-    message.refuse("role", fmt::format("must be system, developer, user or assistant (got {})", shown(role)));
+    message.refuse("role", fmt::format("must be system, developer, user, assistant or tool (got {})", shown(role)));
 }
 
 ChatMessage read_message(FieldReader& message) {
     ChatMessage out;
     read_role(message, out.role);
-    for (const char* name : {"tool_calls", "function_call", "tool_call_id"}) {
-        const json::value* value = message.find(name);
-        if (value != nullptr && !(value->is_array() && value->get_array().empty())) message.refuse(name, kNoTools);
+    read_tool_calls(message, out);
+    if (message.find("function_call") != nullptr) {
+        message.refuse("function_call", "is not supported; newer clients have tool_calls");
     }
-    read_content(message, out);
+    // What calls a tool need say nothing.
+    if (out.tool_calls.empty() || message.find("content") != nullptr) read_content(message, out);
     message.string("name", out.name);
+    for (const auto& [name, member] :
+         {std::pair{"tool_call_id", &ChatMessage::tool_call_id}, std::pair{"tool_name", &ChatMessage::name}}) {
+        if (message.find(name) == nullptr) continue;
+        message.string(name, out.*member);
+        if (out.role != Role::kTool) message.refuse(name, "goes with a tool's messages only");
+    }
     // Newer vLLM's and OpenRouter's name, Ollama's, and DeepSeek's and llama-server's.
     for (const char* name : {"reasoning", "thinking", "reasoning_content"}) {
         message.string(name, out.reasoning);
@@ -147,6 +152,8 @@ Chat read_chat(FieldReader& fields) {
     } else if (begins == false) {
         chat.turn = Turn::kOpen;
     }
+    read_tools(fields, chat);
+    read_reasoning(fields, chat);
     return chat;
 }
 

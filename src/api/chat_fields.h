@@ -53,8 +53,9 @@ void read_logprobs(FieldReader& fields, int& top_logprobs);
 /// `keep_alive` alone.
 void read_keep_alive(FieldReader& fields, std::optional<KeepAlive>& out);
 
-/// `messages`, and what is to come behind them: a new message, unless the last one is the assistant's, which is then
-/// continued. `continue_final_message` and `add_generation_prompt`, vLLM's names, say otherwise.
+/// `messages`, with what tool_fields.h reads, and what is to come behind them: a new message, unless the last one is
+/// the assistant's, which is then continued. `continue_final_message` and `add_generation_prompt`, vLLM's names, say
+/// otherwise.
 [[nodiscard]] Chat read_chat(FieldReader& fields);
 
 }  // namespace sutazai::api

@@ -151,7 +151,7 @@ TEST(ChatFields, MessagesAreChecked) {
     EXPECT_EQ(refusal(with_message(R"({"content":"x"})")), "messages[0].role: messages[0].role is missing");
     EXPECT_EQ(refusal(with_message(R"({"role":"user"})")), "messages[0].content: messages[0].content is missing");
     EXPECT_EQ(refusal(with_message(R"({"role":"god","content":"x"})")),
-              "messages[0].role: messages[0].role must be system, developer, user or assistant (got \"god\")");
+              "messages[0].role: messages[0].role must be system, developer, user, assistant or tool (got \"god\")");
     EXPECT_EQ(refusal(with_message(R"({"role":"user","content":{}})")),
               "messages[0].content: messages[0].content must be a string or an array of text parts (got an object)");
     std::string many = R"({"messages":[)";
@@ -159,16 +159,31 @@ TEST(ChatFields, MessagesAreChecked) {
     EXPECT_EQ(refusal(read(many + "]}")), "messages: messages must hold 1 to 4096 messages (got 4097)");
 }
 
-TEST(ChatFields, WhatIsAboutToolsSaysThatTheyAreNotThereYet) {
-    const std::string no_tools = " is about tools, which are not supported yet";
+TEST(ChatFields, CallsAndWhatTheyGaveAreRead) {
+    const auto request = with_message(R"({"role":"user","content":"x"},
+        {"role":"assistant","content":null,"tool_calls":[
+            {"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},
+            {"function":{"index":1,"name":"g","arguments":{"b":[2]}}}]},
+        {"role":"tool","content":"y","tool_call_id":"1"},{"role":"tool","content":"z","tool_name":"g"})");
+    ASSERT_TRUE(request) << refusal(request);
+    const auto& messages = std::get<Chat>(request->generation.prompt).messages;
+    EXPECT_EQ(messages.at(1).tool_calls, (std::vector<ToolCall>{{"1", "f", R"({"a": 1})"}, {"", "g", R"({"b":[2]})"}}));
+    EXPECT_TRUE(messages.at(1).content.empty());
+    EXPECT_EQ(messages.at(2).tool_call_id, "1");
+    EXPECT_EQ(messages.at(3).name, "g");
+    EXPECT_EQ(std::get<Chat>(request->generation.prompt).turn, Turn::kNew);
+}
+
+TEST(ChatFields, CallsThatAreNoneAreRefusedByName) {
     EXPECT_EQ(refusal(with_message(R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]})")),
-              "messages[0].tool_calls: messages[0].tool_calls" + no_tools);
-    EXPECT_EQ(refusal(with_message(R"({"role":"tool","content":"x","tool_call_id":"1"})")),
-              "messages[0].role: messages[0].role" + no_tools);
-    EXPECT_EQ(refusal(with_message(R"({"role":"function","name":"f","content":"x"})")),
-              "messages[0].role: messages[0].role" + no_tools);
+              "messages[0].tool_calls[0].function: messages[0].tool_calls[0].function is missing");
+    EXPECT_EQ(refusal(with_message(R"({"role":"user","content":"x","tool_calls":[{"id":"1"}]})")),
+              "messages[0].tool_calls: messages[0].tool_calls goes with the assistant's messages only");
+    EXPECT_EQ(
+        refusal(with_message(R"({"role":"function","name":"f","content":"x"})")),
+        "messages[0].role: messages[0].role must be system, developer, user, assistant or tool (got \"function\")");
     EXPECT_EQ(refusal(with_message(R"({"role":"user","content":"x","tool_call_id":"1"})")),
-              "messages[0].tool_call_id: messages[0].tool_call_id" + no_tools);
+              "messages[0].tool_call_id: messages[0].tool_call_id goes with a tool's messages only");
     EXPECT_EQ(refusal(with_message(R"({"role":"assistant","content":"x","tool_calls":[],"function_call":null})")),
               "accepted");
     EXPECT_EQ(refusal(with_message(R"({"role":"assistant","content":null})")),

@@ -10,7 +10,10 @@ Usage total_usage(std::span<const Usage> usages, std::size_t per_prompt) {
         const auto of_prompt = usages.subspan(i, std::min(per_prompt, usages.size() - i));
         total.prompt_tokens += of_prompt.front().prompt_tokens;
         total.cached_tokens += std::ranges::min(of_prompt, {}, &Usage::cached_tokens).cached_tokens;
-        for (const Usage& usage : of_prompt) total.completion_tokens += usage.completion_tokens;
+        for (const Usage& usage : of_prompt) {
+            total.completion_tokens += usage.completion_tokens;
+            total.reasoning_tokens += usage.reasoning_tokens;
+        }
     }
     return total;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "api/response_format.h"
@@ -81,11 +82,26 @@ void read_format(FieldReader& fields, std::string& schema) {
     if (!name->empty()) schema = R"({"type":"object"})";
 }
 
-/// Thinking apart from the answer is not there yet, and `false` asks for none.
-void read_think(FieldReader& fields) {
+/// Yes, no, or how much.
+void read_think(FieldReader& fields, AnswerBody& out) {
     const json::value* think = fields.find("think");
-    if (think == nullptr || (think->is_bool() && !think->get_bool())) return;
-    fields.refuse("think", "asks for thinking apart from the answer, which is not supported yet");
+    if (think == nullptr) return;
+    auto* chat = std::get_if<Chat>(&out.generation.prompt);
+    std::string effort;
+    if (const auto* word = think->if_string()) effort = std::string_view(*word);
+    const bool is_effort = effort == "low" || effort == "medium" || effort == "high" || effort == "max";
+    if (!is_effort && !think->is_bool()) {
+        return fields.refuse("think", R"(must be true, false, "low", "medium", "high" or "max")");
+    }
+    const bool wanted = is_effort || think->get_bool();
+    if (chat == nullptr) {
+        if (wanted && out.order == Order::kAnswer)
+            fields.refuse("think", "goes with chats and prompts that are not raw");
+        return;
+    }
+    chat->reasoning.wanted = wanted;
+    chat->reasoning.effort = std::move(effort);
+    out.demands_thinking = wanted;
 }
 
 /// A full context ends an answer here, always.
@@ -104,7 +120,6 @@ void read_shared(FieldReader& fields, AnswerBody& out, bool has_prompt) {
     read_options(fields, out);
     read_adapters(fields, out.generation);
     read_format(fields, out.generation.json_schema);
-    read_think(fields);
     read_logprobs(fields, out.generation.top_logprobs);
     refuse_shift(fields);
     if (has_prompt) return;
@@ -186,6 +201,7 @@ Result<AnswerBody> parse_chat(std::string_view body) {
     const bool has_prompt = !is_absent(fields.find("messages"));
     read_shared(fields, request, has_prompt);
     if (has_prompt) request.generation.prompt = read_chat(fields);
+    read_think(fields, request);
     fields.boolean("truncate", request.generation.truncate);
     point_to_options(fields);
     refuse_unsupported(fields);
@@ -205,6 +221,7 @@ Result<AnswerBody> parse_generate(std::string_view body) {
     read_shared(fields, request, !prompt.empty() || has_suffix);
     refuse_unless_absent(fields, "images", "are not supported yet");
     read_generate_prompt(fields, request, std::move(prompt));
+    read_think(fields, request);
     point_to_options(fields);
     refuse_unsupported(fields);
     if (error) return std::unexpected(std::move(*error));

@@ -22,6 +22,8 @@ struct AnswerBody : ChatRequest {
     Order order = Order::kAnswer;
     /// options.num_ctx: a request needs this much context; 0: whatever there is.
     int context_tokens = 0;
+    /// `think` asks for thoughts: a model without any is an error.
+    bool demands_thinking = false;
     /// Of /api/generate: the chat is a prompt, perhaps behind a system message, and goes as plain text to a model that
     /// has no template.
     bool plain_without_template = false;

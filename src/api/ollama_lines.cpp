@@ -6,6 +6,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/system/error_code.hpp>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "api/answer_parts.h"
@@ -18,11 +19,13 @@ namespace json = boost::json;
 
 namespace {
 
-/// Arguments are an object here, where OpenAI has a string of JSON; what is none stays a string.
-json::value arguments_json(const std::string& arguments) {
+/// Arguments are an object here, where OpenAI has a string of JSON. What was cut off is none, and no call.
+std::optional<json::value> arguments_json(const std::string& arguments) {
+    if (arguments.empty()) return json::object();
     boost::system::error_code broken;
     json::value value = json::parse(arguments, broken);
-    return broken ? json::value(arguments) : value;
+    if (broken || !value.is_object()) return std::nullopt;
+    return value;
 }
 
 /// {"role","content"} and what else there is.
@@ -31,8 +34,10 @@ json::object message_json(const Delta& delta) {
     if (!delta.reasoning.empty()) message["thinking"] = delta.reasoning;
     json::array calls;
     for (const ToolCallDelta& call : delta.tool_calls) {
+        std::optional<json::value> arguments = arguments_json(call.arguments);
+        if (!arguments) continue;
         json::object function{{"index", call.index}, {"name", call.name}};
-        function["arguments"] = arguments_json(call.arguments);
+        function["arguments"] = std::move(*arguments);
         json::object entry{{"id", call.id}};
         entry["function"] = std::move(function);
         calls.push_back(std::move(entry));

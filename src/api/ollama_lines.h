@@ -24,7 +24,7 @@ struct Durations {
     std::chrono::nanoseconds total{0};  ///< from the request to its end
 };
 
-/// Writes the lines of one stream: content*, finish.
+/// Writes the lines of one stream: content*, finish. Calls come whole.
 class LineEncoder {
   public:
     LineEncoder(Route route, std::string_view model, bool logprobs);

@@ -152,11 +152,10 @@ TEST(Ollama, TheLastMessageOfTheAssistantIsContinued) {
 
 TEST(Ollama, WhatWouldChangeTheAnswerIsRefusedByName) {
     for (const auto& [field, name] : std::initializer_list<std::pair<const char*, const char*>>{
-             {R"("think":true)", "think"},
-             {R"("think":"high")", "think"},
+             {R"("think":"much")", "think"},
              {R"("truncate":1)", "truncate"},
              {R"("shift":true)", "shift"},
-             {R"("tools":[{"type":"function"}])", "tools"},
+             {R"("tools":[{"type":"function"}])", "tools[0].function"},
              {R"("temperature":0.5)", "temperature"},
              {R"("nonsense":1)", "nonsense"},
              {R"("options":7)", "options"},

@@ -7,6 +7,7 @@
 #include "api/answer_parts.h"
 #include "api/error_names.h"
 #include "api/logprobs_json.h"
+#include "api/tool_fields.h"
 #include "api/unsupported.h"
 #include "base/json_text.h"
 
@@ -50,15 +51,9 @@ json::object delta_json(const Delta& delta) {
 json::object message_json(const Delta& answer) {
     json::object out{{"role", "assistant"}, {"content", answer.content}, {"refusal", nullptr}};
     if (!answer.reasoning.empty()) out["reasoning_content"] = answer.reasoning;
-    json::array calls;
-    for (const ToolCallDelta& call : answer.tool_calls) {
-        calls.push_back({{"id", call.id},
-                         {"type", "function"},
-                         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
-    }
-    if (calls.empty()) return out;
+    if (answer.tool_calls.empty()) return out;
     if (answer.content.empty()) out["content"] = nullptr;
-    out["tool_calls"] = std::move(calls);
+    out["tool_calls"] = tool_calls_json(answer);
     return out;
 }
 

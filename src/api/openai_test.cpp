@@ -173,8 +173,7 @@ TEST(OpenAi, ReadsChoicesAndLogprobs) {
 }
 
 TEST(OpenAi, RefusesByNameWhatItCannotDo) {
-    EXPECT_EQ(refusal(R"("tools": [{"type": "function"}])"),
-              "tools: tools asks for tools, which are not supported yet");
+    EXPECT_EQ(refusal(R"("tools": [{"type": "function"}])"), "tools[0].function: tools[0].function is missing");
     EXPECT_EQ(refusal(R"("logit_bias": {"a": 1})").substr(0, 12), "logit_bias.a");
     for (const char* field : {R"("n": 1)", R"("tools": [])", R"("logprobs": false)", R"("top_logprobs": 0)",
                               R"("logit_bias": {})", R"("response_format": {"type": "text"})", R"("tools": null)"}) {

@@ -87,21 +87,28 @@ void read_format(FieldReader& fields, std::string& schema) {
 
 }  // namespace
 
-void read_schema(FieldReader& fields, std::string_view name, const json::value& schema, std::string& out) {
+void read_schema_text(FieldReader& fields, std::string_view name, const json::value& schema, std::string& out) {
     if (!schema.is_object()) return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(schema)));
     std::size_t n_values = 0;
     if (const auto excess = excess_of(schema, n_values)) {
         return fields.refuse(name, fmt::format("{} at #{}", excess->what, excess->path));
     }
+    std::string text = json::serialize(schema);
+    if (text.size() > kMaxSchemaBytes) {
+        return fields.refuse(name, fmt::format("has {} bytes; at most {} are allowed", text.size(), kMaxSchemaBytes));
+    }
+    out = std::move(text);
+}
+
+void read_schema(FieldReader& fields, std::string_view name, const json::value& schema, std::string& out) {
+    std::string text;
+    read_schema_text(fields, name, schema, text);
+    if (fields.failed()) return;
     // The engine makes the rules again: here they only tell, before anything is queued, whether there are any. Where
     // that takes long it is left to the engine, where it holds up less.
     grammar::Work work{kWorkOnServer};
     const auto rules = grammar::read_json_schema(schema, work);
     if (!rules && !work.is_over()) return fields.refuse(name, rules.error().message);
-    std::string text = json::serialize(schema);
-    if (text.size() > kMaxSchemaBytes) {
-        return fields.refuse(name, fmt::format("has {} bytes; at most {} are allowed", text.size(), kMaxSchemaBytes));
-    }
     out = std::move(text);
 }
 

@@ -26,4 +26,7 @@ void read_response_format(FieldReader& fields, GenerationRequest& out);
 /// A JSON Schema as the value of the field `name`, with the limits above, as text.
 void read_schema(FieldReader& fields, std::string_view name, const boost::json::value& schema, std::string& out);
 
+/// The same, but for the question whether any text meets it.
+void read_schema_text(FieldReader& fields, std::string_view name, const boost::json::value& schema, std::string& out);
+
 }  // namespace sutazai::api

@@ -1,7 +1,11 @@
 #include "api/streaming_v1.h"
 
+#include <boost/json/array.hpp>
+#include <utility>
+
 #include "api/answer_parts.h"
 #include "api/error_names.h"
+#include "api/tool_fields.h"
 #include "api/unsupported.h"
 #include "base/json_text.h"
 
@@ -35,6 +39,26 @@ void EventEncoder::chunk(std::string& out, std::string_view content, bool is_fin
     out += is_final ? "\", \"is_final\": true}\n\n" : "\", \"is_final\": false}\n\n";
 }
 
+void EventEncoder::reasoning(std::string& out, std::string_view content) const {
+    out += R"(data: {"type": "reasoning", "content": )";
+    append_quoted(out, content);
+    out += "}\n\n";
+}
+
+void EventEncoder::tool_calls(std::string& out, std::span<const ToolCallDelta> calls) const {
+    json::array list;
+    for (const ToolCallDelta& call : calls) {
+        json::object entry{{"index", call.index}};
+        if (!call.id.empty()) entry["id"] = call.id;
+        if (!call.name.empty()) entry["name"] = call.name;
+        entry["arguments"] = call.arguments;
+        list.push_back(std::move(entry));
+    }
+    out += R"(data: {"type": "tool_calls", "tool_calls": )";
+    append_json(out, list);
+    out += "}\n\n";
+}
+
 void EventEncoder::complete(std::string& out, Clock::time_point now, const Finished& finished) const {
     out += R"(data: {"type": "complete", "timestamp": ")";
     out += timestamp(now);
@@ -53,13 +77,15 @@ void EventEncoder::error(std::string& out, const Error& error) const {
     out += "\"}\n\n";
 }
 
-std::string encode_answer(std::string_view model, std::string_view content, const Finished& finished,
+std::string encode_answer(std::string_view model, const Delta& answer, const Finished& finished,
                           Clock::time_point now) {
-    return to_json(json::object{{"model", model},
-                                {"content", content},
-                                {"finish_reason", to_string(finished.reason)},
-                                {"usage", usage_json(finished.usage)},
-                                {"timestamp", timestamp(now)}});
+    json::object out{{"model", model}, {"content", answer.content}};
+    if (!answer.reasoning.empty()) out["reasoning"] = answer.reasoning;
+    if (!answer.tool_calls.empty()) out["tool_calls"] = tool_calls_json(answer);
+    out["finish_reason"] = to_string(finished.reason);
+    out["usage"] = usage_json(finished.usage);
+    out["timestamp"] = timestamp(now);
+    return to_json(out);
 }
 
 std::string encode_error(const Error& error) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,13 +21,18 @@ using Clock = std::chrono::system_clock;
 [[nodiscard]] Result<ChatRequest> parse_chat(std::string_view body);
 
 /// Writes the Server-Sent Events of one stream, each with the blank line that ends it, appended to `out`:
-/// start, chunk*, complete; error may come in place of any.
+/// start, then reasoning, chunk and tool_calls as they come, complete; error may come in place of any.
 class EventEncoder {
   public:
     explicit EventEncoder(std::string model) : model_(std::move(model)) {}
 
     void start(std::string& out, Clock::time_point now) const;
     void chunk(std::string& out, std::string_view content, bool is_final) const;
+    /// {"type": "reasoning", "content"}: what it thought.
+    void reasoning(std::string& out, std::string_view content) const;
+    /// {"type": "tool_calls", "tool_calls": [{"index", "id", "name", "arguments"}]}: more of them. `id` and `name` come
+    /// once, with the first of a call; `arguments` are more of its JSON.
+    void tool_calls(std::string& out, std::span<const ToolCallDelta> calls) const;
     void complete(std::string& out, Clock::time_point now, const Finished& finished) const;
     void error(std::string& out, const Error& error) const;
 
@@ -34,8 +40,9 @@ class EventEncoder {
     std::string model_;
 };
 
-/// The answer when `stream` is false: {"model", "content", "finish_reason", "usage", "timestamp"}.
-[[nodiscard]] std::string encode_answer(std::string_view model, std::string_view content, const Finished& finished,
+/// The answer when `stream` is false: {"model", "content", "finish_reason", "usage", "timestamp"}, with "reasoning" and
+/// "tool_calls" (as in OpenAI's API) where there are any.
+[[nodiscard]] std::string encode_answer(std::string_view model, const Delta& answer, const Finished& finished,
                                         Clock::time_point now);
 
 [[nodiscard]] std::string encode_error(const Error& error);

@@ -44,7 +44,7 @@ TEST(StreamingV1, WritesTheGoldenError) {
 }
 
 TEST(StreamingV1, WritesTheGoldenAnswer) {
-    EXPECT_EQ(encode_answer("m", "Hi \\", kFinished, kNow),
+    EXPECT_EQ(encode_answer("m", {.content = "Hi \\"}, kFinished, kNow),
               R"({"model":"m","content":"Hi \\","finish_reason":"stop","usage":{"prompt_tokens":10,)"
               R"("completion_tokens":2,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":4}},)"
               R"("timestamp":"2025-01-26T14:30:52.005Z"})");

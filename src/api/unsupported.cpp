@@ -20,7 +20,8 @@ constexpr auto kHarmless =
 
 constexpr std::size_t kMaxShownBytes = 64;  // of a name that somebody made up
 constexpr const char* kNotSupported = "is not supported";
-constexpr const char* kNoTools = "asks for tools, which are not supported yet";
+constexpr const char* kOnlyInChats = "goes with chats only";
+constexpr const char* kOldTools = "is not supported; newer clients have tools";
 
 /// `idle` are the values, beside null, false, 0, "", [] and {}, with which the field asks for nothing.
 struct Unsupported {
@@ -30,10 +31,10 @@ struct Unsupported {
 };
 
 constexpr auto kUnsupported = std::to_array<Unsupported>({
-    {"tools", kNoTools},
-    {"tool_choice", kNoTools, {R"("none")", R"("auto")"}},
-    {"functions", kNoTools},
-    {"function_call", kNoTools, {R"("none")", R"("auto")"}},
+    {"tools", kOnlyInChats},
+    {"tool_choice", kOnlyInChats, {R"("none")", R"("auto")"}},
+    {"functions", kOldTools},
+    {"function_call", kOldTools, {R"("none")", R"("auto")"}},
     {"audio"},
     {"best_of", kNotSupported, {"1"}},
     {"chat_template_kwargs"},

@@ -74,9 +74,41 @@ enum class Turn : std::uint8_t {
     kOpen,      ///< whatever comes: the template does not begin an answer
 };
 
+/// A function that the assistant may ask for.
+struct Tool {
+    std::string name;
+    std::string description = {};
+    std::string parameters = {};  ///< JSON Schema of its arguments, an object; empty: it takes none
+    bool strict = false;          ///< arguments keep to the schema, which they do here in any case
+
+    bool operator==(const Tool&) const = default;
+};
+
+enum class ToolChoice : std::uint8_t {
+    kAuto,
+    kNone,      ///< the assistant knows of the tools, and calls none
+    kRequired,  ///< it calls one, or the one that is named
+};
+
+/// How the assistant is to think before it speaks, if it can.
+struct Reasoning {
+    std::optional<bool> wanted = {};  ///< unset: as the model does by itself
+    std::string effort = {};          ///< a word of the model's template: "low", "medium", "high"
+    int budget_tokens = -1;           ///< it ends after so many; -1: where the model ends it
+    bool apart = true;                ///< it is told apart from the answer
+
+    bool operator==(const Reasoning&) const = default;
+};
+
 struct Chat {
     std::vector<ChatMessage> messages = {};
     Turn turn = Turn::kNew;
+    std::vector<Tool> tools = {};
+    ToolChoice tool_choice = ToolChoice::kAuto;
+    std::string named_tool = {};  ///< kRequired: this one; empty: any
+    bool parallel_tool_calls = true;
+    Reasoning reasoning = {};
+    std::string template_arguments = {};  ///< JSON, an object: more names that the chat template knows; may be empty
 
     bool operator==(const Chat&) const = default;
 };
@@ -237,6 +269,7 @@ struct GenerationRequest {
     bool echo = false;
     std::string grammar;      ///< GBNF that the text must follow; empty: none
     std::string json_schema;  ///< JSON Schema that the text must follow; empty: none. At most one of the two is set
+    bool grammar_is_of_tools = false;  ///< the engine's own doing: `grammar` is what calls of the tools look like
     std::vector<AdapterChoice> adapters = {};  ///< none: the model as it is
     // These stay in the server.
     GivenFields given = {};
@@ -270,7 +303,8 @@ enum class FinishReason : std::uint8_t {
 struct Usage {
     std::uint32_t prompt_tokens = 0;
     std::uint32_t completion_tokens = 0;
-    std::uint32_t cached_tokens = 0;  ///< prompt tokens whose KV was reused rather than computed
+    std::uint32_t cached_tokens = 0;     ///< prompt tokens whose KV was reused rather than computed
+    std::uint32_t reasoning_tokens = 0;  ///< of completion_tokens, those of what it thought
 
     bool operator==(const Usage&) const = default;
 };

@@ -10,6 +10,7 @@
 #include "base/utf8_stream.h"
 #include "engine/prepared.h"
 #include "llama/token_source.h"
+#include "text/answer_parser.h"
 #include "text/line_limit.h"
 #include "text/stop_matcher.h"
 
@@ -19,8 +20,8 @@ namespace sutazai::engine {
 /// Decode thread, but for the source while a token is drawn elsewhere.
 class Generation {
   public:
-    /// `model` outlives this. `grammar` may be null.
-    Generation(const Model& model, const Prepared& prepared, RequestId answer, std::unique_ptr<llama::Grammar> grammar);
+    /// `model` outlives this.
+    Generation(const Model& model, const Prepared& prepared, RequestId answer);
 
     [[nodiscard]] RequestId id() const { return id_; }
     /// Null: none.
@@ -43,7 +44,10 @@ class Generation {
     /// is left out where the rest was cut off, and is U+FFFD where the model ended in it.
     void release_rest(FinishReason reason, GenerationUpdate& update);
 
-    [[nodiscard]] std::uint32_t n_tokens() const { return n_tokens_; }  ///< accepted
+    [[nodiscard]] std::uint32_t n_tokens() const { return n_tokens_; }      ///< accepted
+    [[nodiscard]] std::uint32_t n_thoughts() const { return n_thoughts_; }  ///< of these, within thoughts
+    /// Why it ended, in the words of the message: release_rest() has been called with `reason`.
+    [[nodiscard]] FinishReason reason(FinishReason reason) const;
     /// When the first token was accepted; there must be one. Prefill ends then.
     [[nodiscard]] std::chrono::steady_clock::time_point first_token() const { return *first_token_; }
     [[nodiscard]] std::chrono::steady_clock::time_point submitted() const { return submitted_; }
@@ -58,7 +62,11 @@ class Generation {
     std::atomic<bool> is_gone = false;  ///< nobody wants it any more; any thread may ask
 
   private:
-    [[nodiscard]] std::optional<FinishReason> push(std::string_view text, GenerationUpdate& update);
+    [[nodiscard]] std::optional<FinishReason> push(std::string_view piece, std::string& out);
+    void tell(std::string_view text, GenerationUpdate& update);
+    void look_for_call();
+    void end_thoughts();
+    [[nodiscard]] bool is_shown(Token token) const;
 
     const Model& model_;
     RequestId id_;
@@ -75,6 +83,14 @@ class Generation {
     std::optional<std::chrono::steady_clock::time_point> first_token_;
     std::uint32_t n_tokens_ = 0;
     std::size_t n_bytes_out_ = 0;  ///< of the text
+    // Where the answer is a message with parts.
+    std::shared_ptr<const llama::ChatForm> form_;
+    std::optional<text::AnswerParser> parser_;
+    std::shared_ptr<const llama::CompiledGrammar> grammar_;  ///< begins with a call, or behind the thoughts
+    std::size_t looked_for_call_ = 0;                        ///< so far in the parser's text
+    int most_thoughts_;
+    std::vector<Token> thoughts_end_;  ///< empty: the model ends them
+    std::uint32_t n_thoughts_ = 0;
 };
 
 }  // namespace sutazai::engine

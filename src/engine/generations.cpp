@@ -50,9 +50,7 @@ void Generations::begin(Prepared prepared, StepReport& report) {
     for (const RequestId id : answers) {
         const auto index = static_cast<std::size_t>(id - prepared.id);
         if (seed) prepared.request.sampling.seed = *seed + index;
-        std::unique_ptr<llama::Grammar> grammar;
-        if (prepared.grammar != nullptr) grammar = std::make_unique<llama::Grammar>(*state_.model, prepared.grammar);
-        auto generation = std::make_shared<Generation>(*state_.model, prepared, id, std::move(grammar));
+        auto generation = std::make_shared<Generation>(*state_.model, prepared, id);
         for (const Token token : window) generation->source().accept_prompt(token);
         generations_.emplace(id, std::move(generation));
     }
@@ -162,10 +160,10 @@ void Generations::end(Generation& generation, FinishReason reason, GenerationUpd
     const auto first = generation.first_token();
     const auto begun = state_.origin + *view.begun;
     Finished finished;
-    finished.reason = reason;
+    finished.reason = generation.reason(reason);
     finished.stop = generation.stop();
     finished.usage = {static_cast<std::uint32_t>(view.prompt_tokens), generation.n_tokens(),
-                      static_cast<std::uint32_t>(view.cached_tokens)};
+                      static_cast<std::uint32_t>(view.cached_tokens), generation.n_thoughts()};
     finished.timings = {duration_cast<microseconds>(begun - generation.submitted()),
                         duration_cast<microseconds>(first - begun), duration_cast<microseconds>(Clock::now() - first)};
     if (generation.returns_tokens()) {

@@ -11,7 +11,8 @@ namespace {
 
 std::string key_of(const GenerationRequest& request) {
     const bool is_schema = request.grammar.empty();
-    return fmt::format("{}:{}{}{}", request.cache_salt.size(), request.cache_salt, is_schema ? 's' : 'g',
+    const char kind = is_schema ? 's' : request.grammar_is_of_tools ? 't' : 'g';
+    return fmt::format("{}:{}{}{}", request.cache_salt.size(), request.cache_salt, kind,
                        is_schema ? request.json_schema : request.grammar);
 }
 

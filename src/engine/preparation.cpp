@@ -33,8 +33,10 @@ bool is_long(const GenerationRequest& request) {
     if (const auto* ids = std::get_if<std::vector<Token>>(&request.prompt)) n_bytes += ids->size();
     if (const auto* infill = std::get_if<Infill>(&request.prompt)) n_bytes += bytes_of(*infill);
     if (const auto* chat = std::get_if<Chat>(&request.prompt)) {
+        for (const Tool& tool : chat->tools) n_bytes += tool.description.size() + tool.parameters.size();
         for (const ChatMessage& message : chat->messages) {
             n_bytes += message.reasoning.size();
+            for (const ToolCall& call : message.tool_calls) n_bytes += call.arguments.size();
             for (const ContentPart& part : message.content) n_bytes += part.text.size();
         }
     }

@@ -63,6 +63,32 @@ Result<void> open_adapters(Prepared& prepared, const Model& model, bool scored) 
     return {};
 }
 
+/// How a chat's answer is to be read, and what its calls must look like.
+Result<void> find_form(Prepared& prepared, const Model& model) {
+    GenerationRequest& request = prepared.request;
+    const auto* chat = std::get_if<Chat>(&request.prompt);
+    if (chat == nullptr || request.task == Task::kEmbed) return {};
+    auto form = model.chat_form(request);
+    if (!form) return std::unexpected(std::move(form.error()));
+    if (*form == nullptr) return {};
+    prepared.form = std::move(*form);
+    for (const std::string& stop : prepared.form->stops()) request.stop.push_back(stop);
+    const auto& ends = prepared.form->marks().thoughts_end;
+    if (chat->reasoning.budget_tokens >= 0 && !ends.empty()) {
+        prepared.most_thoughts = chat->reasoning.budget_tokens;
+        prepared.thoughts_end = model.tokens_of_text(ends.front());
+    }
+    if (prepared.form->grammar().empty()) return {};
+    if (!request.grammar.empty() || !request.json_schema.empty()) {
+        const char* field = request.grammar.empty() ? "response_format" : "grammar";
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("{} does not go with tools, unless tool_choice is \"none\"", field), field);
+    }
+    request.grammar = prepared.form->grammar();
+    request.grammar_is_of_tools = true;
+    return {};
+}
+
 }  // namespace
 
 Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* keeper,
@@ -94,6 +120,7 @@ Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* kee
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("{} is no token of this model, which has {}", bias.token, p.vocabulary), "logit_bias");
     }
+    if (auto found = find_form(prepared, model); !found) return found;
     const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
     Result<std::vector<Token>> tokens =
         tokens_of(request, model, static_cast<std::size_t>(p.context_per_sequence - answer), cancelled);

@@ -14,6 +14,7 @@
 #include "engine/artifact_keeper.h"
 #include "engine/queue_timeout.h"
 #include "llama/adapters.h"
+#include "llama/chat_form.h"
 #include "llama/grammar.h"
 #include "llama/language_model.h"
 
@@ -33,6 +34,9 @@ struct Prepared {
     std::shared_ptr<const llama::CompiledGrammar> grammar = {};  ///< null: the text may be anything
     std::shared_ptr<const llama::AdapterSet> adapters = {};      ///< null: the model as it is
     std::string echo = {};                                       ///< the prompt's text, if the request wants it back
+    std::shared_ptr<const llama::ChatForm> form = {};            ///< null: the answer is plain text
+    int most_thoughts = -1;                                      ///< tokens; -1: as many as the model wants
+    std::vector<Token> thoughts_end = {};                        ///< what ends them; only where there is such a limit
     std::set<RequestId> cancelled = {};                          ///< of its answers
     std::vector<GenerationUpdate> reading = {};                  ///< of Task::kRead all that it is answered
     const char* input_field = "prompt";                          ///< where the request holds what the model reads

@@ -12,7 +12,8 @@ bool is_system(const ChatMessage& message) {
 
 /// Without what is before message `first`, but for what the system says.
 Chat from(const Chat& chat, std::size_t first) {
-    Chat out{.turn = chat.turn};
+    Chat out = chat;
+    out.messages.clear();
     for (std::size_t i = 0; i < chat.messages.size(); ++i) {
         if (i >= first || is_system(chat.messages[i])) out.messages.push_back(chat.messages[i]);
     }

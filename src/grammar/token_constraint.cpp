@@ -70,7 +70,14 @@ const std::vector<bool>* TokenConstraint::allowed(Work& work) {
 }
 
 TokenConstraint::Answer TokenConstraint::accept(std::int32_t token, Work& work) {
-    const Matcher::Position to = after(token, work);
+    return take(after(token, work));
+}
+
+TokenConstraint::Answer TokenConstraint::accept_text(std::string_view bytes, Work& work) {
+    return take(matcher_.walk(at_, bytes, work));
+}
+
+TokenConstraint::Answer TokenConstraint::take(Matcher::Position to) {
     if (to < 0) return to == Matcher::kTooDear ? Answer::kTooDear : Answer::kNo;
     at_ = to;
     walked_.clear();

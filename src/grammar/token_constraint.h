@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -29,9 +30,12 @@ class TokenConstraint {
     [[nodiscard]] const std::vector<bool>* allowed(Work& work);
     /// The token has come. kNo and kTooDear leave everything as it is.
     [[nodiscard]] Answer accept(std::int32_t token, Work& work);
+    /// Bytes have come that are no tokens of this text's own. The same.
+    [[nodiscard]] Answer accept_text(std::string_view bytes, Work& work);
     [[nodiscard]] bool may_end() const { return matcher_.may_end(at_); }
 
   private:
+    [[nodiscard]] Answer take(Matcher::Position to);
     [[nodiscard]] Matcher::Position after(std::int32_t token, Work& work);
 
     const TokenTrie& trie_;

@@ -92,6 +92,8 @@ wire::FromEngine loaded_message(const llama::Model::Properties& p, std::chrono::
     info.description = p.description;
     info.on_gpu = p.on_gpu;
     info.has_chat_template = p.has_chat_template;
+    info.knows_tools = p.knows_tools;
+    info.thinks = p.thinks;
     info.untouched_bytes = p.untouched_bytes;
     info.shared = {p.shared.fd, p.shared.id, p.shared.bytes, p.shared.sibling};
     info.load_time = took;

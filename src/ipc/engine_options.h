@@ -59,6 +59,8 @@ struct ModelInfo {
     std::string description;
     bool on_gpu = false;
     bool has_chat_template = false;
+    bool knows_tools = false;  ///< its chat template does
+    bool thinks = false;       ///< before it answers, and its chat template tells how
     std::chrono::microseconds load_time{0};
     std::uint64_t untouched_bytes = 0;  ///< memory that it has not touched yet and will grow by in use
     struct SharedWeights {

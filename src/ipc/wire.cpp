@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -51,6 +52,53 @@ ChatMessage message_of(wire::Message message) {
             {std::move(*call.mutable_id()), std::move(*call.mutable_name()), std::move(*call.mutable_arguments())});
     }
     out.tool_call_id = std::move(*message.mutable_tool_call_id());
+    return out;
+}
+
+void set_chat(wire::Chat& to, Chat chat) {
+    to.set_turn(static_cast<std::uint32_t>(chat.turn));
+    for (ChatMessage& message : chat.messages) set_message(*to.add_messages(), std::move(message));
+    for (Tool& tool : chat.tools) {
+        wire::Tool& tool_to = *to.add_tools();
+        tool_to.set_name(std::move(tool.name));
+        tool_to.set_description(std::move(tool.description));
+        tool_to.set_parameters(std::move(tool.parameters));
+        tool_to.set_strict(tool.strict);
+    }
+    to.set_tool_choice(static_cast<std::uint32_t>(chat.tool_choice));
+    to.set_named_tool(std::move(chat.named_tool));
+    to.set_one_call(!chat.parallel_tool_calls);
+    to.set_template_arguments(std::move(chat.template_arguments));
+    if (chat.reasoning == Reasoning{}) return;
+    wire::Reasoning& reasoning = *to.mutable_reasoning();
+    if (chat.reasoning.wanted) reasoning.set_wanted(*chat.reasoning.wanted);
+    reasoning.set_effort(std::move(chat.reasoning.effort));
+    if (chat.reasoning.budget_tokens >= 0) {
+        reasoning.set_budget_tokens(static_cast<std::uint32_t>(chat.reasoning.budget_tokens));
+    }
+    reasoning.set_within_answer(!chat.reasoning.apart);
+}
+
+Chat chat_of(wire::Chat chat) {
+    Chat out;
+    out.turn = enum_of(chat.turn(), Turn::kOpen);
+    for (wire::Message& message : *chat.mutable_messages()) out.messages.push_back(message_of(std::move(message)));
+    for (wire::Tool& tool : *chat.mutable_tools()) {
+        out.tools.push_back({std::move(*tool.mutable_name()), std::move(*tool.mutable_description()),
+                             std::move(*tool.mutable_parameters()), tool.strict()});
+    }
+    out.tool_choice = enum_of(chat.tool_choice(), ToolChoice::kRequired);
+    out.named_tool = std::move(*chat.mutable_named_tool());
+    out.parallel_tool_calls = !chat.one_call();
+    out.template_arguments = std::move(*chat.mutable_template_arguments());
+    const wire::Reasoning& reasoning = chat.reasoning();
+    if (reasoning.has_wanted()) out.reasoning.wanted = reasoning.wanted();
+    out.reasoning.effort = reasoning.effort();
+    if (reasoning.has_budget_tokens()) {
+        constexpr std::uint32_t kMost = std::numeric_limits<int>::max();
+        out.reasoning.budget_tokens = static_cast<int>(std::min(reasoning.budget_tokens(), kMost));
+    }
+    out.reasoning.apart = !reasoning.within_answer();
     return out;
 }
 
@@ -156,9 +204,7 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
     wire::Submit out;
     out.set_request_id(id);
     if (auto* chat = std::get_if<Chat>(&request.prompt)) {
-        wire::Chat& to = *out.mutable_chat();
-        to.set_turn(static_cast<std::uint32_t>(chat->turn));
-        for (ChatMessage& message : chat->messages) set_message(*to.add_messages(), std::move(message));
+        set_chat(*out.mutable_chat(), std::move(*chat));
     } else if (const auto* ids = std::get_if<std::vector<std::int32_t>>(&request.prompt)) {
         out.mutable_token_ids()->mutable_ids()->Add(ids->begin(), ids->end());
     } else if (auto* infill = std::get_if<Infill>(&request.prompt)) {
@@ -218,12 +264,7 @@ wire::Submit to_wire(RequestId id, GenerationRequest request) {
 GenerationRequest from_wire(wire::Submit submit) {
     GenerationRequest out;
     if (submit.has_chat()) {
-        Chat chat;
-        chat.turn = enum_of(submit.chat().turn(), Turn::kOpen);
-        for (wire::Message& message : *submit.mutable_chat()->mutable_messages()) {
-            chat.messages.push_back(message_of(std::move(message)));
-        }
-        out.prompt = std::move(chat);
+        out.prompt = chat_of(std::move(*submit.mutable_chat()));
     } else if (submit.has_token_ids()) {
         out.prompt = std::vector<std::int32_t>(submit.token_ids().ids().begin(), submit.token_ids().ids().end());
     } else if (submit.has_infill()) {
@@ -324,6 +365,7 @@ wire::Finished to_wire(RequestId id, const Finished& finished) {
     out.set_stop(finished.stop);
     out.set_completion_tokens(finished.usage.completion_tokens);
     out.set_cached_tokens(finished.usage.cached_tokens);
+    out.set_reasoning_tokens(finished.usage.reasoning_tokens);
     out.set_queued_us(to_us(finished.timings.queued));
     out.set_prefill_us(to_us(finished.timings.prefill));
     out.set_decode_us(to_us(finished.timings.decode));
@@ -336,7 +378,8 @@ Finished from_wire(const wire::Finished& finished) {
     if (finished.reason() <= static_cast<std::uint32_t>(FinishReason::kToolCalls)) {
         out.reason = static_cast<FinishReason>(finished.reason());
     }
-    out.usage = {finished.prompt_tokens(), finished.completion_tokens(), finished.cached_tokens()};
+    out.usage = {finished.prompt_tokens(), finished.completion_tokens(), finished.cached_tokens(),
+                 finished.reasoning_tokens()};
     out.timings = {from_us(finished.queued_us()), from_us(finished.prefill_us()), from_us(finished.decode_us())};
     out.tokens.assign(finished.tokens().begin(), finished.tokens().end());
     out.stop = finished.stop();
@@ -447,6 +490,8 @@ wire::Loaded to_wire(const ModelInfo& info) {
     out.set_description(info.description);
     out.set_on_gpu(info.on_gpu);
     out.set_has_chat_template(info.has_chat_template);
+    out.set_knows_tools(info.knows_tools);
+    out.set_thinks(info.thinks);
     out.set_load_us(to_us(info.load_time));
     out.set_untouched_bytes(info.untouched_bytes);
     if (info.shared.fd >= 0) {
@@ -469,6 +514,8 @@ ModelInfo from_wire(const wire::Loaded& loaded) {
     out.description = loaded.description();
     out.on_gpu = loaded.on_gpu();
     out.has_chat_template = loaded.has_chat_template();
+    out.knows_tools = loaded.knows_tools();
+    out.thinks = loaded.thinks();
     out.load_time = from_us(loaded.load_us());
     out.untouched_bytes = loaded.untouched_bytes();
     if (loaded.has_shared()) {

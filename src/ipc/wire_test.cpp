@@ -240,8 +240,23 @@ TEST(Wire, LoadKeepsWhatTheEngineNeeds) {
     EXPECT_TRUE(from_wire(sent(to_wire(options))).warmup);
 }
 
+TEST(Wire, WhatAChatSaysOfToolsAndThoughtsIsKept) {
+    Chat chat{.messages = {text_message(Role::kUser, "hi")},
+              .tools = {{"f", "does", R"({"type":"object"})", true}, {"g"}},
+              .tool_choice = ToolChoice::kRequired,
+              .named_tool = "g",
+              .parallel_tool_calls = false,
+              .reasoning = {.wanted = false, .effort = "low", .budget_tokens = 0, .apart = false},
+              .template_arguments = R"({"a":1})"};
+    GenerationRequest request;
+    request.prompt = chat;
+    EXPECT_EQ(std::get<Chat>(from_wire(sent(to_wire(1, request))).prompt), chat);
+    Finished finished{.usage = {1, 2, 3, 4}};
+    EXPECT_EQ(from_wire(sent(to_wire(1, finished))).usage, finished.usage);
+}
+
 TEST(Wire, LoadedKeepsEveryField) {
-    const ModelInfo info{1, 2, 3, 4, 5, "llama 0.5B Q4_0", true, true, std::chrono::microseconds(6), 7};
+    const ModelInfo info{1, 2, 3, 4, 5, "llama 0.5B Q4_0", true, true, true, true, std::chrono::microseconds(6), 7};
     const ModelInfo got = from_wire(sent(to_wire(info)));
     EXPECT_EQ(got.context_tokens, 1U);
     EXPECT_EQ(got.context_per_sequence, 2U);
@@ -251,6 +266,8 @@ TEST(Wire, LoadedKeepsEveryField) {
     EXPECT_EQ(got.description, info.description);
     EXPECT_TRUE(got.on_gpu);
     EXPECT_TRUE(got.has_chat_template);
+    EXPECT_TRUE(got.knows_tools);
+    EXPECT_TRUE(got.thinks);
     EXPECT_EQ(got.load_time.count(), 6);
     EXPECT_EQ(got.untouched_bytes, 7U);
     EXPECT_EQ(got.shared.fd, -1) << "nothing is shared where nothing is said of it";

@@ -11,6 +11,8 @@
 /// Conversations to prompts.
 namespace sutazai::llama {
 
+class ChatForms;  // chat_form.h
+
 /// A run of a rendered prompt.
 struct TextRun {
     std::string text;
@@ -31,6 +33,9 @@ class ChatTemplate {
     /// asked at each step of a Jinja template.
     [[nodiscard]] virtual Result<std::vector<TextRun>> render(const Chat& chat,
                                                               const CancelCheck& cancelled = {}) const = 0;
+
+    /// The forms of its answers; null where all are plain text. Lives as long as this; any thread.
+    [[nodiscard]] virtual ChatForms* forms() const { return nullptr; }
 
   protected:
     ChatTemplate() = default;

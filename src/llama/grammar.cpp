@@ -32,7 +32,7 @@ Result<grammar::Rules> read(const LanguageModel& model, const GrammarSource& sou
 }  // namespace
 
 std::optional<GrammarSource> GrammarSource::of(const GenerationRequest& request) {
-    if (!request.grammar.empty()) return GrammarSource{false, request.grammar};
+    if (!request.grammar.empty()) return GrammarSource{false, request.grammar, request.grammar_is_of_tools};
     if (!request.json_schema.empty()) return GrammarSource{true, request.json_schema};
     return std::nullopt;
 }
@@ -59,7 +59,8 @@ Result<std::shared_ptr<const CompiledGrammar>> compile(const LanguageModel& mode
     }
     const std::int64_t start_work = most - start.left;
     work.take(start_work);
-    return std::make_shared<const CompiledGrammar>(automaton, model.texts(), field, start_work);
+    const grammar::TokenTrie& texts = source.is_of_tools ? model.form_texts() : model.texts();
+    return std::make_shared<const CompiledGrammar>(automaton, texts, field, start_work);
 }
 
 Grammar::Grammar(const LanguageModel& model, std::shared_ptr<const CompiledGrammar> compiled)
@@ -89,6 +90,11 @@ bool Grammar::mask(std::span<float> logits, grammar::Work& work) {
         if (!may_end || !model_.ends_generation(static_cast<Token>(i))) logits[i] = kImpossible;
     }
     return true;
+}
+
+bool Grammar::accept_text(std::string_view text) {
+    grammar::Work work{kWorkPerToken};
+    return begin(work) && constraint_.accept_text(text, work) == Answer::kYes;
 }
 
 Grammar::Answer Grammar::accept(Token token, grammar::Work& work) {

@@ -19,13 +19,16 @@ inline constexpr std::int64_t kWorkPerToken = 800'000;
 
 /// What a request says of its text.
 struct GrammarSource {
-    bool is_schema = false;  ///< a JSON Schema, else GBNF with a rule named root
+    bool is_schema = false;    ///< a JSON Schema, else GBNF with a rule named root
     std::string text;
+    bool is_of_tools = false;  ///< GBNF that llama-common made of the request's tools
 
     /// Nothing when the text may be anything.
     [[nodiscard]] static std::optional<GrammarSource> of(const GenerationRequest& request);
     /// The request's field, for messages.
-    [[nodiscard]] const char* field() const { return is_schema ? "response_format" : "grammar"; }
+    [[nodiscard]] const char* field() const {
+        return is_schema ? "response_format" : is_of_tools ? "tools" : "grammar";
+    }
 };
 
 /// A grammar, ready for any number of texts of one model. Constant once made; any thread.
@@ -58,6 +61,9 @@ class Grammar {
     [[nodiscard]] bool mask(std::span<float> logits, grammar::Work& work);
     /// The next token, which is one that is allowed.
     [[nodiscard]] Answer accept(Token token, grammar::Work& work);
+    /// What is in front of the text's first token has been read, too. False, and nothing has changed, where the grammar
+    /// does not begin so, or takes too long to tell.
+    [[nodiscard]] bool accept_text(std::string_view text);
     /// Of the request, for messages.
     [[nodiscard]] const char* field() const { return compiled_->field; }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "llama/chat_form.h"
 #include "llama/chat_template.h"
 
 // The patched engine lives beside llama.cpp's own under another name (cmake/jinja.cmake).
@@ -57,6 +58,7 @@ std::size_t bytes_of(const Chat& chat) {
         for (const ContentPart& part : message.content) bytes += part.text.size();
         for (const ToolCall& call : message.tool_calls) bytes += call.arguments.size();
     }
+    for (const Tool& tool : chat.tools) bytes += tool.description.size() + tool.parameters.size();
     return bytes;
 }
 
@@ -98,16 +100,18 @@ class JinjaTemplate : public ChatTemplate {
         source_ = tokens.source;
         knows_developer_ =
             source.find("'developer'") != std::string::npos || source.find("\"developer\"") != std::string::npos;
+        in_channels_ = source.find("<|channel|>") != std::string::npos;
         try {
             caps_ = jinja::caps_get(program_);
+            forms_ = forms_of(source);
         } catch (const std::exception& thrown) {  // it works without end, as rendering will tell
             spdlog::debug("what a chat template can do is not known: {}", thrown.what());
         }
     }
 
     [[nodiscard]] Result<std::vector<TextRun>> render(const Chat& chat, const CancelCheck& cancelled) const override {
-        jinja::limits limits(kSteps + kStepsOfMessage * chat.messages.size(), kBytes + kBytesOfByte * bytes_of(chat),
-                             kDepth, cancelled);
+        jinja::limits limits(kSteps + kStepsOfMessage * (chat.messages.size() + chat.tools.size()),
+                             kBytes + kBytesOfByte * bytes_of(chat), kDepth, cancelled);
         try {
             return chat.turn == Turn::kContinue ? continued(chat) : run(chat);
         } catch (const std::exception& thrown) {
@@ -118,7 +122,18 @@ class JinjaTemplate : public ChatTemplate {
         }
     }
 
+    [[nodiscard]] ChatForms* forms() const override { return forms_.get(); }
+
   private:
+    /// llama-common renders the template some twenty times, without limits: only one that has kept to them.
+    [[nodiscard]] std::unique_ptr<ChatForms> forms_of(const std::string& source) const {
+        constexpr std::string_view kSigns[] = {"tool", "think", "reason", "channel",
+                                               "function"};  // NOLINT(modernize-avoid-c-arrays)
+        const bool may_do_more =
+            std::ranges::any_of(kSigns, [&](std::string_view sign) { return source.find(sign) != std::string::npos; });
+        return may_do_more ? std::make_unique<ChatForms>(source, bos_, eos_) : nullptr;
+    }
+
     static void check_statements(const std::vector<jinja::token>& tokens) {
         std::size_t n = 0;
         for (const jinja::token& token : tokens) {
@@ -173,7 +188,13 @@ class JinjaTemplate : public ChatTemplate {
         context.set_val("messages", messages_value(chat));
         context.set_val("bos_token", word(bos_));
         context.set_val("eos_token", word(eos_));
-        context.set_val("enable_thinking", jinja::mk_val<jinja::value_bool>(true));
+        const bool thinks = chat.reasoning.wanted.value_or(true);
+        context.set_val("enable_thinking", jinja::mk_val<jinja::value_bool>(thinks));
+        if (!chat.reasoning.effort.empty()) jinja::caps_apply_reasoning_effort(context, chat.reasoning.effort);
+        if (!chat.template_arguments.empty()) {
+            jinja::global_from_json(context, common_json::parse(chat.template_arguments), true);
+        }
+        if (!chat.tools.empty()) set_tools(context, chat.tools);
         if (chat.turn == Turn::kNew) {
             context.set_val("add_generation_prompt", jinja::mk_val<jinja::value_bool>(true));
         }
@@ -187,11 +208,55 @@ class JinjaTemplate : public ChatTemplate {
         return tidy(std::move(runs));
     }
 
+    /// As OpenAI's API has them. What they say is a client's, not the template's.
+    static void set_tools(jinja::context& context, const std::vector<Tool>& tools) {
+        common_json list = common_json::array();
+        for (const Tool& tool : tools) {
+            common_json function = common_json::object();
+            function["name"] = tool.name;
+            if (!tool.description.empty()) function["description"] = tool.description;
+            function["parameters"] =
+                tool.parameters.empty() ? common_json::object() : common_json::parse(tool.parameters);
+            common_json entry = common_json::object();
+            entry["type"] = "function";
+            entry["function"] = function;
+            list.push_back(entry);
+        }
+        common_json holder = common_json::object();
+        holder["tools"] = list;
+        jinja::global_from_json(context, holder, true);
+    }
+
+    /// Names for calls that were sent without any, as Ollama's clients do, and for what they gave, in the same order:
+    /// some templates take no call without.
+    class CallIds {
+      public:
+        static bool are_missing(const ChatMessage& message) {
+            return (message.role == Role::kTool && message.tool_call_id.empty()) ||
+                   std::ranges::any_of(message.tool_calls, &std::string::empty, &ToolCall::id);
+        }
+        ChatMessage filled_in(ChatMessage message) {
+            for (ToolCall& call : message.tool_calls) {
+                if (call.id.empty()) call.id = fmt::format("call{:05}", n_calls_++);
+            }
+            if (message.role == Role::kTool && message.tool_call_id.empty() && n_results_ < n_calls_) {
+                message.tool_call_id = fmt::format("call{:05}", n_results_++);
+            }
+            return message;
+        }
+
+      private:
+        int n_calls_ = 0, n_results_ = 0;
+    };
+
     /// A system message that the template has no place for goes in front of the next user message.
     [[nodiscard]] jinja::value messages_value(const Chat& chat) const {
         auto list = jinja::mk_val<jinja::value_array>();
         std::string system;
-        for (const ChatMessage& message : chat.messages) {
+        CallIds ids;
+        for (const ChatMessage& given : chat.messages) {
+            ChatMessage with_ids;
+            const ChatMessage& message = ids.are_missing(given) ? with_ids = ids.filled_in(given) : given;
             Role role = message.role;
             if (role == Role::kDeveloper && !knows_developer_) role = Role::kSystem;
             if (role == Role::kSystem && !caps_.supports_system_role) {
@@ -215,9 +280,14 @@ class JinjaTemplate : public ChatTemplate {
     [[nodiscard]] jinja::value message_value(const ChatMessage& message, Role role) const {
         auto out = jinja::mk_val<jinja::value_object>();
         out->insert("role", word(to_string(role)));
-        out->insert("content", content_value(message.content));
+        // gpt-oss has one or the other in front of a call.
+        const bool is_thought = in_channels_ && !message.reasoning.empty() && !message.tool_calls.empty();
+        if (!is_thought) out->insert("content", content_value(message.content));
         if (!message.name.empty()) out->insert("name", input(message.name));
-        if (!message.reasoning.empty()) out->insert("reasoning_content", input(message.reasoning));
+        if (!message.reasoning.empty()) {
+            out->insert("reasoning_content", input(message.reasoning));
+            if (in_channels_) out->insert("thinking", input(message.reasoning));
+        }
         if (!message.tool_call_id.empty()) out->insert("tool_call_id", input(message.tool_call_id));
         if (message.tool_calls.empty()) return out;
         auto calls = jinja::mk_val<jinja::value_array>();
@@ -253,7 +323,11 @@ class JinjaTemplate : public ChatTemplate {
         if (!caps_.supports_object_arguments) return input(arguments);
         jinja::context context;
         common_json holder = common_json::object();
-        holder["arguments"] = common_json::parse(arguments);
+        try {
+            holder["arguments"] = common_json::parse(arguments);
+        } catch (const std::exception&) {
+            return input(arguments);  // a call that was cut off
+        }
         jinja::global_from_json(context, holder, true);
         return context.get_val("arguments");
     }
@@ -261,7 +335,9 @@ class JinjaTemplate : public ChatTemplate {
     jinja::program program_;
     std::string source_, bos_, eos_;
     jinja::caps caps_;
+    std::unique_ptr<ChatForms> forms_;  ///< null: answers are plain text
     bool knows_developer_ = false;
+    bool in_channels_ = false;  ///< gpt-oss's template
 };
 
 }  // namespace

@@ -29,6 +29,7 @@ namespace sutazai::llama {
 using sched::Token;
 struct AdapterSet;  // llama/adapters.h
 class Sampler;      // llama/sampler.h
+class ChatForm;     // llama/chat_form.h
 
 /// How a model's vectors of tokens become one of a text.
 enum class Pooling : std::uint8_t {
@@ -66,7 +67,9 @@ class LanguageModel {
         int partial_removal_tokens = 0;
         bool on_gpu = false;
         bool has_chat_template = false;
-        bool generates = true;  ///< false: an encoder, which makes embeddings only
+        bool knows_tools = false;  ///< its chat template does
+        bool thinks = false;       ///< before it answers, and its chat template tells how
+        bool generates = true;     ///< false: an encoder, which makes embeddings only
         Pooling pooling = Pooling::kMean;
         int embedding_width = 0;
         FileStamps files;  ///< of what was loaded
@@ -99,6 +102,16 @@ class LanguageModel {
     /// A chat as the template writes it, that of the request or the model's. Fails as tokenize() does; any thread.
     [[nodiscard]] virtual Result<std::string> chat_text(const GenerationRequest& request,
                                                         const CancelCheck& cancelled) const = 0;
+    /// The form of the next answer in a chat; null: it is plain text. Fails as ChatForms::of(). Any thread;
+    /// microseconds for what has been asked before, else some milliseconds.
+    [[nodiscard]] virtual Result<std::shared_ptr<const ChatForm>> chat_form(
+        const GenerationRequest& /*request*/) const {
+        return nullptr;
+    }
+    /// A short text, as it is, to tokens; names of control tokens are these. Any thread.
+    [[nodiscard]] virtual std::vector<Token> tokens_of_text(std::string_view /*text*/) const { return {}; }
+    /// texts(), in which the tokens that answers in this model's forms are made of have their names for texts.
+    [[nodiscard]] virtual const grammar::TokenTrie& form_texts() const { return texts(); }
     /// Does the text hold the name of a token that is not shown in output?
     [[nodiscard]] virtual bool names_hidden_token(std::string_view text) const = 0;
 

@@ -16,6 +16,7 @@
 
 #include "grammar/token_trie.h"
 #include "llama/chain_sampler.h"
+#include "llama/chat_form.h"
 #include "llama/infill.h"
 #include "llama/llama_log.h"
 #include "llama/model_impl.h"
@@ -211,6 +212,43 @@ const grammar::TokenTrie& Model::texts() const {
         impl_->texts = std::make_unique<const grammar::TokenTrie>(std::move(texts));
     });
     return *impl_->texts;
+}
+
+const grammar::TokenTrie& Model::form_texts() const {
+    std::call_once(impl_->form_texts_made, [this] {
+        const ChatTemplate* chat_template = impl_->words.chat_template.get();
+        const ChatForms* forms = chat_template == nullptr ? nullptr : chat_template->forms();
+        if (forms == nullptr) return;
+        std::vector<std::pair<Token, std::string>> hidden;
+        for (const std::string& name : forms->marks_by_name()) {
+            if (!names_hidden_token(name)) continue;
+            if (const auto token = token_named(name)) hidden.emplace_back(*token, name);
+        }
+        if (hidden.empty()) return;
+        std::vector<std::string> all(static_cast<std::size_t>(properties_.vocabulary));
+        for (std::size_t i = 0; i < all.size(); ++i) append_piece(static_cast<Token>(i), all[i]);
+        for (auto& [token, name] : hidden) all[static_cast<std::size_t>(token)] = std::move(name);
+        impl_->form_texts = std::make_unique<const grammar::TokenTrie>(std::move(all));
+    });
+    return impl_->form_texts != nullptr ? *impl_->form_texts : texts();
+}
+
+Result<std::shared_ptr<const ChatForm>> Model::chat_form(const GenerationRequest& request) const {
+    const auto* chat = std::get_if<Chat>(&request.prompt);
+    if (chat == nullptr) return nullptr;
+    const ChatTemplate* chat_template = impl_->words.chat_template.get();
+    ChatForms* forms = chat_template == nullptr || !request.chat_template.empty() ? nullptr : chat_template->forms();
+    if (forms != nullptr) return forms->of(*chat, request.cache_salt);
+    if (chat->tools.empty()) return nullptr;
+    return fail(ErrorCode::kInvalidArgument, "tools are unknown to this model's chat template", "tools");
+}
+
+std::vector<Token> Model::tokens_of_text(std::string_view text) const {
+    std::vector<llama_token> tokens(text.size() + 8);
+    const int n = llama_tokenize(vocab(), text.data(), static_cast<int>(text.size()), tokens.data(),
+                                 static_cast<int>(tokens.size()), false, true);
+    tokens.resize(static_cast<std::size_t>(std::max(n, 0)));
+    return tokens;
 }
 
 bool Model::ends_generation(Token token) const {

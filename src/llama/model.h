@@ -67,6 +67,9 @@ class Model final : public LanguageModel {
     [[nodiscard]] const Tokenizer& tokenizer() const;
     [[nodiscard]] bool names_hidden_token(std::string_view text) const override;
     [[nodiscard]] const grammar::TokenTrie& texts() const override;
+    [[nodiscard]] Result<std::shared_ptr<const ChatForm>> chat_form(const GenerationRequest& request) const override;
+    [[nodiscard]] std::vector<Token> tokens_of_text(std::string_view text) const override;
+    [[nodiscard]] const grammar::TokenTrie& form_texts() const override;
     [[nodiscard]] std::optional<Token> token_named(std::string_view name) const override;
     void append_piece(Token token, std::string& out) const override;
     [[nodiscard]] bool ends_generation(Token token) const override;

@@ -41,6 +41,8 @@ struct Model::Impl {
 
     std::once_flag texts_made;
     std::unique_ptr<const grammar::TokenTrie> texts;
+    std::once_flag form_texts_made;
+    std::unique_ptr<const grammar::TokenTrie> form_texts;  ///< null: they are `texts`
     std::vector<int> output_rows;  ///< [chunks of the last step] index in the batch, -1 without logits
 
     ~Impl() {

@@ -18,6 +18,7 @@
 #include "base/kv_types.h"
 #include "kernels/cpu_level.h"
 #include "kernels/stand_ins.h"
+#include "llama/chat_form.h"
 #include "llama/kv_fingerprint.h"
 #include "llama/llama_log.h"
 #include "llama/model_impl.h"
@@ -273,6 +274,12 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Mod
         // One that cannot be read counts: whoever sends a chat is to hear what is wrong with it.
         p.has_chat_template =
             impl.words.chat_template != nullptr || llama_model_chat_template(impl.model.get(), nullptr) != nullptr;
+        if (impl.words.chat_template != nullptr) {
+            if (const ChatForms* forms = impl.words.chat_template->forms()) {
+                p.knows_tools = forms->knows_tools();
+                p.thinks = forms->thinks();
+            }
+        }
         impl.control_tokens_in_messages = options.control_tokens_in_messages;
         impl.batch = llama_batch_init(static_cast<std::int32_t>(context.n_batch), 0, 1);
     } catch (const std::exception& e) {

@@ -25,6 +25,12 @@ Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {
         const Token token = sampler_->sample(row);
         return token == Sampler::kNoToken ? kNoNumbers : token;
     };
+    if (!forced_.empty()) {
+        if (n_top_ < 0) return forced_.front();
+        if (!raw_.read(logits)) return kNoNumbers;
+        drawn_ = score_of(model_, raw_, forced_.front(), n_top_);
+        return forced_.front();
+    }
     if (n_top_ < 0 && grammar_ == nullptr) return sampled(logits);
     if (!first_) {
         std::span<float> changeable = logits;
@@ -58,6 +64,7 @@ Token TokenSource::draw(std::span<float> logits, grammar::Work& work) {
 
 bool TokenSource::accept(Token token) {
     sampler_->accept(token);
+    if (!forced_.empty()) forced_.pop_front();
     grammar::Work work{kWorkPerToken};  // the steps are known since draw()
     return grammar_ == nullptr || grammar_->accept(token, work) == Grammar::Answer::kYes;
 }

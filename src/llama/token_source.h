@@ -38,6 +38,10 @@ class TokenSource {
     static constexpr Token kNoNumbers = -3;
 
     [[nodiscard]] const Grammar* grammar() const { return grammar_.get(); }
+    /// From the next token on; no token is drawn but not accepted.
+    void set_grammar(std::unique_ptr<Grammar> grammar) { grammar_ = std::move(grammar); }
+    /// The next tokens are these, whatever the logits say.
+    void force(std::vector<Token> tokens) { forced_.assign(tokens.begin(), tokens.end()); }
 
     /// The token drawn last is taken. False when the grammar does not follow.
     [[nodiscard]] bool accept(Token token);
@@ -58,6 +62,7 @@ class TokenSource {
     std::unique_ptr<Sampler> sampler_;
     std::unique_ptr<Grammar> grammar_;
     int n_top_;
+    std::deque<Token> forced_;
     std::optional<Token> first_;  ///< drawn without a look at the grammar, which has not answered yet
     LogitRow raw_;                ///< of what is scored
     TokenScore drawn_;            ///< of the token drawn last

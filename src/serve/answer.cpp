@@ -54,6 +54,21 @@ void make_plain(GenerationRequest& request) {
     request.prompt = std::move(text);
 }
 
+/// What a chat asks of its model and not all can do.
+Result<void> check_abilities(const models::Lease& lease, const GenerationRequest& request, bool demands_thinking) {
+    const auto* chat = std::get_if<Chat>(&request.prompt);
+    if (chat == nullptr) return {};
+    const ipc::ModelInfo& info = lease.engine().info();
+    if (!chat->tools.empty() && !info.knows_tools) {
+        return fail(ErrorCode::kInvalidArgument, fmt::format("\"{}\" does not support tools", lease.model()), "tools");
+    }
+    if (demands_thinking && !info.thinks) {
+        return fail(ErrorCode::kInvalidArgument, fmt::format("\"{}\" does not support thinking", lease.model()),
+                    "think");
+    }
+    return {};
+}
+
 asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Caller caller, AnswerRequest request) {
     for (GenerationRequest& one : request.generations) {
         if (auto complete = complete_request(caller, one); !complete) {
@@ -67,6 +82,8 @@ asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Calle
         one.context_tokens = request.context_tokens;
         if (auto settled = settle(context, *lease, one); !settled)
             co_return std::unexpected(std::move(settled.error()));
+        if (auto can = check_abilities(*lease, one, request.demands_thinking); !can)
+            co_return std::unexpected(std::move(can.error()));
     }
     if (request.plain_without_template && !lease->has_chat_template()) {
         for (GenerationRequest& one : request.generations) make_plain(one);

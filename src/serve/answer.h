@@ -27,6 +27,7 @@ struct AnswerRequest {
     std::uint32_t context_tokens = 0;
     /// Chats go to a model without a template as plain text: what their messages say, one behind the other.
     bool plain_without_template = false;
+    bool demands_thinking = false;  ///< a model that does not think is an error
 };
 
 /// Runs an answer from lease to last token and tells `sink` of it as it comes. What fails before the first event is

@@ -114,6 +114,16 @@ std::string modelfile_of(const ModelPage& page, const std::vector<std::string>& 
     return out;
 }
 
+/// What a chat template is for, by the words that it has: the engine, which knows it better, need not run for this.
+void add_template_abilities(ModelCard& card, std::string_view source) {
+    if (source.find("{%") == std::string_view::npos) return;
+    const auto has = [&](std::string_view word) { return source.find(word) != std::string_view::npos; };
+    if (has("tools") && (has("tool_call") || has("function"))) card.capabilities.emplace_back("tools");
+    if (has("reasoning_content") || has("enable_thinking") || has("<think>") || has("<|channel|>analysis")) {
+        card.capabilities.emplace_back("thinking");
+    }
+}
+
 /// What a store has beside the model.
 std::string store_licenses(const catalog::ModelFile& file, const catalog::ModelSources& sources) {
     constexpr std::size_t kMostBytes = 4 << 20;
@@ -223,6 +233,7 @@ Result<ModelPage> model_page(ModelCards& cards, const catalog::ModelFile& file, 
     page.chat_template = catalog::text_of(*entries, "tokenizer.chat_template");
     if (page.chat_template.empty()) page.chat_template = profile.load.fallback_template;
     if (!profile.load.chat_template.empty()) page.chat_template = profile.load.chat_template;
+    add_template_abilities(page.card, page.chat_template);
     page.system = profile.request.system.value_or("");
     const std::vector<std::string> parameters = parameter_lines(profile.request);
     page.parameters = fmt::format("{}", fmt::join(parameters, "\n"));

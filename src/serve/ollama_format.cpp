@@ -1,4 +1,5 @@
 #include <chrono>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -28,7 +29,8 @@ class OllamaFormat final : public AnswerFormat {
 
     void update(std::string& out, std::size_t /*index*/, const GenerationUpdate& update) override {
         const auto now = WallClock::now();
-        if (!update.delta.empty() || !update.scores.empty()) encoder_.content(out, now, update.delta, update.scores);
+        Delta delta = with_whole_calls(update);
+        if (!delta.empty() || !update.scores.empty()) encoder_.content(out, now, delta, update.scores);
         if (update.error) encoder_.error(out, *update.error);
         if (update.finished) encoder_.finish(out, now, *update.finished, durations());
     }
@@ -38,6 +40,18 @@ class OllamaFormat final : public AnswerFormat {
     }
 
   private:
+    /// A call is told once all of it is there: with the next one's beginning, or the end.
+    Delta with_whole_calls(const GenerationUpdate& update) {
+        Delta delta = update.delta;
+        if (delta.tool_calls.empty() && calls_.tool_calls.empty()) return delta;
+        calls_.append({.tool_calls = std::exchange(delta.tool_calls, {})});
+        const std::size_t n_open = update.finished || calls_.tool_calls.empty() ? 0 : 1;
+        const auto open = calls_.tool_calls.end() - static_cast<std::ptrdiff_t>(n_open);
+        delta.tool_calls.assign(std::make_move_iterator(calls_.tool_calls.begin()), std::make_move_iterator(open));
+        calls_.tool_calls.erase(calls_.tool_calls.begin(), open);
+        return delta;
+    }
+
     [[nodiscard]] Durations durations() const { return {load_, SteadyClock::now() - arrived_}; }
 
     Route route_;
@@ -46,6 +60,7 @@ class OllamaFormat final : public AnswerFormat {
     SteadyClock::time_point arrived_;
     SteadyClock::duration load_;
     api::ollama::LineEncoder encoder_;
+    Delta calls_;  ///< one that has begun
 };
 
 }  // namespace
@@ -54,6 +69,7 @@ AnswerRequest ollama_answer(Route route, api::ollama::AnswerBody body) {
     AnswerRequest answer{std::move(body.model), body.stream, {}, body.keep_alive, {}};
     answer.context_tokens = static_cast<std::uint32_t>(body.context_tokens);
     answer.plain_without_template = body.plain_without_template;
+    answer.demands_thinking = body.demands_thinking;
     const bool logprobs = body.generation.top_logprobs >= 0;
     answer.make_format = [route, logprobs, arrived = SteadyClock::now()](std::string model) {
         return std::make_unique<OllamaFormat>(route, std::move(model), logprobs, arrived);

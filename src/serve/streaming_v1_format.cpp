@@ -1,4 +1,5 @@
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "api/streaming_v1.h"
@@ -17,21 +18,26 @@ class StreamingV1Format final : public AnswerFormat {
     void start(std::string& out) override { encoder_.start(out, Clock::now()); }
 
     void update(std::string& out, std::size_t /*index*/, const GenerationUpdate& update) override {
-        const std::string& text = update.delta.content;
-        if (update.error) {
-            if (!text.empty()) encoder_.chunk(out, text, false);
-            encoder_.error(out, *update.error);
-        } else if (update.finished) {
+        const Delta& delta = update.delta;
+        std::string_view text = delta.content;
+        if (!delta.reasoning.empty()) encoder_.reasoning(out, delta.reasoning);
+        // What is said with calls is said before them.
+        const bool more_follows = !delta.tool_calls.empty() || !update.finished;
+        if (!text.empty() && more_follows) {
+            encoder_.chunk(out, text, false);
+            text = {};
+        }
+        if (!delta.tool_calls.empty()) encoder_.tool_calls(out, delta.tool_calls);
+        if (update.error) encoder_.error(out, *update.error);
+        if (update.finished) {
             encoder_.chunk(out, text, true);
             encoder_.complete(out, Clock::now(), *update.finished);
-        } else if (!text.empty()) {
-            encoder_.chunk(out, text, false);
         }
     }
 
     std::string answer(std::span<const api::Choice> choices) override {
         const api::Choice& choice = choices.front();
-        return api::streaming_v1::encode_answer(model_, choice.answer.content, choice.finished, Clock::now());
+        return api::streaming_v1::encode_answer(model_, choice.answer, choice.finished, Clock::now());
     }
 
   private:

@@ -26,7 +26,7 @@ namespace json = boost::json;
 constexpr std::int32_t kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6;  // llama.cpp's token types
 constexpr std::int32_t kEnd = 2;
 constexpr std::uint32_t kFeedForward = 32;
-constexpr std::uint32_t kHeads = 8;
+constexpr std::uint32_t kHeadWidth = 64;
 constexpr std::size_t kMostTokens = 8192;
 
 std::vector<std::string> control_tokens(std::string_view dialect) {
@@ -159,7 +159,7 @@ void write_shape(std::uint32_t width, std::uint32_t vocabulary, gguf_context* fi
                                                              {"llama.embedding_length", width},
                                                              {"llama.block_count", 1},
                                                              {"llama.feed_forward_length", kFeedForward},
-                                                             {"llama.attention.head_count", kHeads},
+                                                             {"llama.attention.head_count", width / kHeadWidth},
                                                              {"llama.vocab_size", vocabulary}};
     for (const auto& [key, value] : numbers) gguf_set_val_u32(file, key, value);
 }
@@ -230,7 +230,7 @@ Result<void> write_scripted(const ScriptedOptions& options) {
         if (auto added = script.add_script(std::string(key), pieces); !added) return added;
     }
     const auto vocabulary = static_cast<std::uint32_t>(script.tokens().size());
-    const std::uint32_t width = (vocabulary + 63) / 64 * 64;
+    const std::uint32_t width = (vocabulary + kHeadWidth - 1) / kHeadWidth * kHeadWidth;
     const std::unique_ptr<gguf_context, decltype(&gguf_free)> metadata(gguf_init_empty(), gguf_free);
     write_shape(width, vocabulary, metadata.get());
     write_tokens(script, with_keys(dialect, script), metadata.get());

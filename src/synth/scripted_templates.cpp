@@ -206,6 +206,7 @@ constexpr std::array kDialects{Dialect{"chatml", kChatMl}, Dialect{"think", kThi
 const std::vector<std::string_view>& scripted_dialects() {
     static const std::vector<std::string_view> names = [] {
         std::vector<std::string_view> all;
+        all.reserve(kDialects.size());
         for (const Dialect& dialect : kDialects) all.push_back(dialect.name);
         return all;
     }();

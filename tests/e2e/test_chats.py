@@ -108,16 +108,6 @@ def test_parts_and_developers_through_the_official_client(trained):
         assert in_parts.choices[0].message.content == whole.choices[0].message.content
         assert in_parts.usage.completion_tokens <= 8
 
-        with pytest.raises(openai.BadRequestError) as caught:
-            ask(
-                *harness.user("Weather?"),
-                {"role": "assistant", "content": None, "tool_calls": [
-                    {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]},
-                {"role": "tool", "tool_call_id": "1", "content": "cold"},
-            )  # fmt: skip
-        assert caught.value.param == "messages[1].tool_calls"
-        assert "tools, which are not supported yet" in str(caught.value)
-
 
 def test_a_model_without_a_template(start_server, gemma3):
     server = start_server("--model", gemma3, CONTEXT_TOKENS="1024", THREADS="2")
