@@ -99,13 +99,18 @@ def processor_seconds(server: Server) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def measure_start(server: Server, rounds: int) -> float:
-    # What the template writes of the tools, as a system message: the same tokens.
+def written_out(key: str, **fields) -> dict:
+    """What the template writes of the tools, as a system message: the same tokens."""
     listed = "\n".join(json.dumps(tool) for tool in TOOLS)
     written = ("These functions may be called:\n<tools>\n" + listed + "\n</tools>\nA call is an object with \"name\" and "
                "\"arguments\" between <tool_call> and </tool_call>.")  # fmt: skip
-    plain = body_of("word", max_tokens=1)
-    plain["messages"].insert(0, {"role": "system", "content": written})
+    body = body_of(key, **fields)
+    body["messages"].insert(0, {"role": "system", "content": written})
+    return body
+
+
+def measure_start(server: Server, rounds: int) -> float:
+    plain = written_out("word", max_tokens=1)
     tools = body_of("word", max_tokens=1, tools=TOOLS)
     tokens = [json.loads(server.post(body))["usage"]["prompt_tokens"] for body in (plain, tools)]
     times: dict[str, list[float]] = {"plain": [], "tools": []}
@@ -120,7 +125,7 @@ def measure_start(server: Server, rounds: int) -> float:
 
 
 def measure_stream(server: Server, streams: int) -> float:
-    plain = body_of("call", max_tokens=N_TOKENS, stream=True)
+    plain = written_out("call", max_tokens=N_TOKENS, stream=True)
     tools = body_of("call", max_tokens=N_TOKENS, stream=True, tools=TOOLS)
     for body in (plain, tools):
         server.post(body)
