@@ -57,7 +57,8 @@ void make_plain(GenerationRequest& request) {
 /// What a chat asks of its model and not all can do.
 Result<void> check_abilities(const models::Lease& lease, const GenerationRequest& request, bool demands_thinking) {
     const auto* chat = std::get_if<Chat>(&request.prompt);
-    if (chat == nullptr) return {};
+    // Another server says so itself.
+    if (chat == nullptr || lease.is_remote()) return {};
     const ipc::ModelInfo& info = lease.engine().info();
     if (!chat->tools.empty() && !info.knows_tools) {
         return fail(ErrorCode::kInvalidArgument, fmt::format("\"{}\" does not support tools", lease.model()), "tools");

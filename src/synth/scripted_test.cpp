@@ -2,6 +2,7 @@
 
 #include <gguf.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -11,7 +12,9 @@ namespace sutazai::synth {
 namespace {
 
 struct Scripted : testing::Test {
-    std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "scripted.gguf";
+    // Tests run side by side, each in a process of its own.
+    std::filesystem::path path =
+        std::filesystem::path(testing::TempDir()) / ("scripted-" + std::to_string(::getpid()) + ".gguf");
     void TearDown() override { std::filesystem::remove(path); }
 };
 

@@ -122,6 +122,9 @@ Usage usage_of(const json::object& usage) {
     if (const json::object* details = object_in(usage, "prompt_tokens_details")) {
         out.cached_tokens = std::min(small_count_in(*details, "cached_tokens"), out.prompt_tokens);
     }
+    if (const json::object* details = object_in(usage, "completion_tokens_details")) {
+        out.reasoning_tokens = std::min(small_count_in(*details, "reasoning_tokens"), out.completion_tokens);
+    }
     return out;
 }
 

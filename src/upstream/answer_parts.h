@@ -24,7 +24,7 @@ void add_chat_scores(const boost::json::array& list, std::vector<TokenScore>& ou
 /// {"tokens", "token_logprobs", "top_logprobs"} of OpenAI's completions.
 void add_text_scores(const boost::json::object& lists, std::vector<TokenScore>& out);
 
-/// {"prompt_tokens", "completion_tokens", "prompt_tokens_details"}
+/// {"prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"}
 [[nodiscard]] Usage usage_of(const boost::json::object& usage);
 
 /// One that is not known says at least that the answer has ended.

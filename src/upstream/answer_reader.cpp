@@ -50,6 +50,12 @@ std::string_view reasoning_in(const json::object& delta) {
     return newer.empty() ? text_in(delta, "reasoning") : newer;
 }
 
+/// Older Ollamas give calls no id, and other families have one.
+std::string id_of(const ToolCallDelta& call) {
+    const std::size_t hash = std::hash<std::string>{}(call.name + call.arguments);
+    return fmt::format("call_{:08x}{}", static_cast<std::uint32_t>(hash), call.index);
+}
+
 }  // namespace
 
 Result<void> AnswerReader::take(std::string_view bytes, GenerationUpdate& out) {
@@ -177,9 +183,10 @@ Result<void> AnswerReader::take_ollama(const json::object& line, GenerationUpdat
             const json::object* function = call == nullptr ? nullptr : object_in(*call, "function");
             if (function == nullptr || n_calls_ >= kMostCalls) continue;
             const json::value* arguments = function->if_contains("arguments");
-            delta.tool_calls.push_back({n_calls_++, std::string(text_in(*call, "id")),
-                                        std::string(text_in(*function, "name")),
-                                        arguments == nullptr ? "{}" : to_json(*arguments)});
+            ToolCallDelta one{n_calls_++, std::string(text_in(*call, "id")), std::string(text_in(*function, "name")),
+                              arguments == nullptr ? "{}" : to_json(*arguments)};
+            if (one.id.empty()) one.id = id_of(one);
+            delta.tool_calls.push_back(std::move(one));
         }
     }
     out.delta.append(std::move(delta));

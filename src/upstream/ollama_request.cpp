@@ -12,6 +12,7 @@
 #include "upstream/outgoing.h"
 #include "upstream/refuse.h"
 #include "upstream/sampler_words.h"
+#include "upstream/tool_words.h"
 
 namespace sutazai::upstream {
 
@@ -90,7 +91,8 @@ Result<void> check(const GenerationRequest& request, bool extended) {
 /// the tokens of what was said before.
 bool fits_generate(const Chat& chat) {
     const std::size_t n = chat.messages.size();
-    return chat.turn == Turn::kNew && (n == 1 || (n == 2 && chat.messages.front().role == Role::kSystem)) &&
+    return chat.tools.empty() && chat.turn == Turn::kNew &&
+           (n == 1 || (n == 2 && chat.messages.front().role == Role::kSystem)) &&
            chat.messages.back().role == Role::kUser;
 }
 
@@ -102,7 +104,10 @@ Outgoing generate_chat(json::object out, const GenerationRequest& request, const
     return {"/api/generate", to_json(out), AnswerForm::kOllamaLines};
 }
 
-Result<Outgoing> chat_request(json::object out, const GenerationRequest& request, const Chat& chat) {
+Result<Outgoing> chat_request(json::object out, const GenerationRequest& request, const Chat& chat, bool extended) {
+    if (auto added = add_ollama_tools(out, chat, extended, kServer); !added) {
+        return std::unexpected(std::move(added.error()));
+    }
     const bool generates = request.returns_tokens || !request.chat_template.empty() || !request.context.empty();
     if (generates && fits_generate(chat)) return generate_chat(std::move(out), request, chat);
     if (!request.chat_template.empty()) return cannot_say("template", kServer);
@@ -147,7 +152,8 @@ Result<Outgoing> ollama_request(const std::string& model, const GenerationReques
         adapters.push_back({{"name", one.name}, {"scale", as_written(one.scale)}});
     }
     if (request.given.adapters) out["adapters"] = std::move(adapters);
-    if (const auto* chat = std::get_if<Chat>(&request.prompt)) return chat_request(std::move(out), request, *chat);
+    if (const auto* chat = std::get_if<Chat>(&request.prompt))
+        return chat_request(std::move(out), request, *chat, extended);
     if (const auto* gap = std::get_if<Infill>(&request.prompt)) {
         out["prompt"] = gap->prefix;
         out["suffix"] = gap->suffix;

@@ -9,6 +9,7 @@
 #include "upstream/outgoing.h"
 #include "upstream/refuse.h"
 #include "upstream/sampler_words.h"
+#include "upstream/tool_words.h"
 
 namespace sutazai::upstream {
 
@@ -118,6 +119,9 @@ json::object begin(const std::string& model) {
 
 Result<Outgoing> chat_request(json::object out, const GenerationRequest& request, const Chat& chat, bool extended) {
     if (auto added = add_chat(out, chat, extended); !added) return std::unexpected(std::move(added.error()));
+    if (auto added = add_openai_tools(out, chat, extended, kServer); !added) {
+        return std::unexpected(std::move(added.error()));
+    }
     if (request.max_tokens > 0) out["max_tokens"] = request.max_tokens;
     if (request.top_logprobs >= 0) {
         out["logprobs"] = true;

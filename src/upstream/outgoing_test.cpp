@@ -100,6 +100,38 @@ TEST(Outgoing, ASutazaiIsToldWhatOpenAisApiHasNoWordFor) {
                 AnswerForm::kChatChunks);
 }
 
+TEST(Outgoing, ToolsAndThinkingAreToldInTheWordsOfEach) {
+    GenerationRequest request = chat({{Role::kUser, "Hi"}});
+    Chat& asked = std::get<Chat>(request.prompt);
+    asked.tools = {{"f", "does", R"({"type":"object"})", true}};
+    asked.tool_choice = ToolChoice::kRequired;
+    asked.named_tool = "f";
+    asked.reasoning.effort = "low";
+    const std::string tools = R"("tools": [{"type": "function", "function": {"name": "f", "description": "does",
+        "parameters": {"type": "object"}, "strict": true}}], )";
+    const std::string choice = R"("tool_choice": {"type": "function", "function": {"name": "f"}}, )";
+    const std::string messages = R"("messages": [{"role": "user", "content": "Hi"}]})";
+    const std::string chunks = R"({"model": "m", "stream": true, "stream_options": {"include_usage": true}, )";
+    for (const UpstreamKind kind : {UpstreamKind::kOpenAi, UpstreamKind::kSutazai}) {
+        expect_body(kind, request, kind == UpstreamKind::kOpenAi ? "/chat/completions" : "/v1/chat/completions",
+                    chunks + tools + choice + R"("reasoning_effort": "low", )" + messages, AnswerForm::kChatChunks);
+    }
+    EXPECT_EQ(refused_field(UpstreamKind::kOllama, request), "tool_choice");
+    asked.tool_choice = ToolChoice::kAuto;
+    asked.named_tool = "";
+    expect_body(UpstreamKind::kOllama, request, "/api/chat",
+                R"({"model": "m", "stream": true, )" + tools + R"("think": "low", )" + messages,
+                AnswerForm::kOllamaLines);
+    asked.reasoning = {.wanted = true};
+    EXPECT_EQ(refused_field(UpstreamKind::kOpenAi, request), "think");
+    expect_body(UpstreamKind::kSutazai, request, "/v1/chat/completions",
+                chunks + tools + R"("chat_template_kwargs": {"enable_thinking": true}, )" + messages,
+                AnswerForm::kChatChunks);
+    asked.reasoning = {.budget_tokens = 5};
+    EXPECT_EQ(refused_field(UpstreamKind::kOpenAi, request), "reasoning_budget_tokens");
+    EXPECT_EQ(refused_field(UpstreamKind::kOllama, request), "reasoning_budget_tokens");
+}
+
 TEST(Outgoing, FurtherSamplersAreToldWhoKnowsThem) {
     GenerationRequest request = chat({{Role::kUser, "Hi"}});
     request.sampling.more = MoreSampling{.typical_p = 0.5F, .mirostat = 2};
