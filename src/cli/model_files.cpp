@@ -59,6 +59,7 @@ Result<catalog::Catalog> open_catalog(const config::Settings& settings, const fs
                                   .model_store = settings.model_store,
                                   .hf_cache = settings.hf_hub_cache == config::kOff ? "" : settings.hf_hub_cache,
                                   .models_toml = (fs::path(settings.home) / catalog::kModelsToml).string()};
+    sources.upstreams.reserve(settings.upstreams.size());
     for (const auto& [name, address] : settings.upstreams) sources.upstreams.push_back(name);
     catalog::Catalog catalog(std::move(sources), extent);
     if (!catalog.config_problem().empty()) {

@@ -237,6 +237,7 @@ std::weak_ptr<Call> Upstream::start_streaming(std::shared_ptr<RemoteModel> model
 
 void Upstream::cut(const Error& error) {
     std::vector<std::shared_ptr<Call>> open;
+    open.reserve(calls_.size());
     for (Call* call : calls_) open.push_back(call->shared_from_this());
     for (const auto& call : open) {
         call->channel->fail(error);

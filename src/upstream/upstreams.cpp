@@ -77,6 +77,7 @@ void Upstreams::watch(const asio::any_io_executor& executor, std::function<void(
 
 asio::awaitable<void> Upstreams::first_look() {
     std::vector<std::shared_ptr<Upstream>> all;
+    all.reserve(all_.size());
     for (const auto& [id, upstream] : all_) all.push_back(upstream);
     for (const auto& upstream : all) co_await upstream->first_look();
 }
@@ -123,6 +124,7 @@ Result<std::shared_ptr<RemoteModel>> Upstreams::find(const catalog::RemoteModel&
 
 asio::awaitable<void> Upstreams::drain(Clock::time_point deadline) {
     std::vector<std::shared_ptr<Upstream>> all;
+    all.reserve(all_.size());
     for (const auto& [id, upstream] : all_) all.push_back(upstream);
     for (const auto& upstream : all) {
         while (upstream->n_open() > 0 && Clock::now() < deadline) co_await upstream->call_ended().wait(deadline);
