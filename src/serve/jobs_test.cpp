@@ -80,6 +80,8 @@ TEST_F(JobsTest, TellsOfEveryStatusAndOfEachFileTheLatest) {
         };
         EXPECT_EQ(of("a"), 100'000U);
         EXPECT_EQ(of("b"), 99'999U);
+        // Its end is told by its thread, and noted by ours a moment later.
+        for (int n = 0; n < 1000 && self.jobs_.running() > 0; ++n) co_await sleep(1ms);
         EXPECT_EQ(self.jobs_.running(), 0U);
     }(*this));
 }
