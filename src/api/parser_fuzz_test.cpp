@@ -7,10 +7,12 @@
 #include <string>
 
 #include "api/batch.h"
+#include "api/llama_completion.h"
 #include "api/ollama_create.h"
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
+#include "api/rerank.h"
 #include "api/streaming_v1.h"
 
 namespace sutazai::api {
@@ -91,6 +93,23 @@ TEST(ParserFuzz, Completions) {
                   R"("max_tokens": 0, "stop": "x", "suffix": null})",
                   parse);
     expect_robust(R"({"prompt": [1, 2, 3], "model": "m"})", parse);
+}
+
+TEST(ParserFuzz, ToolsAndSamplers) {
+    expect_robust(
+        R"({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "tool_calls": [{"id": "a", "type": )"
+        R"("function", "function": {"name": "f", "arguments": "{}"}}]}, {"role": "tool", "tool_call_id": "a", "content": )"
+        R"("x"}], "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}], )"
+        R"("tool_choice": "required", "logit_bias": {"7": -1}, "samplers": ["top_k"], "reasoning_effort": "low"})",
+        errors_of([](const std::string& body) { return openai::parse_chat(body); }));
+}
+
+TEST(ParserFuzz, LlamaServer) {
+    expect_robust(R"({"input_prefix": "a", "input_suffix": "b", "input_extra": [{"text": "c", "filename": "d"}], )"
+                  R"("n_indent": 4, "response_fields": ["content"], "n_predict": 8, "samplers": ["infill"]})",
+                  errors_of([](const std::string& body) { return llama_server::parse_infill(body); }));
+    expect_robust(R"({"query": "q", "documents": ["a", {"text": "b"}], "top_n": 1, "return_documents": true})",
+                  errors_of([](const std::string& body) { return rerank::parse(body, 16); }));
 }
 
 TEST(ParserFuzz, Embeddings) {

@@ -5,9 +5,13 @@
 
 #include "api/batch.h"
 #include "api/cache_manage.h"
+#include "api/llama_completion.h"
+#include "api/llama_server.h"
+#include "api/ollama.h"
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
+#include "api/rerank.h"
 #include "api/streaming_v1.h"
 #include "require.h"
 
@@ -33,7 +37,7 @@ void check_sampling(const SamplingParams& sampling) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size == 0) return 0;
     const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
-    switch (data[0] % 6) {
+    switch (data[0] % 12) {
         case 0: {
             const auto chat = api::streaming_v1::parse_chat(body);
             check(chat);
@@ -49,6 +53,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case 2: check(api::openai::parse_completion(body, 16)); break;
         case 3: check(api::openai::parse_embeddings(body, 16)); break;
         case 4: check(api::batch::parse(body, 16)); break;
+        case 6: check(api::llama_server::parse_completion(body, 16)); break;
+        case 7: check(api::llama_server::parse_infill(body)); break;
+        case 8: check(api::rerank::parse(body, 16)); break;
+        case 9: check(api::llama_server::parse_tokenize(body)); break;
+        case 10: check(api::llama_server::parse_apply_template(body)); break;
+        case 11: check(api::ollama::parse_chat(body)); break;
         default: check(api::parse_cache_command(body)); break;
     }
     return 0;
