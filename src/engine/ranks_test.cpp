@@ -59,7 +59,7 @@ TEST(Ranks, QueryAndDocumentAreBetweenTheTokensOfTheVocabulary) {
     const auto tokens = model->tokenize(pair("one", "two"));
     ASSERT_TRUE(tokens);
     for (const Token token : *tokens) text += model->piece(token) + "|";
-    EXPECT_EQ(text, "[CLS]|one|[SEP]|two|") << text;
+    EXPECT_EQ(text, "[CLS]| one|[SEP]| two|") << text;
 }
 
 TEST(Ranks, OnlyModelsThatRankDo) {

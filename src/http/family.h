@@ -11,7 +11,7 @@ namespace sutazai::http {
 /// Whose conventions a route follows: the shape of its errors and the statuses of a few of them.
 enum class Family : std::uint8_t {
     kStreamingV1,  ///< /api/v1/... and everything that belongs to no family
-    kOpenAi,       ///< /v1/...
+    kOpenAi,       ///< /v1/..., and llama-server's own routes
     kOllama,       ///< /api/..., but /api/v1
 };
 

@@ -10,15 +10,15 @@
 namespace sutazai::llama {
 namespace {
 
-/// Qwen's vocabulary has tokens for gaps and files.
-const Model& qwen() {
-    static const std::unique_ptr<Model> model = load_test_model("toy-qwen2", 256);
+/// StarCoder's vocabulary has tokens for gaps and files.
+const Model& coder() {
+    static const std::unique_ptr<Model> model = load_test_model("toy-coder", 256);
     return *model;
 }
 
 std::string text_of(std::span<const Token> tokens) {
     std::string text;
-    for (const Token token : tokens) text += qwen().piece(token);
+    for (const Token token : tokens) text += coder().piece(token);
     return text;
 }
 
@@ -27,21 +27,21 @@ Result<std::vector<Token>> read(Infill gap, std::size_t most = 4096, int max_tok
     GenerationRequest request;
     request.prompt = std::move(gap);
     request.max_tokens = max_tokens;
-    return qwen().tokenize(request, most);
+    return coder().tokenize(request, most);
 }
 
 TEST(Infill, FilesComeBeforeTheGapAndWhatIsBegunLast) {
     const auto tokens = read({"def f(", "\n    return x", "a", {{"b.py", "import os"}, {"tmp", "y = 1"}}});
     ASSERT_TRUE(tokens) << tokens.error().message;
     EXPECT_EQ(text_of(*tokens),
-              "<|repo_name|>myproject\n<|file_sep|>b.py\nimport os<|file_sep|>tmp\ny = 1<|file_sep|>filename\n"
-              "<|fim_prefix|>def f(<|fim_suffix|>\n    return x<|fim_middle|>a");
+              "<repo_name>myproject\n<file_sep>b.py\nimport os<file_sep>tmp\ny = 1<file_sep>filename\n"
+              "<fim_prefix>def f(<fim_suffix>\n    return x<fim_middle>a");
 }
 
 TEST(Infill, NamesOfControlTokensInCodeAreText) {
-    const auto tokens = read({"<|fim_middle|>", "<|endoftext|>"});
+    const auto tokens = read({"<fim_middle>", "<|endoftext|>"});
     ASSERT_TRUE(tokens);
-    const Token middle = qwen().token_named("<|fim_middle|>").value();
+    const Token middle = coder().token_named("<fim_middle>").value();
     EXPECT_EQ(std::ranges::count(*tokens, middle), 1);
     EXPECT_EQ(tokens->back(), middle);
 }
@@ -59,8 +59,8 @@ TEST(Infill, WhatIsFurthestFromTheGapIsLeftOut) {
     ASSERT_TRUE(tokens) << tokens.error().message;
     EXPECT_EQ(tokens->size(), 3500U);
     const std::string text = text_of(*tokens);
-    EXPECT_NE(text.find("before2999<|fim_suffix|> behind0 "), std::string::npos);
-    EXPECT_NE(text.find("<|file_sep|>filename\n<|fim_prefix|>"), std::string::npos);
+    EXPECT_NE(text.find("before2999<fim_suffix> behind0 "), std::string::npos);
+    EXPECT_NE(text.find("<file_sep>filename\n<fim_prefix>"), std::string::npos);
     EXPECT_NE(text.find("file2999"), std::string::npos);
     EXPECT_EQ(text.find("before0 "), std::string::npos);
     EXPECT_EQ(text.find("behind2999"), std::string::npos);

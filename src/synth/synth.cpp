@@ -182,8 +182,9 @@ void write_tensor_list(const std::vector<TensorPlan>& plans, gguf_context* file)
 }  // namespace
 
 const std::vector<std::string_view>& synth_presets() {
-    static const std::vector<std::string_view> names = {"toy",       "toy-qwen2", "toy-bert",   "toy-reranker",
-                                                        "toy-mamba", "toy-jamba", "toy-gemma3", "qwen2.5-0.5b"};
+    static const std::vector<std::string_view> names = {"toy",       "toy-coder",    "toy-qwen2",
+                                                        "toy-bert",  "toy-reranker", "toy-mamba",
+                                                        "toy-jamba", "toy-gemma3",   "qwen2.5-0.5b"};
     return names;
 }
 
@@ -205,9 +206,9 @@ Result<SynthOptions> synth_preset(std::string_view name) {
     SynthOptions options;
     options.name = fmt::format("synthetic-{}", name);
     if (name == "toy") return options;
-    if (name == "toy-qwen2") {
+    if (name == "toy-qwen2" || name == "toy-coder") {
         options.architecture = "qwen2";
-        options.vocabulary = "qwen2";
+        options.vocabulary = name == "toy-coder" ? "starcoder" : "qwen2";
         options.tied_embeddings = true;
         // Half as wide, because with so many tokens the output layer would cost more than the server does.
         options.embedding = 64;

@@ -39,10 +39,10 @@ struct SynthOptions {
 
 /// Shapes by name: "toy" (2 layers, 128 wide, built-in vocabulary, under 1 MB) for tests; "toy-qwen2" (2 layers, 64
 /// wide, Qwen2's 151,936 tokens) where a model costs next to nothing but sampling costs what it costs in a real one;
-/// "toy-bert" (2 layers, 64 wide, BERT's tokenizer), an encoder that makes embeddings only; "toy-reranker",
-/// the same with a head that says how well a text answers a question; "toy-mamba", which is
-/// recurrent, "toy-jamba", every other layer of which is, and "toy-gemma3", every other layer of which looks back 64
-/// tokens only: those whose memory cannot be cut anywhere; and "qwen2.5-0.5b".
+/// "toy-coder", the same with StarCoder's, which has tokens for gaps and files; "toy-bert" (2 layers, 64 wide, BERT's
+/// tokenizer), an encoder that makes embeddings only; "toy-reranker", the same with a head that says how well a text
+/// answers a question; "toy-mamba", which is recurrent, "toy-jamba", every other layer of which is, and "toy-gemma3",
+/// every other layer of which looks back 64 tokens only: those whose memory cannot be cut anywhere; and "qwen2.5-0.5b".
 /// `output` stays empty. An unknown name is an error that lists the known ones.
 [[nodiscard]] Result<SynthOptions> synth_preset(std::string_view name);
 

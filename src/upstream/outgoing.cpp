@@ -24,8 +24,8 @@ Result<void> check(const GenerationRequest& request) {
     constexpr const char* kServer = "another server";
     if (request.task == Task::kRead || request.task == Task::kRank) {
         return fail(ErrorCode::kInvalidArgument,
-                    request.task == Task::kRead ? "another server serves this model: its tokens are not known here"
-                                                : "another server serves this model, which is not asked to rank texts",
+                    request.task == Task::kRead ? "model is of another server: its tokens are not known here"
+                                                : "model is of another server, which is not asked to rank texts",
                     "model");
     }
     if (request.least_indent > 0) return cannot_say("n_indent", kServer);

@@ -103,17 +103,17 @@ def test_nothing_to_predict_warms_the_prompt(server):
 def filler(tmp_path_factory):
     """A server with a model whose vocabulary has tokens for gaps, and one that ranks texts."""
     folder = tmp_path_factory.mktemp("filler")
-    for preset in ("toy-qwen2", "toy-reranker"):
+    for preset in ("toy-coder", "toy-reranker"):
         made = harness.run_binary("model", "synth", "--preset", preset, "--output", str(folder / f"{preset}.gguf"), folder=folder)
         assert made.returncode == 0, made.stderr
-    models = [f"{name}={folder / name}.gguf" for name in ("toy-qwen2", "toy-reranker")]
+    models = [f"{name}={folder / name}.gguf" for name in ("toy-coder", "toy-reranker")]
     with harness.running(folder, "--model", models[0], "--model", models[1]) as started:
         yield started
 
 
 def test_an_editors_request_is_answered(filler):
     """What llama.vim sends, field for field."""
-    body = {"model": "toy-qwen2", "input_prefix": "def add(a, b):\n", "input_suffix": "\n\nprint(add(1, 2))\n", "prompt": "    ",
+    body = {"model": "toy-coder", "input_prefix": "def add(a, b):\n", "input_suffix": "\n\nprint(add(1, 2))\n", "prompt": "    ",
             "input_extra": [{"text": "import os\n", "time": 1.0, "filename": "os.py"}], "n_predict": 16, "n_indent": 4,
             "stop": [], "top_k": 40, "top_p": 0.90, "stream": False, "samplers": ["top_k", "top_p", "infill"],
             "cache_prompt": True, "t_max_prompt_ms": 500, "t_max_predict_ms": 1000,
