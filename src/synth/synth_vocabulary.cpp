@@ -162,6 +162,14 @@ Result<SynthVocabulary> copy_vocabulary(const std::filesystem::path& path, gguf_
         return fail(ErrorCode::kInvalidArgument, fmt::format("{} holds no vocabulary", path.string()), "vocabulary");
     }
     gguf_set_kv(file, source.get());
+    // StarCoder's names of these llama.cpp does not know.
+    for (std::size_t id = 0; id < gguf_get_arr_n(source.get(), tokens); ++id) {
+        const std::string_view name = gguf_get_arr_str(source.get(), tokens, id);
+        if (name == "<repo_name>")
+            gguf_set_val_u32(file, "tokenizer.ggml.fim_rep_token_id", static_cast<std::uint32_t>(id));
+        if (name == "<file_sep>")
+            gguf_set_val_u32(file, "tokenizer.ggml.fim_sep_token_id", static_cast<std::uint32_t>(id));
+    }
     const std::size_t size = gguf_get_arr_n(source.get(), tokens);
     for (std::size_t id = 0; id < size; ++id) {
         if (std::string_view(gguf_get_arr_str(source.get(), tokens, id)) == "<|im_end|>") {
