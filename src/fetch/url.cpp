@@ -41,7 +41,12 @@ Result<Url> read(CURLU* parser) {
     std::from_chars(port.data(), port.data() + port.size(), url.port);
     url.path = part_of(parser, CURLUPART_PATH);
     url.query = part_of(parser, CURLUPART_QUERY);
-    if (url.host.empty() || url.port == 0) return fail(ErrorCode::kInvalidArgument, "a URL must name a host");
+    // libcurl decodes %XX in a host, to whatever that is.
+    const bool is_host = std::ranges::all_of(url.host, [](char c) {
+        return c > ' ' && c <= '~' && std::string_view("%/?#@\\\"<>^`{|}").find(c) == std::string_view::npos;
+    });
+    if (url.host.empty() || url.port == 0 || !is_host)
+        return fail(ErrorCode::kInvalidArgument, "a URL must name a host");
     return url;
 }
 

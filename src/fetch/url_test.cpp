@@ -50,5 +50,11 @@ TEST(Url, RedirectsAreResolved) {
     EXPECT_FALSE(base->has_origin_of(*parse_url("https://a.example:444/")));
 }
 
+TEST(Url, AHostIsNotWhatPercentsMakeOfIt) {
+    EXPECT_FALSE(parse_url("https://%f3m01f-"));
+    EXPECT_FALSE(parse_url("https://a%2fb/"));
+    EXPECT_FALSE(parse_url("https://a%00b/"));
+}
+
 }  // namespace
 }  // namespace sutazai::fetch

@@ -162,10 +162,9 @@ void AnswerParser::give_up(Delta& out) {
         const std::size_t to = thinks_ ? text_.size() : thoughts_to_;
         std::size_t begin = thoughts_from_;
         while (begin < to && is_space(text_[begin])) ++begin;
-        begin = std::min(begin + reasoning_out_, to);
+        begin = std::min(begin + thoughts_told_, to);
         const std::size_t end = without_spaces(text_, begin, to);
-        out.reasoning.append(text_, begin, end - begin);
-        reasoning_out_ += end - begin;
+        tell_thoughts(std::string_view(text_).substr(begin, end - begin), out);
         if (thinks_) return;
     }
     const std::size_t from = leftover();
@@ -233,9 +232,14 @@ void AnswerParser::scan_text(Delta& out) {
     }
     // White space in front of a mark may belong to it.
     const std::size_t end = without_spaces(text_, raw_from_, scanned_);
-    const bool is_content = mode_ == Mode::kContent;
-    (is_content ? out.content : out.reasoning).append(text_, raw_from_, end - raw_from_);
-    (is_content ? content_out_ : reasoning_out_) += end - raw_from_;
+    const std::string_view more = std::string_view(text_).substr(raw_from_, end - raw_from_);
+    if (mode_ == Mode::kContent) {
+        out.content += more;
+        content_out_ += more.size();
+    } else {
+        tell_thoughts(more, out);
+        reasoning_out_ += more.size();
+    }
     raw_from_ = end;
     if (found != Fit::kWhole) return;
     mode_ = Mode::kParse;
@@ -260,11 +264,18 @@ void AnswerParser::scan_arguments(Delta& out) {
 void AnswerParser::emit(const ParsedAnswer& parsed, bool last, Delta& out) {
     const std::size_t thoughts = without_spaces(parsed.reasoning, 0, parsed.reasoning.size());
     if (thoughts > reasoning_out_) {
-        out.reasoning.append(parsed.reasoning, reasoning_out_, thoughts - reasoning_out_);
+        tell_thoughts(std::string_view(parsed.reasoning).substr(reasoning_out_, thoughts - reasoning_out_), out);
         reasoning_out_ = thoughts;
     }
     emit_content(parsed, last, out);
     emit_calls(parsed, last, out);
+}
+
+/// Some shapes keep the white space that they begin with; it is never told.
+void AnswerParser::tell_thoughts(std::string_view more, Delta& out) {
+    while (thoughts_told_ == 0 && !more.empty() && is_space(more.front())) more.remove_prefix(1);
+    out.reasoning += more;
+    thoughts_told_ += more.size();
 }
 
 void AnswerParser::emit_content(const ParsedAnswer& parsed, bool last, Delta& out) {

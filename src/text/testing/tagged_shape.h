@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cctype>
 #include <string>
 #include <string_view>
@@ -55,7 +56,8 @@ class TaggedShape final : public AnswerShape {
     }
     static bool is_partly(std::string_view rest, std::string_view mark) { return mark.starts_with(rest); }
     static void skip_spaces(std::string_view& rest) {
-        while (!rest.empty() && (rest.front() == ' ' || rest.front() == '\n')) rest.remove_prefix(1);
+        constexpr std::string_view kSpaces = " \n\r\t";
+        rest.remove_prefix(std::min(rest.find_first_not_of(kSpaces), rest.size()));
     }
     /// Up to `end`; where that is not known yet, without what may begin `mark`.
     static std::string before(std::string_view rest, std::size_t end, std::string_view mark) {
