@@ -19,7 +19,7 @@ bool part_gate_and_up(Draft& draft) {
         // Of a bias each value is a row.
         const bool is_bias = name->rest.ends_with(".bias");
         std::uint64_t& pairs = tensor.shape[is_bias ? 0 : 1];
-        if (pairs == 0 || pairs % 2 != 0 || tensor.bytes % pairs != 0) return false;
+        if (tensor.bytes == 0 || pairs == 0 || pairs % 2 != 0 || tensor.bytes % pairs != 0) return false;
         const TensorSize row = size_of_tensor(tensor.type, {is_bias ? 1 : tensor.shape[0], 1, 1, 1});
         if (row.fault != TensorSize::Fault::kNone || row.bytes == 0) return false;
         pairs /= 2;
