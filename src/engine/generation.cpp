@@ -91,9 +91,8 @@ std::optional<FinishReason> Generation::write(Token token, GenerationUpdate& upd
     std::string out;
     if (piece.empty() && is_shown(token)) piece = model_.piece(token);
     std::optional<FinishReason> end;
-    if (piece.empty() && stops_.push_hidden(model_.piece(token), out)) {
-        end = FinishReason::kStop;
-    } else if (!ignore_eos_ && model_.ends_generation(token)) {
+    const bool is_stop = piece.empty() && stops_.push_hidden(model_.piece(token), out);
+    if (is_stop || (!ignore_eos_ && model_.ends_generation(token))) {
         end = FinishReason::kStop;
     } else {
         end = push(piece, out);
