@@ -72,7 +72,7 @@ test_asan() {
 test_tsan() {
     # The modules whose tests have threads; of the engine those with a model of their own, because TSan sees nothing of
     # the synchronisation inside llama.cpp and libgomp and would report all of it.
-    local module modules=(base ipc models serve http engine/threads)
+    local module modules=(base ipc fetch upstream models serve http engine/threads)
     stage "build, tsan" scripts/build.sh tsan $(printf 'sutazai_%s_test ' "${modules[@]//\//_}")
     for module in "${modules[@]}"; do unit tsan "$module"; done
 }
