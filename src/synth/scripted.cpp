@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 #include <ggml.h>
 #include <gguf.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/array.hpp>
@@ -17,6 +16,8 @@
 #include <set>
 #include <span>
 #include <utility>
+
+#include "synth/gguf_output.h"
 
 namespace sutazai::synth {
 namespace {
@@ -245,23 +246,9 @@ Result<void> write_scripted(const ScriptedOptions& options) {
         ggml_set_name(tensor, matrix.name.c_str());
         gguf_add_tensor(metadata.get(), tensor);
     }
-    auto partial = options.output;
-    partial += fmt::format(".partial-{}", ::getpid());
-    std::ofstream file(partial, std::ios::binary | std::ios::trunc);
-    std::vector<char> head(gguf_get_meta_size(metadata.get()));
-    gguf_get_meta_data(metadata.get(), head.data());
-    file.write(head.data(), static_cast<std::streamsize>(head.size()));
-    for (const Matrix& matrix : all) write_matrix(matrix, file);
-    file.close();
-    std::error_code error;
-    if (file) std::filesystem::rename(partial, options.output, error);
-    if (!file || error) {
-        std::filesystem::remove(partial, error);
-        return fail(ErrorCode::kInvalidArgument,
-                    fmt::format("{} could not be written; is its folder there, and not full?", options.output.string()),
-                    "output");
-    }
-    return {};
+    return write_gguf(options.output, metadata.get(), [&](std::ofstream& file) {
+        for (const Matrix& matrix : all) write_matrix(matrix, file);
+    });
 }
 
 }  // namespace sutazai::synth

@@ -1,4 +1,3 @@
-#include <array>
 #include <string>
 #include <string_view>
 
@@ -7,8 +6,8 @@
 namespace sutazai::synth {
 namespace {
 
-/// Qwen's and Hermes's way: JSON between tags.
-constexpr std::string_view kChatMl = R"({%- if tools -%}
+/// Qwen's and Hermes's way: JSON between tags. A message of the assistant, and an answer, may begin with thoughts.
+constexpr std::string_view kChatMlBegin = R"({%- if tools -%}
 <|im_start|>system
 {% if messages[0].role == 'system' %}{{ messages[0].content }}
 
@@ -27,50 +26,15 @@ A call is an object with "name" and "arguments" between <tool_call> and </tool_c
 {{ message.content }}<|im_end|>
 {% elif message.role == 'assistant' -%}
 <|im_start|>assistant
-{{ message.content or '' }}
-{%- for call in message.tool_calls or [] %}
-<tool_call>
-{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
-</tool_call>
-{%- endfor %}<|im_end|>
-{% elif message.role == 'tool' -%}
-<|im_start|>user
-<tool_response>
-{{ message.content }}
-</tool_response><|im_end|>
-{% endif -%}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-<|im_start|>assistant
-{% endif -%})";
-
-/// The same, with thoughts before the answer.
-constexpr std::string_view kThink = R"({%- if tools -%}
-<|im_start|>system
-{% if messages[0].role == 'system' %}{{ messages[0].content }}
-
-{% endif %}These functions may be called:
-<tools>
-{% for tool in tools %}{{ tool | tojson }}
-{% endfor %}</tools>
-A call is an object with "name" and "arguments" between <tool_call> and </tool_call>.<|im_end|>
-{% elif messages[0].role == 'system' -%}
-<|im_start|>system
-{{ messages[0].content }}<|im_end|>
-{% endif -%}
-{%- for message in messages -%}
-{%- if message.role == 'user' or (message.role == 'system' and not loop.first) -%}
-<|im_start|>{{ message.role }}
-{{ message.content }}<|im_end|>
-{% elif message.role == 'assistant' -%}
-<|im_start|>assistant
-{% if message.reasoning_content -%}
+)";
+constexpr std::string_view kThoughts = R"({% if message.reasoning_content -%}
 <think>
 {{ message.reasoning_content }}
 </think>
 
 {% endif -%}
-{{ message.content or '' }}
+)";
+constexpr std::string_view kChatMlAnswer = R"({{ message.content or '' }}
 {%- for call in message.tool_calls or [] %}
 <tool_call>
 {"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
@@ -85,13 +49,23 @@ A call is an object with "name" and "arguments" between <tool_call> and </tool_c
 {%- endfor -%}
 {%- if add_generation_prompt -%}
 <|im_start|>assistant
-{% if enable_thinking is defined and not enable_thinking -%}
+)";
+/// The end, where an answer may be told to have none.
+constexpr std::string_view kNoThoughts = R"({% if enable_thinking is defined and not enable_thinking -%}
 <think>
 
 </think>
 
 {% endif -%}
 {%- endif -%})";
+
+std::string chat_ml(bool thinks) {
+    std::string out(kChatMlBegin);
+    if (thinks) out += kThoughts;
+    out += kChatMlAnswer;
+    out += thinks ? kNoThoughts : std::string_view("{% endif -%}");
+    return out;
+}
 
 /// A call is an object and nothing else.
 constexpr std::string_view kLlama3 = R"({{- bos_token -}}
@@ -194,29 +168,19 @@ constexpr std::string_view kGptOss =
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{- '<|start|>assistant' -}}{%- endif -%})";
 
-struct Dialect {
-    std::string_view name;
-    std::string_view text;
-};
-constexpr std::array kDialects{Dialect{"chatml", kChatMl}, Dialect{"think", kThink}, Dialect{"llama3", kLlama3},
-                               Dialect{"mistral", kMistral}, Dialect{"gpt-oss", kGptOss}};
-
 }  // namespace
 
 const std::vector<std::string_view>& scripted_dialects() {
-    static const std::vector<std::string_view> names = [] {
-        std::vector<std::string_view> all;
-        all.reserve(kDialects.size());
-        for (const Dialect& dialect : kDialects) all.push_back(dialect.name);
-        return all;
-    }();
+    static const std::vector<std::string_view> names{"chatml", "think", "llama3", "mistral", "gpt-oss"};
     return names;
 }
 
 std::string scripted_template(std::string_view dialect) {
-    for (const Dialect& known : kDialects) {
-        if (known.name == dialect) return std::string(known.text);
-    }
+    if (dialect == "chatml") return chat_ml(false);
+    if (dialect == "think") return chat_ml(true);
+    if (dialect == "llama3") return std::string(kLlama3);
+    if (dialect == "mistral") return std::string(kMistral);
+    if (dialect == "gpt-oss") return std::string(kGptOss);
     return {};
 }
 

@@ -4,12 +4,12 @@
 #include <fmt/ranges.h>
 #include <ggml.h>
 #include <gguf.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 #include <memory>
 
+#include "synth/gguf_output.h"
 #include "synth/synth_plan.h"
 #include "synth/synth_vocabulary.h"
 #include "synth/synth_weights.h"
@@ -265,27 +265,13 @@ Result<void> synthesize(const SynthOptions& options, const SynthProgress& progre
     const auto plans = plan_tensors(options, vocabulary->size);
     write_tensor_list(plans, metadata.get());
 
-    auto partial = options.output;
-    partial += fmt::format(".partial-{}", ::getpid());
-    std::ofstream file(partial, std::ios::binary | std::ios::trunc);
-    std::vector<char> head(gguf_get_meta_size(metadata.get()));
-    gguf_get_meta_data(metadata.get(), head.data());
-    file.write(head.data(), static_cast<std::streamsize>(head.size()));
-    TensorWriter writer(options, vocabulary->speech, file);
-    for (std::size_t i = 0; i < plans.size() && file; ++i) {
-        writer.write(plans[i]);
-        if (progress) progress(static_cast<double>(i + 1) / static_cast<double>(plans.size()));
-    }
-    file.close();
-    std::error_code error;
-    if (file) std::filesystem::rename(partial, options.output, error);
-    if (!file || error) {
-        std::filesystem::remove(partial, error);
-        return fail(ErrorCode::kInvalidArgument,
-                    fmt::format("{} could not be written; is its folder there, and not full?", options.output.string()),
-                    "output");
-    }
-    return {};
+    return write_gguf(options.output, metadata.get(), [&](std::ofstream& file) {
+        TensorWriter writer(options, vocabulary->speech, file);
+        for (std::size_t i = 0; i < plans.size() && file; ++i) {
+            writer.write(plans[i]);
+            if (progress) progress(static_cast<double>(i + 1) / static_cast<double>(plans.size()));
+        }
+    });
 }
 
 }  // namespace sutazai::synth
