@@ -8,8 +8,6 @@ token was. Prints the columns of run.py and ends with 1 when a bar is missed. Ev
 import argparse
 import concurrent.futures
 import contextlib
-import http.client
-import json
 import os
 import shutil
 import signal
@@ -20,6 +18,7 @@ import time
 
 import run
 import servers
+import streams
 import workloads
 from words import TextSource
 
@@ -48,21 +47,7 @@ class Both(servers.Sutazai):
 def stream(port, model, prompt):
     """When each event with text came, in seconds."""
     body = {**workloads.chat(prompt, TOKENS)["body"], "model": model}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise RuntimeError(f"{answer.status}: {answer.read().decode()}")
-    times, tokens = [], 0
-    for line in answer:
-        if not line.startswith(b"data: {"):
-            continue
-        event = json.loads(line[6:])
-        if any(choice["delta"].get("content") for choice in event["choices"]):
-            times.append(time.monotonic())
-        if event.get("usage"):
-            tokens = event["usage"]["completion_tokens"]
-    connection.close()
+    _, times, tokens = streams.timed(port, body)
     if tokens != TOKENS:
         raise RuntimeError(f"{tokens} tokens instead of {TOKENS}")
     return times

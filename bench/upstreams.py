@@ -7,17 +7,15 @@ bar is missed. Everything goes to bench/results/<date>.json.
 """
 
 import argparse
-import http.client
-import json
 import os
 import signal
 import statistics
 import sys
 import tempfile
-import time
 
 import run
 import servers
+import streams
 import workloads
 from words import TextSource
 
@@ -57,23 +55,7 @@ def stream(port, model, prompt, tokens):
     # Not ignore_eos, which an Ollama has no word for: an answer may end early.
     body = {**workloads.chat(prompt, tokens)["body"], "model": model, "temperature": 0}
     body.pop("ignore_eos", None)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-    connection.connect()
-    began = time.monotonic()
-    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise RuntimeError(f"{answer.status}: {answer.read().decode()}")
-    times, got = [], 0
-    for line in answer:
-        if not line.startswith(b"data: {"):
-            continue
-        event = json.loads(line[6:])
-        if any(choice["delta"].get("content") for choice in event["choices"]):
-            times.append(time.monotonic())
-        if event.get("usage"):
-            got = event["usage"]["completion_tokens"]
-    connection.close()
+    began, times, got = streams.timed(port, body)
     if len(times) < 2 or got < 2:
         raise RuntimeError(f"{len(times)} events with text, {got} tokens")
     return {"TTFT ms": (times[0] - began) * 1000, "ms/token": (times[-1] - times[0]) * 1000 / (got - 1)}
