@@ -19,7 +19,7 @@ inline constexpr std::int64_t kWorkPerToken = 800'000;
 
 /// What a request says of its text.
 struct GrammarSource {
-    bool is_schema = false;    ///< a JSON Schema, else GBNF with a rule named root
+    bool is_schema = false;  ///< a JSON Schema, else GBNF with a rule named root
     std::string text;
     bool is_of_tools = false;  ///< GBNF that llama-common made of the request's tools
 

@@ -129,7 +129,7 @@ class AnswerParser {
     std::size_t raw_from_ = 0;    ///< of the text, what comes behind the content or thoughts that are out
     JsonEnd json_;
     std::size_t content_out_ = 0, reasoning_out_ = 0;
-    std::size_t thoughts_told_ = 0;  ///< bytes of them that went out
+    std::size_t thoughts_told_ = 0;             ///< bytes of them that went out
     std::optional<std::size_t> content_begin_;  ///< in the text, once it is certain
     std::vector<Call> calls_;                   ///< that have been told
     std::size_t named_from_ = 0;                ///< where in the text the next call may begin
