@@ -150,7 +150,7 @@ TEST_F(DownloadTest, WhatAnEarlierOneLeftMayBeWrong) {
     const Wanted what = wanted(server, blob);
     std::ofstream(what.partial) << random_text(3 * kPart, 9);
     PartialState state{blob.size(), "", {}};
-    state.done.add({0, 3 * kPart});
+    state.synced.add({0, 3 * kPart});
     std::ofstream(what.partial.string() + "-state") << encode_state(state);
     const auto got = fetch(server, what);
     ASSERT_TRUE(got) << got.error().message;
@@ -158,12 +158,31 @@ TEST_F(DownloadTest, WhatAnEarlierOneLeftMayBeWrong) {
     EXPECT_EQ(server.body_bytes(), 2 * blob.size() - 3 * kPart) << "first what was missing, then all";
 }
 
+TEST_F(DownloadTest, WhatWasWrittenCountsForAsLongAsTheMachineRuns) {
+    std::string boot;
+    std::ifstream in("/proc/sys/kernel/random/boot_id");
+    std::getline(in, boot);
+    for (const bool same_run : {true, false}) {
+        const FaultServer server([&](const Request& request) { return range_of(blob, request); });
+        const Wanted what = wanted(server, blob);
+        std::ofstream(what.partial) << blob.substr(0, 3 * kPart);
+        PartialState state{blob.size(), "", {}, same_run ? boot : "another"};
+        state.done.add({0, 3 * kPart});
+        state.synced.add({0, kPart});
+        std::ofstream(what.partial.string() + "-state") << encode_state(state);
+        ASSERT_TRUE(fetch(server, what));
+        EXPECT_EQ(content(), blob);
+        EXPECT_EQ(server.body_bytes(), blob.size() - (same_run ? 3 : 1) * kPart);
+        std::filesystem::remove(what.partial);
+    }
+}
+
 TEST_F(DownloadTest, AStateThatSaysTooMuchIsNotBelieved) {
     const FaultServer server([&](const Request& request) { return range_of(blob, request); });
     const Wanted what = wanted(server, blob);
     std::ofstream(what.partial) << "short";
     PartialState state{blob.size(), "", {}};
-    state.done.add({0, 3 * kPart});
+    state.synced.add({0, 3 * kPart});
     std::ofstream(what.partial.string() + "-state") << encode_state(state);
     ASSERT_TRUE(fetch(server, what));
     EXPECT_EQ(content(), blob);
@@ -176,7 +195,7 @@ TEST_F(DownloadTest, NothingBehindTheEndStays) {
     for (const bool has_state : {false, true}) {
         std::ofstream(what.partial) << blob.substr(0, kPart) << std::string(blob.size(), 'x');
         PartialState state{blob.size(), "", {}};
-        state.done.add({0, kPart});
+        state.synced.add({0, kPart});
         if (has_state) std::ofstream(what.partial.string() + "-state") << encode_state(state);
         ASSERT_TRUE(fetch(server, what));
         EXPECT_EQ(content(), blob);
@@ -191,7 +210,7 @@ TEST_F(DownloadTest, WithoutRangesNothingIsResumed) {
     what.digest.reset();
     std::ofstream(what.partial) << std::string(kPart, 'x');
     PartialState state{blob.size(), "", {}};
-    state.done.add({0, kPart});
+    state.synced.add({0, kPart});
     std::ofstream(what.partial.string() + "-state") << encode_state(state);
     const auto got = fetch(server, what);
     ASSERT_TRUE(got) << got.error().message;

@@ -18,8 +18,14 @@ constexpr std::uint64_t kMostPart = 128ULL << 20;
 constexpr std::uint64_t kPartsOfAFile = 64;
 constexpr int kMostRedirects = 10;
 constexpr milliseconds kLook{100};
-/// One connection is enough for a quick network, and its data comes in order; each so much later there is one more.
+/// One connection is enough for a quick network, and its data comes in order; for each so long that it is slow there is
+/// one more.
 constexpr milliseconds kOneMoreAfter{1000};
+/// Bytes a second from which on a network is quick, and the processors are what holds a download up.
+constexpr double kQuick = 256e6;
+/// The rate is looked at so often, or after so many bytes.
+constexpr milliseconds kRateLook{250};
+constexpr std::uint64_t kRateLookBytes = 32ULL << 20;
 constexpr milliseconds kLongestPause{30'000};
 /// So much must come before earlier failures are forgotten.
 constexpr std::uint64_t kProgress = 64ULL << 10;
@@ -47,7 +53,8 @@ Result<Lanes::End> Lanes::run(bool ranges, const OnBytes& on_bytes) {
     if (!ranges && file_.completed() > 0) {
         if (auto done = file_.start_over(); !done) return std::unexpected(std::move(done.error()));
     }
-    begin_ = Clock::now();
+    looked_ = Clock::now();
+    looked_bytes_ = file_.completed();
     const std::uint64_t size = file_.size();
     const std::uint64_t part = wanted_.part_bytes > 0 ? wanted_.part_bytes : part_bytes(size);
     const auto missing = file_.missing(ranges ? part : size);
@@ -77,6 +84,7 @@ Result<Lanes::End> Lanes::run(bool ranges, const OnBytes& on_bytes) {
             if (auto done = finish(*lane, code); !done) return end(std::unexpected(std::move(done.error())));
         }
         if (auto done = look_at_stalls(); !done) return end(std::unexpected(std::move(done.error())));
+        look_at_rate();
         on_bytes(file_.completed(), size);
         if (!handled) curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(kLook.count()), nullptr);
     }
@@ -86,7 +94,7 @@ Result<Lanes::End> Lanes::run(bool ranges, const OnBytes& on_bytes) {
 
 std::size_t Lanes::lanes_allowed() const {
     // A server must have shown that it knows ranges.
-    return confirmed_ ? 1 + static_cast<std::size_t>((Clock::now() - begin_) / kOneMoreAfter) : 1;
+    return confirmed_ ? 1 + static_cast<std::size_t>(slow_ / kOneMoreAfter) : 1;
 }
 
 void Lanes::hand_out_parts() {
@@ -257,6 +265,18 @@ Result<void> Lanes::try_again(Lane& lane, Error why, milliseconds least) {
     spdlog::info("download: {}; another try", why.message);
     lane.not_before = Clock::now() + std::max(wait, least);
     return {};
+}
+
+void Lanes::look_at_rate() {
+    const auto took = Clock::now() - looked_;
+    const std::uint64_t bytes = file_.completed() - looked_bytes_;
+    if (took < kRateLook && bytes < kRateLookBytes) return;
+    const bool is_quick = static_cast<double>(bytes) >= kQuick * std::chrono::duration<double>(took).count();
+    if (!is_quick) slow_ += took;
+    // What comes out of order is read again for its sum, which had better not be from the disk.
+    file_.go_around_cache(is_quick && std::ranges::count(lanes_, true, &Lane::running) <= 1);
+    looked_ += took;
+    looked_bytes_ += bytes;
 }
 
 Result<void> Lanes::look_at_stalls() {

@@ -62,6 +62,7 @@ class Lanes {
     [[nodiscard]] Result<void> answer_status(Lane& lane, long status);
     [[nodiscard]] Result<void> try_again(Lane& lane, Error why, std::chrono::milliseconds least = {});
     [[nodiscard]] Result<void> look_at_stalls();
+    void look_at_rate();
     [[nodiscard]] std::size_t lanes_allowed() const;
     void hand_out_parts();
 
@@ -69,7 +70,9 @@ class Lanes {
     const Wanted& wanted_;
     PartialFile& file_;
     const std::string validator_;
-    Clock::time_point begin_;
+    Clock::time_point looked_;         // at the rate
+    std::uint64_t looked_bytes_ = 0;   // completed then
+    std::chrono::nanoseconds slow_{};  // how long one connection did not fill the network
     bool ranges_ = true;
     bool confirmed_ = false;     // the server has given a range
     std::optional<Url> direct_;  // where the last answer came from, after redirects

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <fstream>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -21,8 +23,9 @@ using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kSaveBytes = PartialFile::kMostUnsaved / 2;
-constexpr auto kSaveEvery = 2s;
-constexpr std::size_t kSumBytes = 256 << 10;
+/// The disk begins to write as soon as so much is new, so that little is left for the end.
+constexpr std::uint64_t kStartBytes = 8 << 20;
+constexpr auto kSyncEvery = 2s;
 constexpr auto kLockLook = 100ms;
 
 fs::path state_of(const fs::path& path) {
@@ -32,6 +35,19 @@ fs::path state_of(const fs::path& path) {
 std::optional<PartialState> read_state(const fs::path& path) {
     const auto text = read_text(state_of(path), kMostStateBytes);
     return text ? decode_state(*text) : std::nullopt;
+}
+
+/// The kernel's name of the machine's run; empty when it does not say.
+std::string boot_of_machine() {
+    std::ifstream in("/proc/sys/kernel/random/boot_id");
+    std::string name;
+    std::getline(in, name);
+    return name;
+}
+
+/// What of a file is certainly there, as a state tells it.
+RangeSet certain(PartialState& state) {
+    return std::move(!state.boot.empty() && state.boot == boot_of_machine() ? state.done : state.synced);
 }
 
 bool is_named(const File& file, const fs::path& path) {
@@ -69,169 +85,143 @@ PartialFile::PartialFile(fs::path path, File file, std::uint64_t size, std::stri
       stop_(std::move(stop)) {
     struct stat status {};
     const bool has_status = fstat(file_.fd(), &status) == 0;
-    auto state = read_state(path_);
-    if (state && has_status && state->size == size_ && state->validator == validator_ &&
-        (state->done.ranges().empty() ||
-         state->done.ranges().back().end <= static_cast<std::uint64_t>(status.st_size))) {
-        done_ = std::move(state->done);
+    RangeSet done;
+    if (auto state = read_state(path_); state && has_status && state->size == size_ && state->validator == validator_) {
+        RangeSet there = certain(*state);
+        const std::uint64_t end = there.ranges().empty() ? 0 : there.ranges().back().end;
+        if (end <= static_cast<std::uint64_t>(status.st_size)) {
+            done = std::move(there);
+            synced_ = std::move(state->synced);
+        }
     }
     // What lies behind the end would be in the result, and not in its sum.
-    const std::uint64_t most = done_.bytes() == 0 ? 0 : size_;
+    const std::uint64_t most = done.bytes() == 0 ? 0 : size_;
     if (has_status && static_cast<std::uint64_t>(status.st_size) > most &&
         ::ftruncate(file_.fd(), static_cast<off_t>(most)) != 0) {
         error_ = disk_error(fmt::format("cannot write {}", path_.string()), errno);
     }
-    saved_bytes_ = resumed_bytes_ = done_.bytes();
-    start_threads();
+    resumed_bytes_ = done.bytes();
+    start(std::move(done));
 }
 
 PartialFile::~PartialFile() {
-    stop_threads();
-    if (gone_) return;
-    if (done_.bytes() == 0) {
-        discard();  // nothing to go on from
-    } else if (!error_ && done_.bytes() != saved_bytes_) {
-        static_cast<void>(save());
+    if (!gone_ && inflow_->flush() && completed() > 0) {
+        keeper_ = {};
+        if (!error_ && synced_ != inflow_->written()) static_cast<void>(sync());
     }
+    stop();
+    if (!gone_ && written_bytes_ == 0) discard();  // nothing to go on from
 }
 
-void PartialFile::start_threads() {
-    summer_ = std::jthread([this](const std::stop_token& stop) { sum(stop); });
+void PartialFile::start(RangeSet there) {
+    written_bytes_ = saved_bytes_ = started_bytes_ = there.bytes();
+    inflow_.emplace(file_, path_.string(), size_, std::move(there), [this](std::uint64_t bytes) {
+        const std::lock_guard lock(mutex_);
+        written_bytes_ += bytes;
+        if (written_bytes_ - started_bytes_ >= kStartBytes || written_bytes_ == size_) can_keep_.notify_one();
+    });
     keeper_ = std::jthread([this](const std::stop_token& stop) { keep(stop); });
 }
 
-void PartialFile::stop_threads() {
-    summer_ = {};
+void PartialFile::stop() {
     keeper_ = {};
+    inflow_.reset();
 }
 
 std::vector<Range> PartialFile::missing(std::uint64_t most) const {
-    const std::lock_guard lock(mutex_);
-    return done_.missing(size_, most);
-}
-
-std::uint64_t PartialFile::completed() const {
-    const std::lock_guard lock(mutex_);
-    return done_.bytes();
+    return inflow_->written().missing(size_, most);
 }
 
 Result<void> PartialFile::write(std::uint64_t offset, Bytes bytes) {
-    const Range range{offset, offset + bytes.size()};
-    std::unique_lock lock(mutex_);
-    const std::uint64_t length = bytes.size();
-    changed_.wait(lock, stop_, [&] { return error_ || done_.bytes() + length - saved_bytes_ <= kMostUnsaved; });
-    if (error_) return std::unexpected(*error_);
-    lock.unlock();
-    while (!bytes.empty()) {
-        const auto written = ::pwrite(file_.fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) {
-            return std::unexpected(disk_error(fmt::format("cannot write {}", path_.string()), errno));
-        }
-        offset += static_cast<std::uint64_t>(written);
-        bytes = bytes.subspan(static_cast<std::size_t>(written));
+    {
+        const std::uint64_t known = completed() + bytes.size();
+        std::unique_lock lock(mutex_);
+        saved_.wait(lock, stop_, [&] { return error_ || known - saved_bytes_ <= kMostUnsaved; });
+        if (error_) return std::unexpected(*error_);
     }
-    lock.lock();
-    const bool moves_front = range.begin <= done_.front() && done_.front() < range.end;
-    done_.add(range);
-    // A thread that has much to do is not woken for each piece.
-    const bool wakes_summer = moves_front && (done_.front() - summed_bytes_ >= kSumBytes || done_.front() == size_);
-    if (wakes_summer || done_.bytes() - saved_bytes_ >= kSaveBytes || done_.bytes() == size_) changed_.notify_all();
-    return {};
+    return inflow_->add(offset, bytes, stop_);
 }
 
 Result<void> PartialFile::start_over() {
-    stop_threads();
-    done_ = {};
-    saved_bytes_ = summed_bytes_ = resumed_bytes_ = 0;
-    sum_ = {};
+    stop();
+    synced_ = {};
+    resumed_bytes_ = 0;
     // The state first: it must never tell of data that is not there.
     ::unlink(state_path_.c_str());
     if (::ftruncate(file_.fd(), 0) != 0) {
         return std::unexpected(disk_error(fmt::format("cannot write {}", path_.string()), errno));
     }
-    start_threads();
+    start({});
     return {};
 }
 
 Result<Digest> PartialFile::digest() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, stop_, [this] { return error_ || summed_bytes_ == size_; });
-    if (error_) return std::unexpected(*error_);
-    if (summed_bytes_ != size_) return cancelled();
-    lock.unlock();
-    stop_threads();
-    return std::exchange(sum_, {}).finish();
-}
-
-void PartialFile::sum(const std::stop_token& stop) {
-    std::vector<std::byte> buffer(kSumBytes);
-    std::unique_lock lock(mutex_);
-    const auto is_worth_it = [this] {
-        const std::uint64_t front = done_.front();
-        return front - summed_bytes_ >= kSumBytes || (front == size_ && summed_bytes_ < size_);
-    };
-    while (changed_.wait(lock, stop, is_worth_it)) {
-        const auto length = std::min<std::uint64_t>(buffer.size(), done_.front() - summed_bytes_);
-        const std::span piece(buffer.data(), static_cast<std::size_t>(length));
-        const std::uint64_t at = summed_bytes_;
-        lock.unlock();
-        const auto read = read_at(file_, at, piece);
-        if (!read) return fail_with(read.error());
-        sum_.add(piece);
-        lock.lock();
-        summed_bytes_ += length;
-        if (summed_bytes_ == size_) changed_.notify_all();
-    }
+    return inflow_->digest(stop_);
 }
 
 void PartialFile::keep(const std::stop_token& stop) {
+    auto next_sync = std::chrono::steady_clock::now() + kSyncEvery;
     std::unique_lock lock(mutex_);
     for (;;) {
-        changed_.wait_for(lock, stop, kSaveEvery,
-                          [this] { return done_.bytes() - saved_bytes_ >= kSaveBytes || done_.bytes() == size_; });
+        can_keep_.wait_until(lock, stop, next_sync, [this] {
+            return written_bytes_ - started_bytes_ >= kStartBytes || written_bytes_ == size_;
+        });
         // What is whole is about to become something else.
-        if (stop.stop_requested() || done_.bytes() == size_) return;
-        if (done_.bytes() == saved_bytes_) continue;
+        if (stop.stop_requested() || written_bytes_ == size_) return;
+        const bool is_new = written_bytes_ != synced_.bytes();
+        const bool saves = written_bytes_ - saved_bytes_ >= kSaveBytes;
+        const bool syncs = std::chrono::steady_clock::now() >= next_sync;
+        started_bytes_ = written_bytes_;
         lock.unlock();
-        auto saved = save();
-        if (!saved) return fail_with(std::move(saved.error()));
+        Result<void> kept;
+        if (syncs) {
+            if (is_new) kept = sync();
+            next_sync = std::chrono::steady_clock::now() + kSyncEvery;
+        } else {
+            // Only a hint: what the disk cannot write it says at the next sync.
+            ::sync_file_range(file_.fd(), 0, 0, SYNC_FILE_RANGE_WRITE);
+            if (saves) kept = save();
+        }
         lock.lock();
+        if (!kept) {
+            error_ = std::move(kept.error());
+            saved_.notify_all();
+            return;
+        }
     }
 }
 
 Result<void> PartialFile::save() {
-    PartialState state{size_, validator_, {}};
-    {
-        const std::lock_guard lock(mutex_);
-        state.done = done_;
-    }
-    if (::fdatasync(file_.fd()) != 0) {
-        return std::unexpected(disk_error(fmt::format("cannot write {}", path_.string()), errno));
-    }
-    auto written = write_text(state_path_, encode_state(state), path_.parent_path());
-    if (!written) return written;
+    const PartialState state{size_, validator_, inflow_->written(), boot_of_machine(), synced_};
+    auto file = TempFile::create(path_.parent_path());
+    if (!file) return std::unexpected(std::move(file.error()));
+    const std::string text = encode_state(state);
+    if (auto done = write_all(file->file(), std::as_bytes(std::span(text))); !done) return done;
+    if (auto done = file->commit(state_path_); !done) return done;
     const std::lock_guard lock(mutex_);
     saved_bytes_ = state.done.bytes();
-    changed_.notify_all();
+    saved_.notify_all();
     return {};
 }
 
-void PartialFile::fail_with(Error error) {
-    const std::lock_guard lock(mutex_);
-    error_ = std::move(error);
-    changed_.notify_all();
+Result<void> PartialFile::sync() {
+    RangeSet written = inflow_->written();
+    if (::fdatasync(file_.fd()) != 0) {
+        return std::unexpected(disk_error(fmt::format("cannot write {}", path_.string()), errno));
+    }
+    synced_ = std::move(written);
+    return save();
 }
 
 void PartialFile::discard() {
-    stop_threads();
+    stop();
     gone_ = true;
     ::unlink(state_path_.c_str());
     ::unlink(path_.c_str());
 }
 
 File PartialFile::take() {
-    stop_threads();
+    stop();
     gone_ = true;
     ::unlink(state_path_.c_str());
     return std::move(file_);

@@ -13,13 +13,14 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "fetch/inflow.h"
 #include "fetch/ranges.h"
 
 namespace sutazai::fetch {
 
 /// A file that is being downloaded, and the state beside it ("<path>-state"), from which a later download goes on. One
-/// process at a time has it, by a lock that ends with the process. A thread follows the data and makes the sum; another
-/// writes the state, always behind the data: of what was written at most kMostUnsaved bytes are ever unknown to it.
+/// process at a time has it, by a lock that ends with the process. The end of the process, at any moment, costs
+/// at most kMostUnsaved bytes, that of the machine what came in the last seconds: the state says what was on the disk.
 class PartialFile {
   public:
     static constexpr std::uint64_t kMostUnsaved = 64ULL << 20;
@@ -41,12 +42,14 @@ class PartialFile {
 
     /// Those that are missing, in pieces.
     [[nodiscard]] std::vector<Range> missing(std::uint64_t most) const;
-    [[nodiscard]] std::uint64_t completed() const;
+    [[nodiscard]] std::uint64_t completed() const { return inflow_->added_bytes(); }
     [[nodiscard]] std::uint64_t size() const { return size_; }
     [[nodiscard]] std::uint64_t resumed_bytes() const { return resumed_bytes_; }
 
-    /// At `offset`, within the size. Waits while too much is unknown to the state. One thread.
+    /// At `offset`, within the size; nothing twice. Waits while too much is unknown to the state. One thread.
     [[nodiscard]] Result<void> write(std::uint64_t offset, Bytes bytes);
+    /// Inflow::go_around_cache().
+    void go_around_cache(bool around) { inflow_->go_around_cache(around); }
     /// Everything is missing again.
     [[nodiscard]] Result<void> start_over();
     /// When nothing is missing: the sum of the whole. kCancelled when stopped.
@@ -59,12 +62,11 @@ class PartialFile {
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
   private:
-    void start_threads();
-    void stop_threads();
-    void sum(const std::stop_token& stop);
+    void start(RangeSet there);
+    void stop();
     void keep(const std::stop_token& stop);
     [[nodiscard]] Result<void> save();
-    void fail_with(Error error);
+    [[nodiscard]] Result<void> sync();
 
     const std::filesystem::path path_;
     const std::filesystem::path state_path_;
@@ -74,15 +76,16 @@ class PartialFile {
     const std::stop_token stop_;
     std::uint64_t resumed_bytes_ = 0;
     bool gone_ = false;
+    std::optional<Inflow> inflow_;
 
-    mutable std::mutex mutex_;
-    std::condition_variable_any changed_;
-    RangeSet done_;
-    std::uint64_t saved_bytes_ = 0;  // of done_, in the state on the disk
-    std::uint64_t summed_bytes_ = 0;
+    std::mutex mutex_;
+    std::condition_variable_any saved_;     // more is, or error_
+    std::condition_variable_any can_keep_;  // for the thread that writes the state
+    RangeSet synced_;                       // on the disk; of the thread that writes the state
+    std::uint64_t written_bytes_ = 0;
+    std::uint64_t saved_bytes_ = 0;    // of those, what the state knows of
+    std::uint64_t started_bytes_ = 0;  // of those, what the disk was told of
     std::optional<Error> error_;
-    Sha256 sum_;
-    std::jthread summer_;
     std::jthread keeper_;
 };
 

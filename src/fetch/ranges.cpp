@@ -13,7 +13,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 std::optional<std::uint64_t> number_at(const json::object& object, std::string_view name) {
     const json::value* value = object.if_contains(name);
@@ -34,6 +34,30 @@ std::optional<std::uint64_t> take_number(std::string_view& text, char separator)
         text.remove_prefix(1);
     }
     return number;
+}
+
+json::array ranges_json(const RangeSet& set) {
+    json::array out;
+    for (const Range& range : set.ranges()) out.push_back(json::array{range.begin, range.end});
+    return out;
+}
+
+std::optional<RangeSet> ranges_at(const json::object& object, const char* name, std::uint64_t size) {
+    const json::value* const found = object.if_contains(name);
+    if (found == nullptr || !found->is_array()) return std::nullopt;
+    RangeSet out;
+    std::optional<std::uint64_t> last;
+    for (const json::value& one : found->get_array()) {
+        if (!one.is_array() || one.get_array().size() != 2) return std::nullopt;
+        boost::system::error_code no_begin;
+        boost::system::error_code no_end;
+        const auto begin = one.get_array()[0].to_number<std::uint64_t>(no_begin);
+        const auto end = one.get_array()[1].to_number<std::uint64_t>(no_end);
+        if (no_begin || no_end || begin >= end || end > size || (last && begin <= *last)) return std::nullopt;
+        out.add({begin, end});
+        last = end;
+    }
+    return out;
 }
 
 }  // namespace
@@ -78,10 +102,12 @@ std::vector<Range> RangeSet::missing(std::uint64_t size, std::uint64_t most) con
 }
 
 std::string encode_state(const PartialState& state) {
-    json::array done;
-    for (const Range& range : state.done.ranges()) done.push_back(json::array{range.begin, range.end});
-    return to_json(json::object{
-        {"version", kVersion}, {"size", state.size}, {"validator", state.validator}, {"done", std::move(done)}});
+    return to_json(json::object{{"version", kVersion},
+                                {"size", state.size},
+                                {"validator", state.validator},
+                                {"done", ranges_json(state.done)},
+                                {"boot", state.boot},
+                                {"synced", ranges_json(state.synced)}});
 }
 
 std::optional<PartialState> decode_state(std::string_view text) {
@@ -93,24 +119,16 @@ std::optional<PartialState> decode_state(std::string_view text) {
     const auto version = number_at(object, "version");
     const auto size = number_at(object, "size");
     const json::value* validator = object.if_contains("validator");
-    const json::value* done = object.if_contains("done");
-    if (version != kVersion || !size || validator == nullptr || !validator->is_string() || done == nullptr ||
-        !done->is_array()) {
+    const json::value* boot = object.if_contains("boot");
+    if (version != kVersion || !size || validator == nullptr || !validator->is_string() || boot == nullptr ||
+        !boot->is_string()) {
         return std::nullopt;
     }
-    PartialState out{*size, std::string(validator->get_string()), {}};
-    std::optional<std::uint64_t> last;
-    for (const json::value& one : done->get_array()) {
-        if (!one.is_array() || one.get_array().size() != 2) return std::nullopt;
-        boost::system::error_code no_begin;
-        boost::system::error_code no_end;
-        const auto begin = one.get_array()[0].to_number<std::uint64_t>(no_begin);
-        const auto end = one.get_array()[1].to_number<std::uint64_t>(no_end);
-        if (no_begin || no_end || begin >= end || end > *size || (last && begin <= *last)) return std::nullopt;
-        out.done.add({begin, end});
-        last = end;
-    }
-    return out;
+    auto done = ranges_at(object, "done", *size);
+    auto synced = ranges_at(object, "synced", *size);
+    if (!done || !synced) return std::nullopt;
+    return PartialState{*size, std::string(validator->get_string()), std::move(*done), std::string(boot->get_string()),
+                        std::move(*synced)};
 }
 
 std::optional<ContentRange> parse_content_range(std::string_view header) {

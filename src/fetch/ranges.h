@@ -40,7 +40,9 @@ class RangeSet {
 struct PartialState {
     std::uint64_t size = 0;
     std::string validator;  ///< of what has no known digest: a strong ETag or a date, as If-Range takes it
-    RangeSet done;
+    RangeSet done;          ///< written, which counts for as long as the machine runs
+    std::string boot = {};  ///< the kernel's name of that run
+    RangeSet synced = {};   ///< of `done`, what is on the disk
 
     bool operator==(const PartialState&) const = default;
 };

@@ -43,6 +43,8 @@ TEST(PartialState, ComesBackAsItWas) {
     PartialState state{1000, "\"etag\\\"", {}};
     state.done.add({0, 10});
     state.done.add({20, 1000});
+    state.boot = "a-b-c";
+    state.synced.add({5, 7});
     EXPECT_EQ(decode_state(encode_state(state)), state);
     EXPECT_EQ(decode_state(encode_state({})), PartialState{});
 }
@@ -53,19 +55,23 @@ TEST(PartialState, WhatNobodyWroteIsNone) {
              "{",
              "[]",
              "null",
-             R"({"version":1,"size":9,"done":[]})",
-             R"({"version":2,"size":9,"validator":"","done":[]})",
-             R"({"version":1,"size":-9,"validator":"","done":[]})",
-             R"({"version":1,"size":9,"validator":7,"done":[]})",
-             R"({"version":1,"size":9,"validator":"","done":[[0]]})",
-             R"({"version":1,"size":9,"validator":"","done":[[0,10]]})",
-             R"({"version":1,"size":9,"validator":"","done":[[3,3]]})",
-             R"({"version":1,"size":9,"validator":"","done":[[4,2]]})",
-             R"({"version":1,"size":9,"validator":"","done":[[0,2],[2,3]]})",
-             R"({"version":1,"size":9,"validator":"","done":[[4,6],[0,2]]})",
-             R"({"version":1,"size":9,"validator":"","done":[["0",2]]})",
-             R"({"version":1,"size":9,"validator":"","done":[[0,2.5]]})",
-             R"({"version":1,"size":99999999999999999999999,"validator":"","done":[]})",
+             R"({"version":2,"size":9,"done":[],"boot":"","synced":[]})",
+             R"({"version":1,"size":9,"validator":"","done":[]})",
+             R"({"version":1,"size":9,"validator":"","done":[],"boot":"","synced":[]})",
+             R"({"version":2,"size":-9,"validator":"","done":[],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":7,"done":[],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[],"boot":7,"synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[],"boot":"","synced":{}})",
+             R"({"version":2,"size":9,"validator":"","done":[],"boot":"","synced":[[0,10]]})",
+             R"({"version":2,"size":9,"validator":"","done":[[0]],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[[0,10]],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[[3,3]],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[[4,2]],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[[0,2],[2,3]],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[[4,6],[0,2]],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[["0",2]],"boot":"","synced":[]})",
+             R"({"version":2,"size":9,"validator":"","done":[[0,2.5]],"boot":"","synced":[]})",
+             R"({"version":2,"size":99999999999999999999999,"validator":"","done":[],"boot":"","synced":[]})",
          }) {
         EXPECT_FALSE(decode_state(text)) << text;
     }

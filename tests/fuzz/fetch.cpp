@@ -20,6 +20,7 @@ void state(std::string_view text) {
     if (!state) return;
     REQUIRE(state->done.bytes() <= state->size);
     REQUIRE(state->done.ranges().empty() || state->done.ranges().back().end <= state->size);
+    REQUIRE(state->synced.ranges().empty() || state->synced.ranges().back().end <= state->size);
     REQUIRE(decode_state(encode_state(*state)) == state);
     std::uint64_t missing = 0;
     // Pieces of a quarter, so that a size of petabytes makes no million of them.
