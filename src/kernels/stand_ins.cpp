@@ -116,19 +116,10 @@ void set_in_pieces(decltype(ggml_backend_buffer_i::set_tensor) set, ggml_backend
     work();
 }
 
-/// The file is not read as a whole when much of it comes from a sibling (patch 0004): what does not is asked for here.
-void will_read(const void* data, std::size_t size) {
-    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    const std::size_t before = reinterpret_cast<std::uintptr_t>(data) % page;
-    auto* const begin = const_cast<char*>(static_cast<const char*>(data)) - before;
-    (void)::madvise(begin, before + size, MADV_WILLNEED);
-}
-
 void set_repacked(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, std::size_t offset,
                   std::size_t size) {
     if (WeightShare* const share = WeightShare::in_use(); share != nullptr && share->has(buffer->context)) {
         if (share->take(*tensor)) return;
-        if (share->starts_from_sibling()) will_read(data, size);
     }
     const auto set = [&] {
         const std::scoped_lock lock(g_mutex);

@@ -22,6 +22,7 @@
 #include "llama/kv_fingerprint.h"
 #include "llama/llama_log.h"
 #include "llama/model_impl.h"
+#include "llama/read_ahead.h"
 #include "llama/sibling_weights.h"
 
 namespace sutazai::llama {
@@ -151,13 +152,14 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Mod
         };
         params.progress_callback_user_data = const_cast<std::function<void(float)>*>(&progress);
         std::optional<kernels::WeightShare::Use> use;
+        std::optional<ReadAhead> read_ahead;
         if (options.share_weights) {
             SiblingWeights weights = sibling_weights(options, source, stamps);
             self->properties_.shared.sibling = std::move(weights.sibling);
             impl.share.emplace(std::move(weights.share));
             use.emplace(*impl.share);
+            if (impl.share->starts_from_sibling()) read_ahead.emplace(options.path, std::move(weights.spared));
         }
-        const WithoutPrefetch without_prefetch(impl.share && impl.share->starts_from_sibling());
         std::future<Vocabulary> words;
         if (in_parts) {
             words = std::async(std::launch::async, load_vocabulary, std::cref(source), options.templates);

@@ -1,7 +1,6 @@
 #include "llama/sibling_weights.h"
 
 #include <fmt/format.h>
-#include <llama-prefetch.h>
 #include <spdlog/spdlog.h>
 
 #include <charconv>
@@ -98,7 +97,7 @@ bool same_files(const Origin& a, const Origin& b) {
 
 SiblingWeights sibling_weights(const LoadOptions& options, const ModelSource& source, const FileStamps& stamps) {
     const auto own = origin_of(source, stamps);
-    SiblingWeights out{kernels::WeightShare(own ? to_text(*own) : "?"), ""};
+    SiblingWeights out{kernels::WeightShare(own ? to_text(*own) : "?"), "", {}};
     if (!own) return out;
     const std::string build = kernels::build_of_this_process();
     std::optional<std::optional<artifact::TensorDigests>> own_digests;
@@ -138,17 +137,10 @@ SiblingWeights sibling_weights(const LoadOptions& options, const ModelSource& so
     }
     if (best) {
         spdlog::debug("{} tensors are the same as those of {}", best_same.size(), out.sibling);
+        out.spared = best_same;
         out.share.start_from(std::move(*best), std::move(best_same));
     }
     return out;
-}
-
-WithoutPrefetch::WithoutPrefetch(bool really) {
-    if (really) llama_set_prefetch(false);
-}
-
-WithoutPrefetch::~WithoutPrefetch() {
-    llama_set_prefetch(true);
 }
 
 }  // namespace sutazai::llama

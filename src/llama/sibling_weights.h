@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "kernels/weight_share.h"
@@ -14,18 +15,10 @@ namespace sutazai::llama {
 /// Never by name or shape alone.
 struct SiblingWeights {
     kernels::WeightShare share;
-    std::string sibling;  ///< the name of that engine's model; empty: there is none
+    std::string sibling;                ///< the name of that engine's model; empty: there is none
+    std::set<std::string> spared = {};  ///< tensors that its memory has
 };
 [[nodiscard]] SiblingWeights sibling_weights(const LoadOptions& options, const ModelSource& source,
                                              const FileStamps& stamps);
-
-/// While it lives, files that this thread maps are not read as a whole.
-class WithoutPrefetch {
-  public:
-    explicit WithoutPrefetch(bool really);
-    ~WithoutPrefetch();
-    WithoutPrefetch(const WithoutPrefetch&) = delete;
-    WithoutPrefetch& operator=(const WithoutPrefetch&) = delete;
-};
 
 }  // namespace sutazai::llama
