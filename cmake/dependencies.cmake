@@ -24,6 +24,7 @@ sutazai_find(OpenSSL)
 sutazai_find(ZLIB)
 sutazai_find(CURL)
 sutazai_find(SQLiteCpp)
+sutazai_find(Python3 COMPONENTS Interpreter)
 sutazai_find(tomlplusplus)
 # Its headers alone: the binary needs no library of it.
 get_target_property(toml_include tomlplusplus::tomlplusplus INTERFACE_INCLUDE_DIRECTORIES)

@@ -72,7 +72,7 @@ ChatMessage read_message(FieldReader& message) {
     ChatMessage out;
     read_role(message, out.role);
     read_tool_calls(message, out);
-    if (message.find("function_call") != nullptr) {
+    if (message.find_unsupported("function_call") != nullptr) {
         message.refuse("function_call", "is not supported; newer clients have tool_calls");
     }
     // What calls a tool need say nothing.

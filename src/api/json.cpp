@@ -77,6 +77,38 @@ bool is_whole(const json::value& number) {
 
 }  // namespace
 
+namespace {
+
+// The parsers know nothing of it, and hand nothing down to where a field is read.
+thread_local FieldRecorder* t_recorder = nullptr;
+
+/// Without what is between brackets.
+std::string without_numbers(std::string_view path) {
+    std::string out;
+    bool inside = false;
+    for (const char c : path) {
+        if (c == ']') inside = false;
+        if (!inside) out += c;
+        if (c == '[') inside = true;
+    }
+    return out;
+}
+
+}  // namespace
+
+FieldRecorder::FieldRecorder() {
+    t_recorder = this;
+}
+
+FieldRecorder::~FieldRecorder() {
+    t_recorder = nullptr;
+}
+
+void FieldRecorder::note(std::string_view path, const FieldNote& note) {
+    FieldNote& known = fields_[without_numbers(path)];
+    if (!note.type.empty()) known = note;
+}
+
 bool is_absent(const json::value* field) {
     return field == nullptr || field->is_null() || (field->is_array() && field->get_array().empty()) ||
            (field->is_string() && field->get_string().empty());
@@ -86,6 +118,11 @@ FieldReader::FieldReader(const json::object& object, std::optional<Error>& error
     : object_(object), error_(error), path_(std::move(path)) {}
 
 const json::value* FieldReader::find(std::string_view name) const {
+    if (t_recorder != nullptr) t_recorder->note(path_of(name), {});
+    return find_unsupported(name);
+}
+
+const json::value* FieldReader::find_unsupported(std::string_view name) const {
     if (error_) return nullptr;
     if (!has_read(name)) read_.emplace_back(name);
     const json::value* value = object_.if_contains(name);
@@ -116,7 +153,12 @@ void FieldReader::refuse(std::string_view name, std::string_view what) {
     error_ = Error{ErrorCode::kInvalidArgument, std::move(message), std::move(field)};
 }
 
+void FieldReader::note(std::string_view name, std::string_view type, double min, double max, bool above_min) {
+    if (t_recorder != nullptr) t_recorder->note(path_of(name), {std::string(type), min, max, above_min});
+}
+
 void FieldReader::number(std::string_view name, Range range, float& out) {
+    note(name, "number", range.min, range.max, range.above_min);
     const json::value* value = find(name);
     if (value == nullptr) return;
     if (!value->is_number()) return refuse(name, fmt::format("must be a number (got {})", kind_of(*value)));
@@ -135,6 +177,7 @@ void FieldReader::number(std::string_view name, Range range, float& out) {
 }
 
 void FieldReader::integer(std::string_view name, std::int64_t min, std::int64_t max, std::int64_t& out) {
+    note(name, "integer", static_cast<double>(min), static_cast<double>(max));
     const json::value* value = find(name);
     if (value == nullptr) return;
     if (!value->is_number()) return refuse(name, fmt::format("must be a whole number (got {})", kind_of(*value)));
@@ -153,6 +196,7 @@ void FieldReader::integer(std::string_view name, std::int64_t min, std::int64_t 
 }
 
 void FieldReader::boolean(std::string_view name, bool& out) {
+    note(name, "boolean");
     const json::value* value = find(name);
     if (value == nullptr) return;
     if (!value->is_bool()) return refuse(name, fmt::format("must be true or false (got {})", kind_of(*value)));
@@ -160,6 +204,7 @@ void FieldReader::boolean(std::string_view name, bool& out) {
 }
 
 void FieldReader::string(std::string_view name, std::string& out) {
+    note(name, "string");
     const json::value* value = find(name);
     if (value == nullptr) return;
     if (!value->is_string()) return refuse(name, fmt::format("must be a string (got {})", kind_of(*value)));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,6 +53,9 @@ class FieldReader {
     /// The field's value; null pointer when it is absent or null, or when an error has already been found.
     [[nodiscard]] const boost::json::value* find(std::string_view name) const;
 
+    /// The same for a field that is about to be refused unless it asks for nothing.
+    [[nodiscard]] const boost::json::value* find_unsupported(std::string_view name) const;
+
     /// Whether somebody has looked for the field.
     [[nodiscard]] bool has_read(std::string_view name) const;
 
@@ -67,10 +71,37 @@ class FieldReader {
     [[nodiscard]] std::optional<Error>& error() { return error_; }
 
   private:
+    void note(std::string_view name, std::string_view type, double min = 0, double max = 0, bool above_min = false);
+
     const boost::json::object& object_;
     std::optional<Error>& error_;
     std::string path_;
     mutable std::vector<std::string> read_;  ///< names that were looked for
+};
+
+/// What is known of a field that a parser takes.
+struct FieldNote {
+    std::string type = {};  ///< of JSON Schema; empty: the parser looks at the value itself
+    double min = 0;         ///< of numbers, as max
+    double max = 0;
+    bool above_min = false;
+};
+
+/// While one lives, it is told of each field that a FieldReader of its thread looks for: that is how the description of
+/// the API (docs/openapi.json) is held against the parsers. One at a time.
+class FieldRecorder {
+  public:
+    FieldRecorder();
+    ~FieldRecorder();
+    FieldRecorder(const FieldRecorder&) = delete;
+    FieldRecorder& operator=(const FieldRecorder&) = delete;
+
+    /// By paths without numbers, as in "messages[].content[].text".
+    [[nodiscard]] const std::map<std::string, FieldNote>& fields() const { return fields_; }
+    void note(std::string_view path, const FieldNote& note);
+
+  private:
+    std::map<std::string, FieldNote> fields_;
 };
 
 }  // namespace sutazai::api

@@ -67,7 +67,7 @@ void read_common(FieldReader& fields, Completion& out) {
     fields.integer("n_probs", 0, kMaxInt, n_probs);
     if (n_probs > 0) fields.refuse("n_probs", "is not supported; /v1/completions has logprobs");
     for (const char* name : {"image_data", "lora"}) {
-        const json::value* value = fields.find(name);
+        const json::value* value = fields.find_unsupported(name);
         if (value == nullptr || (value->is_array() && value->get_array().empty())) continue;
         fields.refuse(name, "is not supported");
     }

@@ -30,7 +30,7 @@ void read_idle_options(FieldReader& options) {
 
 /// A method of sampling that is off with one value, and not supported with others.
 void refuse_method(FieldReader& options, const char* name, double off) {
-    const json::value* value = options.find(name);
+    const json::value* value = options.find_unsupported(name);
     if (value == nullptr || (value->is_number() && value->to_number<double>() == off)) return;
     options.refuse(name, fmt::format("is not supported; it is off with {}", off));
 }
@@ -128,13 +128,13 @@ void read_shared(FieldReader& fields, AnswerBody& out, bool has_prompt) {
 }
 
 void refuse_unless_absent(FieldReader& fields, const char* name, const char* what) {
-    if (!is_absent(fields.find(name))) fields.refuse(name, what);
+    if (!is_absent(fields.find_unsupported(name))) fields.refuse(name, what);
 }
 
 /// Clients that know OpenAI's API put them beside the messages, where Ollama ignores them.
 void point_to_options(FieldReader& fields) {
     for (const char* name : {"temperature", "top_p", "top_k", "min_p", "seed", "stop", "num_ctx", "num_predict"}) {
-        if (fields.find(name) != nullptr) return fields.refuse(name, "belongs into \"options\"");
+        if (fields.find_unsupported(name) != nullptr) return fields.refuse(name, "belongs into \"options\"");
     }
 }
 

@@ -99,7 +99,7 @@ void read_messages(FieldReader& fields, store::ModelRecipe& out) {
         message.string("role", role);
         message.string("content", content);
         for (const char* name : {"images", "tool_calls"}) {
-            if (!is_absent(message.find(name))) message.refuse(name, "are not supported yet");
+            if (!is_absent(message.find_unsupported(name))) message.refuse(name, "are not supported yet");
         }
         if (role != "system" && role != "user" && role != "assistant") {
             message.refuse("role", "must be system, user or assistant");
@@ -128,7 +128,7 @@ void refuse_what_is_not_built(FieldReader& fields) {
           std::pair("remote_host", "is not built yet"), std::pair("info", "is not supported"),
           std::pair("modelfile", "is not read any more, by Ollama neither; send from, files, parameters and so on"),
           std::pair("path", "is not read any more, by Ollama neither; send files")}) {
-        if (!asks_for_nothing(fields.find(name))) fields.refuse(name, why);
+        if (!asks_for_nothing(fields.find_unsupported(name))) fields.refuse(name, why);
     }
     std::string version;
     fields.string("requires", version);  // a version of Ollama

@@ -63,7 +63,7 @@ Result<TransferBody> parse_transfer(std::string_view body) {
         fields.boolean("insecure", out.insecure);
         // Of old versions, which sent them to registries.
         for (const char* name : {"username", "password"}) {
-            if (!is_absent(fields.find(name))) fields.refuse(name, "is not supported");
+            if (!is_absent(fields.find_unsupported(name))) fields.refuse(name, "is not supported");
         }
     });
 }

@@ -94,6 +94,8 @@ void read_choice(FieldReader& fields, Chat& out) {
     named.string("name", out.named_tool);
     const bool is_there = std::ranges::find(out.tools, out.named_tool, &Tool::name) != out.tools.end();
     if (!is_there) named.refuse("name", "must be one of the tools'");
+    refuse_unknown(named);
+    refuse_unknown(choice);
     out.tool_choice = ToolChoice::kRequired;
 }
 

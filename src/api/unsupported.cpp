@@ -57,7 +57,7 @@ bool is_empty(const json::value& value) {
 void refuse_unsupported(FieldReader& fields) {
     for (const Unsupported& field : kUnsupported) {
         if (fields.has_read(field.name)) continue;
-        const json::value* value = fields.find(field.name);
+        const json::value* value = fields.find_unsupported(field.name);
         if (value == nullptr || is_empty(*value)) continue;
         if (std::ranges::find(field.idle, json::serialize(*value)) == field.idle.end()) {
             return fields.refuse(field.name, field.what);

@@ -1,6 +1,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/openapi.h"
 #include "http/body.h"
 #include "http/routes.h"
 #include "status/status_json.h"
@@ -17,6 +18,10 @@ constexpr std::size_t kModelBytes = 60;  // of JSON that tells of its state
 
 asio::awaitable<Result<void>> get_health(Services& /*services*/, Exchange& exchange) {
     co_return co_await exchange.send_json(200, R"({"status": "ok"})");
+}
+
+asio::awaitable<Result<void>> get_openapi(Services& /*services*/, Exchange& exchange) {
+    co_return co_await exchange.send_json(200, api::openapi_json());
 }
 
 asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange) {

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <set>
+#include <string>
 
+#include "api/openapi.h"
 #include "http/routes.h"
 
 namespace sutazai::http {
@@ -77,6 +80,27 @@ TEST(Routes, OnlyWhatTellsNothingIsOpenAndNoneIsThereTwice) {
         EXPECT_EQ(route.open, open.contains(route.path)) << route.path;
         EXPECT_EQ(route.family, family_of_path(route.path)) << route.path;
     }
+}
+
+TEST(AllRoutes, AreThoseOfTheDescription) {
+    std::set<std::string> described;
+    const boost::json::value description = boost::json::parse(api::openapi_json());
+    for (const auto& [path, methods] : description.at("paths").as_object()) {
+        std::string pattern(path);
+        if (const auto brace = pattern.find('{'); brace != std::string::npos)
+            pattern.replace(brace, pattern.size(), "*");
+        for (const auto& [method, operation] : methods.as_object())
+            described.insert(std::string(method) + " " + pattern);
+    }
+    std::set<std::string> served;
+    for (const Route& route : all_routes()) {
+        const char* const method = route.method == Method::kGet      ? "get "
+                                   : route.method == Method::kPost   ? "post "
+                                   : route.method == Method::kDelete ? "delete "
+                                                                     : "head ";
+        served.insert(method + std::string(route.path));
+    }
+    EXPECT_EQ(served, described) << "src/http/routes.cpp and scripts/openapi.py differ";
 }
 
 }  // namespace

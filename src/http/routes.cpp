@@ -45,6 +45,7 @@ std::vector<Route> all_routes() {
         {kGet, "/api/version", kOllama, get_ollama_version, true},
         {kGet, "/", kStreamingV1, get_root, true},
         {kGet, "/health", kStreamingV1, get_health, true},
+        {kGet, "/openapi.json", kStreamingV1, get_openapi, true},
         {kGet, "/ready", kStreamingV1, get_ready, true},
     };
 }

@@ -62,6 +62,7 @@ boost::asio::awaitable<Result<void>> delete_ollama_model(Services& services, Exc
 
 // health_routes.cpp
 boost::asio::awaitable<Result<void>> get_health(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_openapi(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_ready(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_advanced_health(Services& services, Exchange& exchange);
 
