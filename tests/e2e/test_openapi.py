@@ -90,4 +90,4 @@ def test_schemathesis_finds_nothing(start_server, toy, tmp_path):
     assert grown < 32, f"{grown:.0f} MiB"
     errors = [line for line in server.log().splitlines() if " error " in line]
     assert not errors, errors[:5]
-    assert server.chat(harness.user("Hello"), max_tokens=4).chunks()
+    assert server.chat(harness.user("Hello"), max_tokens=4).chunks
