@@ -157,27 +157,27 @@ Chat read_chat(FieldReader& fields) {
     return chat;
 }
 
-void read_stop(FieldReader& fields, std::vector<std::string>& out) {
-    const json::value* value = fields.find("stop");
+void read_stop(FieldReader& fields, std::vector<std::string>& out, std::string_view name) {
+    const json::value* value = fields.find(name);
     if (value == nullptr) return;
     out.clear();
-    const auto add = [&](const json::value& entry, std::string_view name) {
-        if (!entry.is_string()) return fields.refuse(name, fmt::format("must be a string (got {})", kind_of(entry)));
+    const auto add = [&](const json::value& entry, std::string_view place) {
+        if (!entry.is_string()) return fields.refuse(place, fmt::format("must be a string (got {})", kind_of(entry)));
         const std::size_t size = entry.get_string().size();
         if (size == 0 || size > kMaxStopBytes) {
-            return fields.refuse(name, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
+            return fields.refuse(place, fmt::format("must have 1 to {} bytes (got {})", kMaxStopBytes, size));
         }
         out.emplace_back(std::string_view(entry.get_string()));
     };
     if (!value->is_array()) {
-        if (value->is_string()) return add(*value, "stop");
-        return fields.refuse("stop", fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
+        if (value->is_string()) return add(*value, name);
+        return fields.refuse(name, fmt::format("must be a string or an array of strings (got {})", kind_of(*value)));
     }
     const json::array& list = value->get_array();
     if (list.size() > kMaxStops) {
-        return fields.refuse("stop", fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
+        return fields.refuse(name, fmt::format("must hold at most {} strings (got {})", kMaxStops, list.size()));
     }
-    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("stop[{}]", i));
+    for (std::size_t i = 0; i < list.size(); ++i) add(list[i], fmt::format("{}[{}]", name, i));
 }
 
 void read_logprobs(FieldReader& fields, int& top_logprobs) {

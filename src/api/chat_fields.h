@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/json.h"
@@ -41,8 +42,8 @@ void read_sampling(FieldReader& fields, SamplingParams& out);
 /// `adapters`: a list of {"name", "scale"}; an empty one asks for the model without any.
 void read_adapters(FieldReader& fields, GenerationRequest& out);
 
-/// `stop`: a string or a list of them, which takes the place of what is in `out`.
-void read_stop(FieldReader& fields, std::vector<std::string>& out);
+/// `stop`, or what the family calls it: a string or a list of them, which takes the place of what is in `out`.
+void read_stop(FieldReader& fields, std::vector<std::string>& out, std::string_view name = "stop");
 
 /// Which of the fields of read_sampling() and read_stop() the request has itself.
 void note_given(const FieldReader& fields, GivenFields& given);

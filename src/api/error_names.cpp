@@ -48,4 +48,27 @@ const char* openai_type(ErrorCode code) {
     return "server_error";
 }
 
+const char* anthropic_type(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::kInvalidArgument:
+        case ErrorCode::kMethodNotAllowed:
+        case ErrorCode::kUnsupportedMedia:
+        case ErrorCode::kContextOverflow: return "invalid_request_error";
+        case ErrorCode::kUnauthorized: return "authentication_error";
+        case ErrorCode::kForbidden: return "permission_error";
+        case ErrorCode::kNotFound: return "not_found_error";
+        case ErrorCode::kPayloadTooLarge: return "request_too_large";
+        case ErrorCode::kQueueFull:
+        case ErrorCode::kUnavailable: return "overloaded_error";
+        case ErrorCode::kQueueTimeout:
+        case ErrorCode::kUpstreamTimeout: return "timeout_error";
+        case ErrorCode::kLoadFailed:
+        case ErrorCode::kEngineDied:
+        case ErrorCode::kUpstreamFailed:
+        case ErrorCode::kCancelled:
+        case ErrorCode::kInternal: return "api_error";
+    }
+    return "api_error";
+}
+
 }  // namespace sutazai::api

@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "api/anthropic.h"
 #include "api/batch.h"
 #include "api/llama_completion.h"
 #include "api/ollama_create.h"
@@ -102,6 +103,24 @@ TEST(ParserFuzz, ToolsAndSamplers) {
         R"("x"}], "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}], )"
         R"("tool_choice": "required", "logit_bias": {"7": -1}, "samplers": ["top_k"], "reasoning_effort": "low"})",
         errors_of([](const std::string& body) { return openai::parse_chat(body); }));
+}
+
+TEST(ParserFuzz, AnthropicMessages) {
+    const auto parse = errors_of([](const std::string& body) { return anthropic::parse_messages(body); });
+    expect_robust(
+        R"({"model": "m", "max_tokens": 8, "system": [{"type": "text", "text": "s", "cache_control": {"type": )"
+        R"("ephemeral"}}], "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": [{"type": )"
+        R"("thinking", "thinking": "", "signature": "sutazai:6162"}, {"type": "tool_use", "id": "1", "name": "f", )"
+        R"("input": {"n": 1}}]}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": )"
+        R"([{"type": "text", "text": "b"}], "is_error": true}, {"type": "text", "text": "c"}]}]})",
+        parse);
+    expect_robust(
+        R"({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 8, "tools": [{"name": "f", "input_schema": )"
+        R"({"type": "object"}, "input_examples": [{}]}], "tool_choice": {"type": "tool", "name": "f"}, "thinking": )"
+        R"({"type": "enabled", "budget_tokens": 9}, "context_management": {"edits": [{"type": )"
+        R"("clear_thinking_20251015", "keep": {"type": "thinking_turns", "value": 1}}]}, "stop_sequences": ["a"], )"
+        R"("output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "integer"}}}})",
+        parse);
 }
 
 TEST(ParserFuzz, LlamaServer) {

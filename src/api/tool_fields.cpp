@@ -27,14 +27,6 @@ bool is_tool_name(std::string_view name) {
     return !name.empty() && name.size() <= kMaxToolNameBytes && std::ranges::all_of(name, may_be);
 }
 
-void read_name(FieldReader& fields, std::string& out) {
-    fields.string("name", out);
-    if (is_tool_name(out)) return;
-    fields.refuse("name", out.empty()
-                              ? "is missing"
-                              : fmt::format("must be 1 to {} letters, digits and any of _-.:/", kMaxToolNameBytes));
-}
-
 /// The object `name`, to be read; null, with an error where it is something else.
 const json::object* object_of(FieldReader& fields, std::string_view name, bool must_be) {
     const json::value* value = fields.find(name);
@@ -55,7 +47,7 @@ Tool read_tool(FieldReader& entry) {
     const json::object* function = object_of(entry, "function", true);
     if (function == nullptr) return tool;
     FieldReader fields(*function, entry.error(), entry.path_of("function."));
-    read_name(fields, tool.name);
+    read_tool_name(fields, tool.name);
     fields.string("description", tool.description);
     fields.boolean("strict", tool.strict);
     if (const json::value* parameters = fields.find("parameters")) {
@@ -144,35 +136,47 @@ void read_template_arguments(FieldReader& fields, Chat& out) {
 
 }  // namespace
 
-void read_tools(FieldReader& fields, Chat& out) {
+void read_tool_name(FieldReader& fields, std::string& out) {
+    fields.string("name", out);
+    if (is_tool_name(out)) return;
+    fields.refuse("name", out.empty()
+                              ? "is missing"
+                              : fmt::format("must be 1 to {} letters, digits and any of _-.:/", kMaxToolNameBytes));
+}
+
+void read_tool_list(FieldReader& fields, const std::function<Tool(FieldReader& entry)>& read,
+                    std::string_view name_of_name, Chat& out) {
     const json::value* value = fields.find("tools");
-    if (value != nullptr && !value->is_array()) {
+    if (value == nullptr) return;
+    if (!value->is_array()) {
         return fields.refuse("tools", fmt::format("must be an array (got {})", kind_of(*value)));
     }
+    const json::array& list = value->get_array();
+    if (list.size() > kMaxTools) {
+        return fields.refuse("tools", fmt::format("must hold at most {} tools (got {})", kMaxTools, list.size()));
+    }
     std::size_t bytes = 0;
-    if (value != nullptr) {
-        const json::array& list = value->get_array();
-        if (list.size() > kMaxTools) {
-            return fields.refuse("tools", fmt::format("must hold at most {} tools (got {})", kMaxTools, list.size()));
+    for (const json::value& entry : list) {
+        const std::string name = fmt::format("tools[{}]", out.tools.size());
+        if (!entry.is_object()) {
+            return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(entry)));
         }
-        for (const json::value& entry : list) {
-            const std::string name = fmt::format("tools[{}]", out.tools.size());
-            if (!entry.is_object()) {
-                return fields.refuse(name, fmt::format("must be an object (got {})", kind_of(entry)));
-            }
-            FieldReader reader(entry.get_object(), fields.error(), fields.path_of(name) + ".");
-            Tool tool = read_tool(reader);
-            if (fields.failed()) return;
-            if (std::ranges::find(out.tools, tool.name, &Tool::name) != out.tools.end()) {
-                return reader.refuse("function.name", "is another tool's, too");
-            }
-            bytes += tool.name.size() + tool.description.size() + tool.parameters.size();
-            out.tools.push_back(std::move(tool));
+        FieldReader reader(entry.get_object(), fields.error(), fields.path_of(name) + ".");
+        Tool tool = read(reader);
+        if (fields.failed()) return;
+        if (std::ranges::find(out.tools, tool.name, &Tool::name) != out.tools.end()) {
+            return reader.refuse(name_of_name, "is another tool's, too");
         }
+        bytes += tool.name.size() + tool.description.size() + tool.parameters.size();
+        out.tools.push_back(std::move(tool));
     }
     if (bytes > kMaxToolsBytes) {
-        return fields.refuse("tools", fmt::format("have {} bytes; at most {} are allowed", bytes, kMaxToolsBytes));
+        fields.refuse("tools", fmt::format("have {} bytes; at most {} are allowed", bytes, kMaxToolsBytes));
     }
+}
+
+void read_tools(FieldReader& fields, Chat& out) {
+    read_tool_list(fields, read_tool, "function.name", out);
     read_choice(fields, out);
     fields.boolean("parallel_tool_calls", out.parallel_tool_calls);
 }
@@ -217,7 +221,7 @@ void read_tool_calls(FieldReader& message, ChatMessage& out) {
         const json::object* function = object_of(call, "function", true);
         if (function == nullptr) return;
         FieldReader fields(*function, message.error(), call.path_of("function."));
-        read_name(fields, made.name);
+        read_tool_name(fields, made.name);
         const json::value* arguments = fields.find("arguments");
         if (arguments == nullptr) {
             made.arguments = "{}";

@@ -2,6 +2,9 @@
 
 #include <boost/json/array.hpp>
 #include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
 
 #include "api/json.h"
 #include "base/generation.h"
@@ -13,6 +16,13 @@ inline constexpr std::size_t kMaxTools = 128;
 inline constexpr std::size_t kMaxToolNameBytes = 128;
 inline constexpr std::size_t kMaxToolsBytes = std::size_t{256} << 10;  ///< names, descriptions and schemas of all
 inline constexpr std::size_t kMaxTemplateArgumentBytes = std::size_t{16} << 10;
+
+/// `name` of a tool, which must be there.
+void read_tool_name(FieldReader& fields, std::string& out);
+
+/// `tools` alone, each of which `read` reads; no two have one name, which an entry has under `name_of_name`.
+void read_tool_list(FieldReader& fields, const std::function<Tool(FieldReader& entry)>& read,
+                    std::string_view name_of_name, Chat& out);
 
 /// Reads `tools`, `tool_choice` and `parallel_tool_calls`. A choice of what is not there is refused.
 void read_tools(FieldReader& fields, Chat& out);
