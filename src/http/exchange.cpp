@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <ctime>
+#include <random>
 
 #include "http/status.h"
 #include "upstream/upstreams.h"
@@ -31,6 +32,14 @@ const std::string& http_date() {
 }
 
 }  // namespace
+
+void Exchange::set_family(Family to) {
+    family = to;
+    if (to != Family::kAnthropic || !request_id_.empty()) return;
+    thread_local std::mt19937_64 random{(std::uint64_t{std::random_device{}()} << 32) | std::random_device{}()};
+    request_id_ = fmt::format("req_{:016x}{:08x}", random(), random() & 0xffffffffU);
+    add_header("request-id", request_id_);
+}
 
 void Exchange::add_header(std::string_view name, std::string_view value) {
     fmt::format_to(std::back_inserter(extra_headers_), "{}: {}\r\n", name, value);
@@ -77,7 +86,7 @@ asio::awaitable<Result<void>> Exchange::send_error(Error error) {
 asio::awaitable<Result<void>> Exchange::send_error(Error error, unsigned status) {
     if (error.code == ErrorCode::kUnauthorized) add_header("WWW-Authenticate", "Bearer");
     if (const int seconds = retry_after_s(error); seconds > 0) add_header("Retry-After", fmt::to_string(seconds));
-    const std::string body = error_body(family, error);
+    const std::string body = error_body(family, error, request_id_);
     co_return co_await send_json(status, body);
 }
 

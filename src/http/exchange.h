@@ -46,6 +46,10 @@ class Exchange {
     IncomingBody* incoming = nullptr;      ///< of a route that streams
     bool keep_alive = false;               ///< is the connection to stay open after this answer
 
+    /// Where the family has names for requests, this one gets one, which goes with every answer.
+    void set_family(Family to);
+    [[nodiscard]] const std::string& request_id() const { return request_id_; }  ///< may be empty
+
     /// For every answer to this request.
     void add_header(std::string_view name, std::string_view value);
 
@@ -70,6 +74,7 @@ class Exchange {
     Request request_;
     Transport& transport_;
     std::string extra_headers_;
+    std::string request_id_;
     std::string_view stream_probe_;  // set while a stream is between two chunks
     bool ended_ = false;
     unsigned status_ = 0;

@@ -13,12 +13,13 @@ enum class Family : std::uint8_t {
     kStreamingV1,  ///< /api/v1/... and everything that belongs to no family
     kOpenAi,       ///< /v1/..., and llama-server's own routes
     kOllama,       ///< /api/..., but /api/v1
+    kAnthropic,    ///< /v1/messages..., and of /v1/... what is asked for with anthropic-version
 };
 
-/// For paths that match no route.
+/// For paths that match no route. A query behind the path does not count.
 [[nodiscard]] Family family_of_path(std::string_view path);
 
-/// The body that tells of `error` in the family's shape: JSON.
-[[nodiscard]] std::string error_body(Family family, const Error& error);
+/// The body that tells of `error` in the family's shape: JSON. `request_id` is in Anthropic's.
+[[nodiscard]] std::string error_body(Family family, const Error& error, std::string_view request_id = {});
 
 }  // namespace sutazai::http

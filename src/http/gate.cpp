@@ -26,6 +26,13 @@ bool may_be_json(std::string_view content_type, Family family) {
            (family == Family::kOllama && content_type.starts_with("application/x-www-form-urlencoded"));
 }
 
+/// Of paths that two families have the request says which it means.
+Family family_of(const Match& match, const Request& request) {
+    const bool is_shared = match.route == nullptr || match.route->path.starts_with("/v1/models");
+    const bool is_anthropics = is_shared && match.family == Family::kOpenAi && !request.anthropic_version.empty();
+    return is_anthropics ? Family::kAnthropic : match.family;
+}
+
 asio::awaitable<Result<void>> answer_options(Services& /*services*/, Exchange& exchange) {
     co_return co_await exchange.send(204, "", "");
 }
@@ -44,7 +51,7 @@ void add_preflight_headers(Exchange& exchange, const std::string& allowed) {
 Result<const Route*> admit(const Services& services, Exchange& exchange) {
     const Request& request = exchange.request();
     Match match = services.router.match(request.method, request.path);
-    exchange.family = match.family;
+    exchange.set_family(family_of(match, request));
     exchange.parameter = std::move(match.parameter);
 
     // HTTP/1.0 has no Host; no browser speaks it.

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,22 +29,10 @@ asio::awaitable<Result<serve::Reading>> read(Services& services, Exchange& excha
     co_return co_await serve::read_prompt(services, exchange.caller, std::move(body->model), std::move(body->request));
 }
 
-/// `model` of the query; empty: it has none.
-std::string model_in(std::string_view query) {
-    constexpr std::string_view kName = "model=";
-    while (!query.empty()) {
-        const std::size_t end = std::min(query.find('&'), query.size());
-        const std::string_view pair = query.substr(0, end);
-        if (pair.starts_with(kName)) return percent_decoded(pair.substr(kName.size()));
-        query.remove_prefix(std::min(end + 1, query.size()));
-    }
-    return {};
-}
-
 /// Of the model that the query names, or of the default one. No model is loaded for it.
 asio::awaitable<Result<llama_server::ModelProps>> props_of(Services& services, Exchange& exchange) {
     co_await services.models.catch_up();
-    std::string name = model_in(exchange.request().query);
+    std::string name = query_value(exchange.request().query, "model");
     if (name.empty()) name = services.catalog.default_model();
     auto file = services.catalog.find(name);
     if (!file) co_return fail(ErrorCode::kNotFound, file.error().message, "model");

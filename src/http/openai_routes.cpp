@@ -64,6 +64,7 @@ asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exch
 }
 
 asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange) {
+    if (exchange.family == Family::kAnthropic) co_return co_await send_models_page(services, exchange);
     co_await services.models.catch_up();
     if (comes_from_a_sutazai(exchange)) {
         std::vector<api::openai::ModelCard> own;
@@ -89,6 +90,7 @@ asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange)
 }
 
 asio::awaitable<Result<void>> get_model(Services& services, Exchange& exchange) {
+    if (exchange.family == Family::kAnthropic) co_return co_await send_model_info(services, exchange);
     co_await services.models.catch_up();
     const auto file = services.catalog.find(exchange.parameter);
     if (!file) {

@@ -1,9 +1,11 @@
 #include "http/request.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/beast/core/string.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <charconv>
 #include <utility>
 
 namespace sutazai::http {
@@ -52,6 +54,33 @@ bool split_target(std::string_view target, Request& out) {
     if (!out.path.starts_with('/')) return false;
     out.query = std::string_view(url->encoded_query());
     return true;
+}
+
+std::string percent_decoded(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        unsigned char byte = 0;
+        const char* digits = text.data() + i + 1;
+        if (text[i] == '%' && i + 2 < text.size() && std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
+            out += static_cast<char>(byte);
+            i += 2;
+        } else {
+            out += text[i];
+        }
+    }
+    return out;
+}
+
+std::string query_value(std::string_view query, std::string_view name) {
+    while (!query.empty()) {
+        const std::size_t end = std::min(query.find('&'), query.size());
+        const std::string_view pair = query.substr(0, end);
+        if (pair.starts_with(name) && pair.substr(name.size()).starts_with('=')) {
+            return percent_decoded(pair.substr(name.size() + 1));
+        }
+        query.remove_prefix(std::min(end + 1, query.size()));
+    }
+    return {};
 }
 
 bool is_json_type(std::string_view content_type) {

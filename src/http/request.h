@@ -19,7 +19,7 @@ struct Request {
     std::string path;   ///< percent-encoded, without the query
     std::string query;  ///< without the '?'
     HeldBody body;
-    std::string host, origin, authorization, api_key, content_type, content_encoding, via;
+    std::string host, origin, authorization, api_key, anthropic_version, content_type, content_encoding, via;
     std::string requested_method, requested_headers;  ///< Access-Control-Request-*, of a CORS preflight
     bool http_1_1 = true;                             ///< false: HTTP/1.0, which knows no chunks
     bool has_body = false;                            ///< Content-Length above 0, or chunked
@@ -28,6 +28,12 @@ struct Request {
 /// Splits a request target ("/path?query" or "http://host/path?query") into path, query and, if it has one, host.
 /// False when it is neither, or holds what RFC 3986 does not allow in it.
 [[nodiscard]] bool split_target(std::string_view target, Request& out);
+
+/// %41 becomes A; a '%' that begins no such code stays.
+[[nodiscard]] std::string percent_decoded(std::string_view text);
+
+/// The value of `name` in a query, percent-decoded; empty: it has none.
+[[nodiscard]] std::string query_value(std::string_view query, std::string_view name);
 
 /// Is this Content-Type application/json, whatever its parameters?
 [[nodiscard]] bool is_json_type(std::string_view content_type);

@@ -129,6 +129,7 @@ void RequestParser::on_field_impl(Field field, Text name, Text value, error_code
         case Field::expect: expects_continue_ = beast::iequals(value, "100-continue"); break;
         default:
             if (beast::iequals(name, "X-API-Key")) set_once(request_.api_key, text);
+            if (beast::iequals(name, "anthropic-version")) set_once(request_.anthropic_version, text);
     }
 }
 

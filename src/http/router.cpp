@@ -1,6 +1,5 @@
 #include "http/router.h"
 
-#include <charconv>
 #include <optional>
 
 namespace sutazai::http {
@@ -41,21 +40,6 @@ Match Router::match(Method method, std::string_view path) const {
     }
     if (!match.allowed.empty()) add_method(match.allowed, to_string(Method::kOptions));
     return match;
-}
-
-std::string percent_decoded(std::string_view text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        unsigned char byte = 0;
-        const char* digits = text.data() + i + 1;
-        if (text[i] == '%' && i + 2 < text.size() && std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
-            out += static_cast<char>(byte);
-            i += 2;
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
 }
 
 }  // namespace sutazai::http

@@ -49,7 +49,4 @@ class Router {
     std::vector<Route> routes_;
 };
 
-/// %41 becomes A; a '%' that begins no such code stays.
-[[nodiscard]] std::string percent_decoded(std::string_view text);
-
 }  // namespace sutazai::http

@@ -58,6 +58,9 @@ TEST(Router, AWrongMethodIsToldTheRightOnes) {
 TEST(Router, ErrorsTakeTheShapeOfThePathsFamily) {
     const Router router = table();
     EXPECT_EQ(router.match(Method::kGet, "/v1/nothing").family, Family::kOpenAi);
+    EXPECT_EQ(router.match(Method::kGet, "/v1/messages/nothing?a=/b").family, Family::kAnthropic);
+    EXPECT_EQ(router.match(Method::kGet, "/v1/messages?beta=true").family, Family::kAnthropic);
+    EXPECT_EQ(router.match(Method::kGet, "/v1/messagesx").family, Family::kOpenAi);
     EXPECT_EQ(router.match(Method::kGet, "/v12").family, Family::kStreamingV1);
     EXPECT_EQ(router.match(Method::kGet, "/api/y").family, Family::kOllama);
     EXPECT_EQ(router.match(Method::kGet, "/api/v1/x").family, Family::kStreamingV1);

@@ -16,6 +16,8 @@ std::vector<Route> all_routes() {
         {kPost, "/v1/embeddings", kOpenAi, post_embeddings},
         {kGet, "/v1/models", kOpenAi, get_models},
         {kGet, "/v1/models/*", kOpenAi, get_model},
+        {kPost, "/v1/messages", kAnthropic, post_messages},
+        {kPost, "/v1/messages/count_tokens", kAnthropic, post_count_tokens},
         {kPost, "/completion", kOpenAi, post_llama_completion},
         {kPost, "/completions", kOpenAi, post_llama_completion},
         {kPost, "/infill", kOpenAi, post_infill},

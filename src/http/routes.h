@@ -21,6 +21,12 @@ boost::asio::awaitable<Result<void>> get_performance_metrics(Services& services,
 // cache_manage_route.cpp
 boost::asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange);
 
+// anthropic_routes.cpp
+boost::asio::awaitable<Result<void>> post_messages(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_count_tokens(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> send_models_page(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> send_model_info(Services& services, Exchange& exchange);
+
 // openai_routes.cpp
 boost::asio::awaitable<Result<void>> post_chat_completions(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_completions(Services& services, Exchange& exchange);

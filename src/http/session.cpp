@@ -280,14 +280,14 @@ asio::awaitable<Session::Next> Session::serve_one() {
     if (const error_code failure = co_await read_head(parser); failure) {
         waiting.end();
         Exchange exchange({}, *this);
-        exchange.family = family_of_path(parser.target());
+        exchange.set_family(family_of_path(parser.target()));
         co_return co_await refuse_unread(failure, parser, exchange);
     }
     waiting.end();
     auto request = parser.take_head();
     Exchange exchange(request ? std::move(*request) : Request{}, *this);
     exchange.from_this_machine = from_this_machine_;
-    if (!request) exchange.family = family_of_path(parser.target());
+    if (!request) exchange.set_family(family_of_path(parser.target()));
     Result<const Route*> route = request ? admit(services_, exchange) : std::unexpected(request.error().error);
     if (route && !parser.streams() && !services_.bodies.has_room_for(parser.content_length().value_or(0))) {
         route = std::unexpected(no_room_for_body());  // sending it would be in vain

@@ -13,7 +13,7 @@ unsigned http_status(ErrorCode code, Family family) {
         case ErrorCode::kQueueTimeout: return 408;
         case ErrorCode::kPayloadTooLarge: return 413;
         case ErrorCode::kUnsupportedMedia: return 415;
-        case ErrorCode::kQueueFull: return 429;
+        case ErrorCode::kQueueFull: return family == Family::kAnthropic ? 529 : 429;
         case ErrorCode::kInternal: return 500;
         case ErrorCode::kEngineDied:
         case ErrorCode::kUpstreamFailed: return 502;
@@ -46,6 +46,7 @@ std::string_view reason_phrase(unsigned status) {
         case 502: return "Bad Gateway";
         case 503: return "Service Unavailable";
         case 504: return "Gateway Timeout";
+        case 529: return "Overloaded";
         default: return "Unknown";
     }
 }

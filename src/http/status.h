@@ -11,7 +11,8 @@ namespace sutazai::http {
 ///
 ///     kInvalidArgument 400 (422 in streaming_v1, as FastAPI's clients expect)    kContextOverflow 400
 ///     kUnauthorized 401    kForbidden 403    kNotFound 404    kMethodNotAllowed 405    kQueueTimeout 408
-///     kPayloadTooLarge 413    kUnsupportedMedia 415    kQueueFull 429    kInternal 500    kEngineDied 502
+///     kPayloadTooLarge 413    kUnsupportedMedia 415    kQueueFull 429 (529 in Anthropic's family)    kInternal 500
+///     kEngineDied, kUpstreamFailed 502    kUpstreamTimeout 504
 ///     kUnavailable, kLoadFailed, kCancelled (by the server; a client that cancels sees nothing) 503
 [[nodiscard]] unsigned http_status(ErrorCode code, Family family);
 

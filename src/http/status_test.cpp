@@ -23,6 +23,8 @@ TEST(HttpStatus, MapsEveryCode) {
         }
     }
     EXPECT_EQ(http_status(ErrorCode::kInvalidArgument, Family::kStreamingV1), 422);
+    EXPECT_EQ(http_status(ErrorCode::kQueueFull, Family::kAnthropic), 529);
+    EXPECT_EQ(reason_phrase(529), "Overloaded");
 }
 
 TEST(HttpStatus, RetryAfterIsWhatIsKnown) {
@@ -35,6 +37,8 @@ TEST(ErrorBody, HasTheShapeOfItsFamily) {
     const Error error{ErrorCode::kNotFound, "No.", "model"};
     EXPECT_NE(error_body(Family::kOpenAi, error).find("\"param\":\"model\""), std::string::npos);
     EXPECT_NE(error_body(Family::kStreamingV1, error).find("\"field\":\"model\""), std::string::npos);
+    EXPECT_EQ(error_body(Family::kAnthropic, error, "req_1"),
+              R"({"type":"error","error":{"type":"not_found_error","message":"No."},"request_id":"req_1"})");
 }
 
 TEST(SplitTarget, KnowsBothForms) {
