@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# clients.sh: installs the clients of Ollama's API that others have made and the end-to-end tests drive, once, in the
-# cache folder, and prints that folder. In it:
+# clients.sh: installs the clients that others have made and the end-to-end tests drive, once, in the cache folder, and
+# prints that folder. In it:
 #
 #   bin/ollama     Ollama's own command line, built from its source
-#   node_modules   its client for JavaScript
-#   venv           LangChain, LlamaIndex and llm, each with its Ollama package
+#   node_modules   clients for JavaScript, Ollama's and Anthropic's; an MCP server
+#   venv           LangChain, LlamaIndex and llm with their Ollama packages, LangChain's for Anthropic, LiteLLM, MCP's client
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 ollama=github.com/ollama/ollama@v0.33.0
 ollama_js=ollama@0.6.4
+anthropic_js=@anthropic-ai/sdk@1.14.0
+mcp_server=@modelcontextprotocol/server-everything@2026.8.31
 # What Ollama's go.mod asks for, where the machine's own is older or there is none.
 least_go=1.26
 go_toolchain=golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64
@@ -51,12 +53,13 @@ build_ollama() {
 }
 
 install_js() {
-    echo "Installing Ollama's client for JavaScript" >&2
-    npm install --silent --no-audit --no-fund --no-save --no-package-lock --prefix "$clients" "$ollama_js" >&2
+    echo "Installing clients for JavaScript" >&2
+    npm install --silent --no-audit --no-fund --no-save --no-package-lock --prefix "$clients" \
+        "$ollama_js" "$anthropic_js" "$mcp_server" >&2
 }
 
 install_python() {
-    echo "Installing LangChain, LlamaIndex and llm" >&2
+    echo "Installing clients for Python" >&2
     local python=/usr/bin/python3
     [ -x "$python" ] || python=python3
     "$python" -m venv "$clients/venv" >&2
