@@ -99,12 +99,19 @@ class Conversation {
   public:
     Conversation(Chat& chat, CacheMarks& marks) : chat_(chat), marks_(marks) {}
 
-    void add_system(FieldReader& fields) {
-        std::vector<ContentPart> parts = read_texts(fields, "system", marks_);
+    /// The system's text in the field `name`. Most templates have one place for it, in front: what comes later is told
+    /// to the user's side, in a tag.
+    void add_system(FieldReader& fields, std::string_view name) {
+        std::vector<ContentPart> parts = read_texts(fields, name, marks_);
         if (parts.empty()) return;
         parts.front().text = without_billing(std::move(parts.front().text));
         if (parts.front().text.empty()) parts.erase(parts.begin());
         if (parts.empty()) return;
+        if (!chat_.messages.empty() && chat_.messages.back().role != Role::kSystem) {
+            std::string text = "<system-reminder>";
+            for (const ContentPart& part : parts) text += "\n" + part.text;
+            return add_text(Role::kUser, text + "\n</system-reminder>");
+        }
         ChatMessage& message = of(Role::kSystem);
         for (ContentPart& part : parts) {
             add_paragraph(message);
@@ -121,7 +128,8 @@ class Conversation {
         } else if (role == "assistant") {
             add_content(message, Role::kAssistant);
         } else if (role == "system") {
-            add_content(message, Role::kSystem);
+            if (message.find("content") == nullptr) message.refuse("content", "is missing");
+            add_system(message, "content");
         } else {
             message.refuse("role", "must be user, assistant or system");
         }
@@ -147,7 +155,7 @@ class Conversation {
 
     void add_text(Role role, std::string text) {
         ChatMessage& message = of(role);
-        // Two messages that are joined are two paragraphs; what the assistant says is continued to the letter.
+        // What two messages say are two paragraphs; what the assistant says is continued to the letter.
         if (std::exchange(begins_, false) && role != Role::kAssistant) add_paragraph(message);
         message.content.push_back({std::move(text)});
     }
@@ -182,9 +190,7 @@ class Conversation {
             type == "tool_result" || type == "tool_use" || type == "thinking" || type == "redacted_thinking";
         if (misplaced) return block.refuse("type", fmt::format("{} goes with another role", quoted(type)));
         refuse_type(block, type,
-                    role == Role::kUser        ? "text or tool_result"
-                    : role == Role::kAssistant ? "text, thinking, redacted_thinking or tool_use"
-                                               : "text");
+                    role == Role::kUser ? "text or tool_result" : "text, thinking, redacted_thinking or tool_use");
     }
 
     void add_thoughts(FieldReader& block) {
@@ -331,7 +337,7 @@ void read_cache_control(FieldReader& fields, CacheMarks& marks) {
 
 void read_conversation(FieldReader& fields, Chat& out, CacheMarks& marks) {
     Conversation conversation(out, marks);
-    conversation.add_system(fields);
+    conversation.add_system(fields, "system");
     const json::value* value = fields.find("messages");
     if (value == nullptr) return fields.refuse("messages", "is missing");
     if (!value->is_array()) {

@@ -72,6 +72,9 @@ TEST(AnthropicMessages, OfOneRoleAreOne) {
     EXPECT_EQ(chat.turn, Turn::kContinue);
     EXPECT_EQ(shown(chat_of(with_messages(text("system", "b") + "," + text("user", "c"), R"(,"system":"a")"))),
               "system: a\n\n|b; user: c");
+    EXPECT_EQ(shown(chat_of(with_messages(text("user", "a") + "," + text("system", "b")))),
+              "user: a\n\n|<system-reminder>\nb\n</system-reminder>")
+        << "where the template may have no place for it";
 }
 
 TEST(AnthropicMessages, HaveASystemWithoutWhatIsForBilling) {
