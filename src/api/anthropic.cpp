@@ -42,7 +42,8 @@ void read_thinking(FieldReader& fields, MessagesRequest& out, Reasoning& reasoni
     } else if (type != "adaptive" && type != "disabled") {
         thinking->refuse("type", "must be enabled, adaptive or disabled");
     }
-    reasoning.wanted = type != "disabled";
+    // "adaptive" leaves it to the model, which is what it does unasked.
+    if (type != "adaptive") reasoning.wanted = type == "enabled";
     thinking->string("display", display);
     if (!display.empty() && display != "summarized" && display != "omitted") {
         thinking->refuse("display", "must be summarized, where all of the thoughts are told, or omitted");

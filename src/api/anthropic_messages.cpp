@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
 #include <charconv>
 #include <map>
 #include <span>
@@ -15,6 +14,7 @@
 #include "api/tool_fields.h"
 #include "api/unsupported.h"
 #include "base/digest.h"
+#include "base/json_text.h"
 #include "base/utf8_stream.h"
 
 namespace sutazai::api::anthropic {
@@ -211,7 +211,7 @@ class Conversation {
         if (!input->is_object()) {
             return block.refuse("input", fmt::format("must be an object (got {})", kind_of(*input)));
         }
-        call.arguments = json::serialize(*input);
+        call.arguments = to_json(*input);
         read_cache_control(block, marks_);
         refuse_unknown(block, {"caller", "toolset_name"});
         ChatMessage& message = of(Role::kAssistant);
@@ -253,7 +253,7 @@ void read_examples(FieldReader& entry, Tool& tool) {
     std::string examples;
     for (const json::value& example : value->get_array()) {
         if (!example.is_object()) return entry.refuse("input_examples", "must be an array of objects");
-        examples += "\n" + json::serialize(example);
+        examples += "\n" + to_json(example);
     }
     if (!examples.empty()) tool.description += "\n\nExamples of its input:" + examples;
 }

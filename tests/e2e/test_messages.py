@@ -18,7 +18,7 @@ import scripted
 from test_disconnect import in_work
 from test_overload import n_waiting
 from test_tools import ALL, CASES, NOTE, ROME, TOOLS, ask
-from test_upstreams import address, has
+from test_upstreams import KINDS, address, has
 
 PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
@@ -543,11 +543,12 @@ def test_extensions_of_this_server(server):
     assert constrained["content"] == [{"type": "text", "text": "yes"}]
 
 
-def test_a_model_of_another_server(start_server, served):
-    front = start_server(UPSTREAMS=f"far={address('sutazai', served.port)}", UPSTREAM_POLL_S="1")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_of_another_server(start_server, served, kind):
+    front = start_server(UPSTREAMS=f"far={address(kind, served.port)}", UPSTREAM_POLL_S="1")
     harness.wait_until("it is listed", lambda: has("chatml")(front), 20)
     for key in ("plain", "two", "after"):
-        answer = front.post(PATH, body_of("chatml", key))
+        answer = front.post(PATH, body_of("chatml", key, thinking={"type": "adaptive"}))
         assert answer.status_code == 200, answer.text
         content = [{name: value for name, value in block.items() if name != "id"} for block in answer.json()["content"]]
         assert content == blocks_of("chatml", key)
