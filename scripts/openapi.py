@@ -106,6 +106,7 @@ RESPONSE_FORMAT = obj({"type": words("", "text", "json_object", "json_schema"),
                        "schema": free("Of json_object: the schema, as llama-server takes it."),
                        "json_schema": obj({"schema": free("JSON Schema that the answer follows."), "name": idle(),
                                            "description": idle(), "strict": idle()}, required=("schema",))})
+WITH_SCHEMA_FORMAT = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
 SCHEMAS = {"Message": MESSAGE, "Tool": TOOL, "Adapter": ADAPTER, "ResponseFormat": RESPONSE_FORMAT}
 
 SAMPLING = {
@@ -215,6 +216,92 @@ LLAMA = {
                                  "post_sampling_probs", "stream_options")},
 }
 
+# --- Anthropic's
+
+MARK = obj({"type": words("", "ephemeral"), "ttl": words("", "5m", "1h"), "scope": idle()},
+           "That the prompt up to here is worth keeping, which it is anyway.", required=("type",))
+BLOCK_TEXT = obj({"type": words("", "text"), "text": text(), "cache_control": MARK, "citations": idle()},
+                 required=("type", "text"))
+BLOCK = one_of(
+    "", BLOCK_TEXT,
+    obj({"type": words("Of the assistant.", "thinking"), "thinking": text(), "signature": text()},
+        required=("type", "thinking")),
+    obj({"type": words("Of the assistant.", "redacted_thinking"), "data": text()}, required=("type", "data")),
+    obj({"type": words("Of the assistant.", "tool_use"), "id": text(), "name": text(), "input": free(""),
+         "cache_control": MARK, "caller": idle(), "toolset_name": idle()}, required=("type", "id", "name", "input")),
+    obj({"type": words("Of the user.", "tool_result"), "tool_use_id": text(),
+         "content": one_of("", text(), array(BLOCK_TEXT)), "is_error": boolean("The tool failed."), "cache_control": MARK,
+         "toolset_name": idle()}, required=("type", "tool_use_id")))
+SCHEMAS["Block"] = BLOCK
+SCHEMAS["AnthropicMessage"] = obj(
+    {"role": words("", "user", "assistant", "system"), "content": one_of("", text(), array(ref("Block"))),
+     **{name: idle() for name in ("container", "id", "model", "stop_details", "stop_reason", "stop_sequence", "type",
+                                  "usage")}}, required=("role", "content"))
+SCHEMAS["AnthropicTool"] = obj(
+    {"type": words("", "custom"), "name": TOOL["properties"]["function"]["properties"]["name"], "description": text(),
+     "input_schema": free("JSON Schema of its input."), "strict": boolean("The input follows it, which it does anyway."),
+     "input_examples": array(free(""), "They are told to the model behind the description."),
+     "defer_loading": boolean("Only false."), "allowed_callers": array(text(), 'With "direct" among them.'),
+     "cache_control": MARK, "eager_input_streaming": idle()}, required=("name", "input_schema"))
+SCHEMAS["AnthropicFormat"] = obj({"type": words("", "json_schema"), "schema": free("JSON Schema that the answer follows.")},
+                                 required=("type", "schema"))
+MESSAGES = {
+    **GENERATION, **HARMLESS,
+    **{name: CHAT[name] for name in ("reasoning_effort", "reasoning_budget_tokens", "thinking_budget_tokens",
+                                     "reasoning_format", "chat_template_kwargs")},
+    "max_tokens": integer(0, INT_MAX, "Of the answer; 0 only computes the prompt."),
+    "system": one_of("", text(), array(BLOCK_TEXT)),
+    "messages": array(ref("AnthropicMessage"), "What was said so far.", minItems=1, maxItems=4096),
+    "stop_sequences": STOP, "tools": array(ref("AnthropicTool"), maxItems=128),
+    "tool_choice": obj({"type": words("", "auto", "any", "tool", "none"), "name": text("Of tool."),
+                        "disable_parallel_tool_use": boolean("At most one call.")}, required=("type",)),
+    "thinking": obj({"type": words("", "enabled", "adaptive", "disabled"),
+                     "budget_tokens": integer(1, INT_MAX, "Thoughts end after so many tokens."),
+                     "display": words("", "", "summarized", "omitted")}),
+    "output_config": obj({"effort": words("", "", "low", "medium", "high", "xhigh", "max"),
+                          "format": ref("AnthropicFormat")}),
+    "output_format": ref("AnthropicFormat"),
+    "context_management": obj({"edits": array(obj({
+        "type": words("", "clear_thinking_20251015"),
+        "keep": one_of("", words("", "all"), obj({"type": words("", "all", "thinking_turns"),
+                                                  "value": integer(1, INT_MAX, "Of so many messages.")}))}))}),
+    "cache_control": MARK, "diagnostics": idle(), "speed": idle(), "user_profile_id": idle(),
+}
+MESSAGES_EXAMPLES = (
+    {"model": "x", "max_tokens": 8, "system": [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}],
+     "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}]},
+                  {"role": "assistant", "content": [
+                      {"type": "thinking", "thinking": "Well", "signature": "sutazai"},
+                      {"type": "redacted_thinking", "data": "x"},
+                      {"type": "tool_use", "id": "a", "name": "weather", "input": {},
+                       "cache_control": {"type": "ephemeral"}}]},
+                  {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "is_error": False,
+                                                "content": [{"type": "text", "text": "sunny"}]}]}],
+     "tools": [{"name": "weather", "description": "The weather", "input_schema": {"type": "object"}, "strict": True,
+                "input_examples": [{}], "allowed_callers": ["direct"], "cache_control": {"type": "ephemeral"}}],
+     "tool_choice": {"type": "tool", "name": "weather", "disable_parallel_tool_use": True},
+     "thinking": {"type": "enabled", "budget_tokens": 100}, "output_config": {"effort": "low"},
+     "context_management": {"edits": [{"type": "clear_thinking_20251015",
+                                       "keep": {"type": "thinking_turns", "value": 1}}]}},
+    {"model": "x", "max_tokens": 8, "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Hello", "citations": None}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "weather", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "cache_control": {"type": "ephemeral"},
+                                      "content": [{"type": "text", "text": "sunny",
+                                                   "cache_control": {"type": "ephemeral"}}]}]}],
+     "cache_control": {"type": "ephemeral", "ttl": "1h"}, "adapters": [{"name": "polite"}],
+     "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+     "chat_template_kwargs": {"enable_thinking": False}},
+    {"model": "x", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}],
+     "output_format": {"type": "json_schema", "schema": {"type": "object"}}},
+    {"model": "x", "max_tokens": 8, "messages": [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "weather", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a"}]}]},
+    {"model": "x", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}],
+     "response_format": WITH_SCHEMA_FORMAT},
+    {"model": "x", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}],
+     "response_format": {"type": "json_object", "schema": {"type": "object"}}})
+
 # --- answers
 
 ANSWERS = {
@@ -233,6 +320,9 @@ ANSWERS = {
     "Slots": array(free("`id`, `is_processing`, `n_ctx`")),
     "Rerank": schema("", properties={"results": array(free("`index`, `relevance_score`"))}),
     "OllamaLine": free("An object, or with `stream` lines of them; the last has `done` or `status`."),
+    "AnthropicAnswer": schema("", type="object", required=["id", "type", "role", "content", "model", "stop_reason", "usage"]),
+    "AnthropicError": schema("", type="object", required=["type", "error", "request_id"], properties={
+        "error": schema("", type="object", required=["type", "message"])}),
     "OpenAiError": schema("", type="object", required=["error"], properties={
         "error": schema("", type="object", required=["message", "type", "param", "code"])}),
     "OllamaError": schema("", type="object", required=["error"], properties={"error": text()}),
@@ -240,7 +330,7 @@ ANSWERS = {
         "error": schema("", type="object", required=["message", "code"])}),
 }
 
-ERRORS = {"own": "OwnError", "openai": "OpenAiError", "ollama": "OllamaError"}
+ERRORS = {"anthropic": "AnthropicError", "own": "OwnError", "openai": "OpenAiError", "ollama": "OllamaError"}
 STATUSES = {
     400: "A field is malformed, out of range or not supported; the message names it and the limit.",
     401: "No key, or a wrong one.", 403: "Not for this caller, or switched off.", 404: "No such model.",
@@ -248,6 +338,7 @@ STATUSES = {
     415: "The body is not of a type that the route reads.", 422: "As 400, in SutazAI's own API.", 429: "The queue is full; see Retry-After.",
     500: "The engine ended, or the machine is out of something.", 502: "Another server, which has the model, failed.",
     503: "Nothing can serve this now; see Retry-After.", 504: "That other server says nothing in time.",
+    529: "As 429, in Anthropic's API.",
 }
 
 # --- routes
@@ -256,7 +347,7 @@ STATUSES = {
 def route(method, path, family, what, body=None, answer=None, examples=(), required=(), parameters=(), streams="",
           status=200, plain="", also=None):
     """`examples`: bodies that together have every field that is an object or a list of them."""
-    operation = {"summary": what, "tags": [{"own": "SutazAI", "openai": "OpenAI", "ollama": "Ollama",
+    operation = {"summary": what, "tags": [{"own": "SutazAI", "anthropic": "Anthropic", "openai": "OpenAI", "ollama": "Ollama",
                                             "llama": "llama-server"}[family]],
                  "operationId": method + "_" + path.strip("/").replace("/", "_").replace("{", "").replace("}", "")
                  .replace("-", "_").replace(".", "_")}
@@ -295,8 +386,7 @@ WEATHER = [{"type": "function", "function": {"name": "weather", "description": "
 WITH_TOOLS = {"messages": CALLED, "tools": WEATHER, "tool_choice": {"type": "function", "function": {"name": "weather"}},
               "chat_template_kwargs": {"enable_thinking": False}}
 WITH_SCHEMA = {"messages": HELLO, "adapters": [{"name": "polite", "scale": 0.5}],
-               "response_format": {"type": "json_schema",
-                                   "json_schema": {"name": "answer", "schema": {"type": "object"}}}}
+               "response_format": WITH_SCHEMA_FORMAT}
 AS_OBJECT = {"messages": HELLO, "response_format": {"type": "json_object", "schema": {"type": "object"}}}
 BLOB = {"name": "digest", "in": "path", "required": True,
         "schema": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}}
@@ -361,6 +451,10 @@ ROUTES = [
            "priority": PRIORITY, "keep_alive": KEEP_ALIVE}, "Rerank",
           ({"query": "Hello", "documents": [{"text": "a"}, "b"]}, {"query": "Hello", "texts": [{"text": "a"}]}),
           ("query",)),
+    route("post", "/v1/messages", "anthropic", "A message of the assistant.", MESSAGES, "AnthropicAnswer",
+          MESSAGES_EXAMPLES, ("max_tokens", "messages"), streams=SSE),
+    route("post", "/v1/messages/count_tokens", "anthropic", "How many tokens a prompt has.", MESSAGES, "`input_tokens`",
+          MESSAGES_EXAMPLES, ("messages",)),
     route("get", "/v1/models", "openai", "The models of this server.", answer="Models"),
     route("get", "/v1/models/{model}", "openai", "One of them.", answer="Model",
           parameters=({"name": "model", "in": "path", "required": True, "schema": {"type": "string"}},)),

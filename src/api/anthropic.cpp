@@ -168,10 +168,10 @@ Result<MessagesRequest> parse(std::string_view body, bool counts) {
     } else {
         read_most_tokens(fields, request);
     }
-    if (!is_absent(fields.find("mcp_servers"))) {
+    if (!is_absent(fields.find_unsupported("mcp_servers"))) {
         fields.refuse("mcp_servers", "is not supported: this server calls no tools itself");
     }
-    if (!is_absent(fields.find("thread"))) {
+    if (!is_absent(fields.find_unsupported("thread"))) {
         fields.refuse("thread", "is not supported: no conversation is held here; send all of it");
     }
     refuse_unknown(fields, {"diagnostics", "speed", "user_profile_id"});

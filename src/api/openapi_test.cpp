@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 
+#include "api/anthropic.h"
 #include "api/batch.h"
 #include "api/cache_manage.h"
 #include "api/json.h"
@@ -83,6 +84,8 @@ const std::map<std::string, Parse> kParsers{
     {"post /v1/chat/completions", errors_of(openai::parse_chat)},
     {"post /v1/completions", limited(openai::parse_completion)},
     {"post /v1/embeddings", limited(openai::parse_embeddings)},
+    {"post /v1/messages", errors_of(anthropic::parse_messages)},
+    {"post /v1/messages/count_tokens", errors_of(anthropic::parse_count)},
     {"post /v1/rerank", limited(rerank::parse)},
 };
 
