@@ -14,6 +14,7 @@
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
 #include "api/rerank.h"
+#include "api/responses.h"
 #include "api/streaming_v1.h"
 
 namespace sutazai::api {
@@ -74,6 +75,22 @@ void expect_robust(std::string_view good, const std::function<std::optional<Erro
     const int n = taken(good, error_of);
     EXPECT_GT(n, 100) << "hardly anything got past the JSON parser: the test shows nothing";
     EXPECT_LT(n, 19'000) << "hardly anything was damaged: the test shows nothing";
+}
+
+TEST(ParserFuzz, Responses) {
+    expect_robust(R"({"input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}, )"
+                  R"({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}, )"
+                  R"({"type": "function_call_output", "call_id": "c", "output": "x"}], "model": "m", )"
+                  R"("text": {"format": {"type": "text"}}, "include": [], "metadata": {"a": "b"}, )"
+                  R"("tools": [{"type": "function", "name": "f"}], "tool_choice": "auto", "stream": true})",
+                  [](const std::string& body) -> std::optional<Error> {
+                      auto request = responses::parse_create(body);
+                      if (!request) return request.error();
+                      responses::name_items("resp_0", request->items);
+                      const auto messages = responses::join(request->instructions, {}, request->items);
+                      if (!messages) return messages.error();
+                      return std::nullopt;
+                  });
 }
 
 TEST(ParserFuzz, OwnChat) {

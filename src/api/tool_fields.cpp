@@ -47,12 +47,7 @@ Tool read_tool(FieldReader& entry) {
     const json::object* function = object_of(entry, "function", true);
     if (function == nullptr) return tool;
     FieldReader fields(*function, entry.error(), entry.path_of("function."));
-    read_tool_name(fields, tool.name);
-    fields.string("description", tool.description);
-    fields.boolean("strict", tool.strict);
-    if (const json::value* parameters = fields.find("parameters")) {
-        read_schema_text(fields, "parameters", *parameters, tool.parameters);
-    }
+    read_function(fields, tool);
     refuse_unknown(fields);
     refuse_unknown(entry, {"cache_control", "strict"});
     return tool;
@@ -91,21 +86,6 @@ void read_choice(FieldReader& fields, Chat& out) {
     out.tool_choice = ToolChoice::kRequired;
 }
 
-void read_effort(FieldReader& fields, std::string_view name, Reasoning& out) {
-    constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
-    std::string effort;
-    fields.string(name, effort);
-    if (effort.empty()) return;
-    if (std::ranges::find(kEfforts, effort) == kEfforts.end()) {
-        return fields.refuse(name, "must be none, minimal, low, medium, high, xhigh or max");
-    }
-    if (effort == "none") {
-        out.wanted = false;
-    } else {
-        out.effort = std::move(effort);
-    }
-}
-
 /// Names that the template knows; those that the server gives are not a client's to give.
 void read_template_arguments(FieldReader& fields, Chat& out) {
     const json::object* given = object_of(fields, "chat_template_kwargs", false);
@@ -142,6 +122,30 @@ void read_tool_name(FieldReader& fields, std::string& out) {
     fields.refuse("name", out.empty()
                               ? "is missing"
                               : fmt::format("must be 1 to {} letters, digits and any of _-.:/", kMaxToolNameBytes));
+}
+
+void read_effort(FieldReader& fields, std::string_view name, Reasoning& out) {
+    constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
+    std::string effort;
+    fields.string(name, effort);
+    if (effort.empty()) return;
+    if (std::ranges::find(kEfforts, effort) == kEfforts.end()) {
+        return fields.refuse(name, "must be none, minimal, low, medium, high, xhigh or max");
+    }
+    if (effort == "none") {
+        out.wanted = false;
+    } else {
+        out.effort = std::move(effort);
+    }
+}
+
+void read_function(FieldReader& fields, Tool& out) {
+    read_tool_name(fields, out.name);
+    fields.string("description", out.description);
+    fields.boolean("strict", out.strict);
+    if (const json::value* parameters = fields.find("parameters")) {
+        read_schema_text(fields, "parameters", *parameters, out.parameters);
+    }
 }
 
 void read_tool_list(FieldReader& fields, const std::function<Tool(FieldReader& entry)>& read,

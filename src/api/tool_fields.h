@@ -27,6 +27,12 @@ void read_tool_list(FieldReader& fields, const std::function<Tool(FieldReader& e
 /// Reads `tools`, `tool_choice` and `parallel_tool_calls`. A choice of what is not there is refused.
 void read_tools(FieldReader& fields, Chat& out);
 
+/// `name`, `description`, `strict` and `parameters` of one tool.
+void read_function(FieldReader& fields, Tool& out);
+
+/// How hard to think, of the field `name`; "none" asks for no thoughts.
+void read_effort(FieldReader& fields, std::string_view name, Reasoning& out);
+
 /// Reads `reasoning_effort` ("none" asks for no thoughts), `chat_template_kwargs` (of which `enable_thinking` and
 /// `reasoning_effort` count here, too), `reasoning_budget_tokens`, or `thinking_budget_tokens` as it was called, and
 /// `reasoning_format` ("none" leaves thoughts in the answer). Names are those of llama-server and vLLM.
