@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <utility>
 
+#include "api/answer_parts.h"
 #include "api/error_names.h"
 #include "api/logprobs_json.h"
 #include "api/response_items.h"
@@ -79,15 +80,15 @@ void AnswerEvents::state_event(std::string& out, std::string_view type) {
     out += "}\n\n";
 }
 
+void AnswerEvents::queue(std::string& out) {
+    state_event(out, "response.created");
+    state_event(out, "response.queued");
+}
+
 void AnswerEvents::start(std::string& out) {
-    if (head_.background) {
-        state_event(out, "response.created");
-        state_event(out, "response.queued");
-        status_ = Status::kInProgress;
-    } else {
-        status_ = Status::kInProgress;
-        state_event(out, "response.created");
-    }
+    if (head_.background && n_events_ == 0) queue(out);
+    status_ = Status::kInProgress;
+    if (n_events_ == 0) state_event(out, "response.created");
     state_event(out, "response.in_progress");
 }
 
@@ -304,18 +305,7 @@ void AnswerEvents::end(std::string& out) {
         default: break;
     }
     if (error_) {
-        event(out, "error");
-        out += R"("code":")";
-        out += code_name(error_->code);
-        out += R"(","message":)";
-        append_quoted(out, error_->message);
-        out += R"(,"param":)";
-        if (error_->field.empty()) {
-            out += "null";
-        } else {
-            append_quoted(out, error_->field);
-        }
-        out += "}\n\n";
+        append_interruption(out, n_events_++, *error_);
     }
     state_event(out, "response.failed");
 }
@@ -364,6 +354,18 @@ std::string AnswerEvents::object() const {
     }
     out += '}';
     return out;
+}
+
+void append_interruption(std::string& out, std::uint64_t sequence_number, const Error& error) {
+    out += "event: error\ndata: {\"type\":\"error\",\"sequence_number\":";
+    append_number(out, sequence_number);
+    out += R"(,"code":")";
+    out += code_name(error.code);
+    out += R"(","message":)";
+    append_quoted(out, error.message);
+    out += R"(,"param":)";
+    append_json(out, or_null(error.field));
+    out += "}\n\n";
 }
 
 std::string_view events_from(std::string_view events, std::uint64_t first) {

@@ -23,7 +23,6 @@ struct AnswerHead {
     std::string model = {};  ///< empty: not known yet
     bool background = false;
     bool carries_thoughts = false;  ///< items of thoughts have encrypted_content, too
-    bool scored = false;            ///< deltas have logprobs
     boost::json::object echo = {};  ///< CreateRequest::echo
 };
 
@@ -44,7 +43,8 @@ class AnswerEvents {
 
     void begin_with(std::string model) { head_.model = std::move(model); }
 
-    void start(std::string& out);  ///< created, of a background answer queued, in_progress
+    void queue(std::string& out);  ///< of a background answer, as long as it has not begun: created, queued
+    void start(std::string& out);  ///< created, where that has not been told, and in_progress
     /// All that the update holds. Its end closes the item that is open.
     void update(std::string& out, const GenerationUpdate& update);
     /// Somebody ends it before it ends by itself: kCancelled, or kFailed for `error`.
@@ -94,6 +94,9 @@ class AnswerEvents {
     std::string delta_tail_;  // from behind it up to the text
     ToolCallDelta call_;
 };
+
+/// An error that is no part of an answer: a stream that is given up while the answer goes on.
+void append_interruption(std::string& out, std::uint64_t sequence_number, const Error& error);
 
 /// The events of a text that lies behind one another, beginning with number `first`.
 [[nodiscard]] std::string_view events_from(std::string_view events, std::uint64_t first);

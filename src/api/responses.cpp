@@ -50,7 +50,7 @@ const json::object* object_of(FieldReader& fields, const char* name) {
     return nullptr;
 }
 
-json::value copy_of(const FieldReader& fields, const char* name, json::value otherwise = nullptr) {
+json::value copy_of(const FieldReader& fields, const char* name, const json::value& otherwise = nullptr) {
     const json::value* value = fields.find(name);
     return value == nullptr ? otherwise : *value;
 }

@@ -396,6 +396,13 @@ std::vector<SettingRow> make_rows() {
         number("MAX_TOKENS_LIMIT", &Settings::max_tokens_limit, 0, UINT32_MAX,
                "cap on a request's max_tokens; 0: no cap"),
 
+        number("RESPONSES_RETENTION_DAYS", &Settings::responses_retention_days, 0, 3650,
+               "days that a response of /v1/responses is kept after its last use; 0: none is kept"),
+        size("RESPONSES_BYTES", &Settings::responses_bytes, 1ULL << 20, 1ULL << 50,
+             "disk space for all responses that are kept; those used longest ago make room"),
+        number("MAX_BACKGROUND_RESPONSES", &Settings::max_background_responses, 0, 65536,
+               "background responses of one API key that may be open; 0: none"),
+
         list("PULL_HOSTS", &Settings::pull_hosts, is_any_or_host, "hosts, each perhaps with :port, or *",
              "hosts that models may be pulled from and pushed to, comma separated; what `sutazai pull` is given may be "
              "any"),

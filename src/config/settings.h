@@ -67,6 +67,11 @@ struct Settings {
     std::uint32_t load_timeout_s = 300;         ///< LOAD_TIMEOUT_S, for a model to load, 1 to 86400
     std::uint32_t max_tokens_limit = 0;         ///< MAX_TOKENS_LIMIT, caps max_tokens of a request; 0: no cap
 
+    // What is kept of OpenAI's Responses API.
+    std::uint32_t responses_retention_days = 30;  ///< RESPONSES_RETENTION_DAYS, 0 (nothing is kept) to 3650
+    std::uint64_t responses_bytes = 1ULL << 30;   ///< RESPONSES_BYTES, of all that are kept, 1 MiB to 1 PiB
+    std::uint32_t max_background_responses = 64;  ///< MAX_BACKGROUND_RESPONSES, of one key, 0 to 65536
+
     // Pulling and pushing models.
     std::vector<std::string> pull_hosts{"registry.ollama.ai", "hf.co", "huggingface.co"};  ///< PULL_HOSTS; "*": any
     std::vector<std::string> pull_private_hosts;  ///< PULL_PRIVATE_HOSTS, that may have private addresses

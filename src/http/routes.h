@@ -34,6 +34,13 @@ boost::asio::awaitable<Result<void>> post_embeddings(Services& services, Exchang
 boost::asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_model(Services& services, Exchange& exchange);
 
+// responses_routes.cpp
+boost::asio::awaitable<Result<void>> post_responses(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_input_tokens(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_response_action(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_response(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> delete_response(Services& services, Exchange& exchange);
+
 // llama_server_routes.cpp
 boost::asio::awaitable<Result<void>> post_llama_completion(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_infill(Services& services, Exchange& exchange);

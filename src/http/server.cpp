@@ -72,7 +72,9 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
                    BodyBudget(std::max(settings.body_memory_bytes, 2 * settings.max_body_bytes)),
                    serve::Jobs(context.get_executor()),
                    places(settings)},
-          changed(context) {}
+          changed(context) {
+        services.responses = std::make_shared<serve::Responses>(services, context.get_executor());
+    }
 
     asio::io_context& io;
     Services services;
@@ -195,6 +197,7 @@ Result<std::uint16_t> Server::listen() {
         spdlog::warn("the limit of open files (ulimit -n) leaves {} of the {} connections of MAX_CONNECTIONS",
                      impl_->services.places, settings.max_connections);
     }
+    impl_->services.responses->begin();
     impl_->accept_all();
     return port;
 }
@@ -204,12 +207,14 @@ asio::awaitable<void> Server::drain(std::chrono::milliseconds deadline) {
     impl->services.draining = true;
     impl->close();
     impl->services.jobs.cancel_all();
+    impl->services.responses->drain();
     for (Session* session : impl->sessions) session->close_if_idle();
     co_await impl->wait_until_empty(deadline);
     for (const auto* sessions : {&impl->sessions, &impl->leaving}) {
         for (Session* session : *sessions) session->abort();
     }
     co_await impl->wait_until_empty(kUnwind);
+    co_await impl->services.responses->stop();
 }
 
 }  // namespace sutazai::http

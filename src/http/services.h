@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <string>
 
 #include "http/auth.h"
@@ -11,6 +12,7 @@
 #include "http/router.h"
 #include "serve/context.h"
 #include "serve/jobs.h"
+#include "serve/responses.h"
 
 namespace sutazai::http {
 
@@ -32,7 +34,8 @@ struct Services : serve::Context {
     std::size_t places = 0;            ///< connections that may be served at once
     std::list<Session*> waiting = {};  ///< those without a request, which may be closed for others; longest first
     ModelList model_list = {};
-    bool draining = false;  ///< no new requests are taken
+    std::shared_ptr<serve::Responses> responses = {};  ///< made with the rest of this, which it uses
+    bool draining = false;                             ///< no new requests are taken
 };
 
 }  // namespace sutazai::http

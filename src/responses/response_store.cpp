@@ -13,6 +13,9 @@ namespace {
 /// One try to open a file may wait for whoever holds it.
 constexpr std::int64_t kRetryS = 5;
 
+/// Of a conversation; it has an item or two from each.
+constexpr std::size_t kMostLinks = 4096;
+
 constexpr std::array<const char*, 1> kSteps{R"(
 CREATE TABLE responses (
     id TEXT PRIMARY KEY,
@@ -23,6 +26,7 @@ CREATE TABLE responses (
     background INTEGER NOT NULL,
     streams INTEGER NOT NULL,
     admin INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
     created INTEGER NOT NULL,
     used INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
@@ -51,16 +55,17 @@ Record record_of(SQLite::Statement& row) {
             .background = flag(5),
             .streams = flag(6),
             .admin = flag(7),
-            .created_unix_s = row.getColumn(8).getInt64(),
-            .input = text(9),
-            .body = text(10),
-            .request = text(11),
-            .events = text(12)};
+            .tries = row.getColumn(8).getInt(),
+            .created_unix_s = row.getColumn(9).getInt64(),
+            .input = text(10),
+            .body = text(11),
+            .request = text(12),
+            .events = text(13)};
 }
 constexpr const char* kColumns =
-    "id, tenant, previous, status, open, background, streams, admin, created, input, body, request, events";
+    "id, tenant, previous, status, open, background, streams, admin, tries, created, input, body, request, events";
 constexpr const char* kColumnsWithoutEvents =
-    "id, tenant, previous, status, open, background, streams, admin, created, input, body, request, ''";
+    "id, tenant, previous, status, open, background, streams, admin, tries, created, input, body, request, ''";
 
 void bind(SQLite::Statement& statement, int place, std::string_view text) {
     statement.bind(place, std::string(text));
@@ -79,7 +84,7 @@ Error missing(std::string_view id, bool is_first) {
 
 }  // namespace
 
-ResponseStore::ResponseStore(std::filesystem::path folder, Limits limits)
+ResponseStore::ResponseStore(const std::filesystem::path& folder, Limits limits)
     : file_(folder / "responses.sqlite"), lock_file_(folder / "responses.lock"), limits_(limits) {}
 
 Result<void> ResponseStore::open(std::int64_t now) {
@@ -117,7 +122,7 @@ Result<void> ResponseStore::add(const Record& record, std::int64_t now) {
     }
     auto added = database_->write("cannot store a response", [&](SQLite::Database& sql) -> Result<void> {
         SQLite::Statement insert(sql, fmt::format("INSERT INTO responses ({}, used, bytes) "
-                                                  "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                                  "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                                                   kColumns));
         int place = 0;
         for (const std::string* text : {&record.id, &record.tenant, &record.previous, &record.status}) {
@@ -126,6 +131,7 @@ Result<void> ResponseStore::add(const Record& record, std::int64_t now) {
         for (const bool flag : {record.open, record.background, record.streams, record.admin}) {
             insert.bind(++place, flag ? 1 : 0);
         }
+        insert.bind(++place, record.tries);
         insert.bind(++place, record.created_unix_s);
         for (const std::string* text : {&record.input, &record.body, &record.request, &record.events}) {
             bind_long(insert, ++place, *text);
@@ -154,7 +160,7 @@ Result<bool> ResponseStore::update(const Record& record, std::int64_t now) {
         before.reset();
         SQLite::Statement update(sql,
                                  "UPDATE responses SET status = ?, open = ?, body = ?, request = ?, events = ?, "
-                                 "used = ?, bytes = ? WHERE id = ?");
+                                 "used = ?, bytes = ?, tries = ? WHERE id = ?");
         bind(update, 1, record.status);
         update.bind(2, record.open ? 1 : 0);
         bind_long(update, 3, record.body);
@@ -162,7 +168,8 @@ Result<bool> ResponseStore::update(const Record& record, std::int64_t now) {
         bind_long(update, 5, record.events);
         update.bind(6, now);
         update.bind(7, is);
-        bind(update, 8, record.id);
+        update.bind(8, record.tries);
+        bind(update, 9, record.id);
         update.exec();
         more = is - was;
         return true;
@@ -198,9 +205,10 @@ Result<std::vector<Record>> ResponseStore::chain(std::string_view tenant, std::s
         if (!found) return std::unexpected(std::move(found.error()));
         if (!*found) return std::unexpected(missing(next, out.empty()));
         bytes += bytes_of(**found);
-        if (bytes > most_bytes) {
+        if (bytes > most_bytes || out.size() >= kMostLinks) {
             return fail(ErrorCode::kInvalidArgument,
-                        fmt::format("The conversation is longer than the {} bytes that there may be.", most_bytes),
+                        fmt::format("The conversation is longer than the {} bytes or {} responses that there may be.",
+                                    most_bytes, kMostLinks),
                         "previous_response_id");
         }
         next = (*found)->previous;

@@ -26,6 +26,7 @@ struct Record {
     bool background = false;  ///< goes on, or begins again, when the server starts again
     bool streams = false;     ///< its events are kept, too
     bool admin = false;       ///< was asked for by an administrator
+    int tries = 0;            ///< how often it was begun
     std::int64_t created_unix_s = 0;
     std::string input = {};    ///< items, a JSON array
     std::string body = {};     ///< the response, a JSON object
@@ -46,13 +47,15 @@ struct Limits {
 /// be: kUnavailable then. Blocks on the disk; one thread. `now` is in Unix seconds.
 class ResponseStore {
   public:
-    ResponseStore(std::filesystem::path folder, Limits limits);
+    ResponseStore(const std::filesystem::path& folder, Limits limits);
 
     [[nodiscard]] const std::filesystem::path& file() const { return file_; }
 
+    /// Can it be opened?
+    [[nodiscard]] Result<void> check(std::int64_t now) { return open(now); }
     /// A new one. kPayloadTooLarge for one that is larger than all may be together.
     [[nodiscard]] Result<void> add(const Record& record, std::int64_t now);
-    /// Status, open, body, request and events anew. False when it has been deleted meanwhile.
+    /// Status, open, tries, body, request and events anew. False when it has been deleted meanwhile.
     [[nodiscard]] Result<bool> update(const Record& record, std::int64_t now);
     [[nodiscard]] Result<std::optional<Record>> find(std::string_view tenant, std::string_view id, std::int64_t now,
                                                      bool with_events = false);

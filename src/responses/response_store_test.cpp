@@ -77,6 +77,7 @@ TEST_F(ResponseStoreTest, AnUpdateChangesWhatMayChange) {
     one.status = "completed";
     one.request = "";
     one.body = "{\"a\":1}";
+    one.tries = 2;
     EXPECT_EQ(store_.update(one, kNow).value(), true);
     EXPECT_EQ(store_.find("t", "resp_1", kNow).value(), one);
     EXPECT_TRUE(store_.open_ones(kNow).value().empty());

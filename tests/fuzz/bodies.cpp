@@ -12,6 +12,7 @@
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
 #include "api/rerank.h"
+#include "api/responses.h"
 #include "api/streaming_v1.h"
 #include "require.h"
 
@@ -37,7 +38,7 @@ void check_sampling(const SamplingParams& sampling) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size == 0) return 0;
     const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
-    switch (data[0] % 12) {
+    switch (data[0] % 13) {
         case 0: {
             const auto chat = api::streaming_v1::parse_chat(body);
             check(chat);
@@ -59,6 +60,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case 9: check(api::llama_server::parse_tokenize(body)); break;
         case 10: check(api::llama_server::parse_apply_template(body)); break;
         case 11: check(api::ollama::parse_chat(body)); break;
+        case 12: {
+            auto response = api::responses::parse_create(body);
+            check(response);
+            if (!response) break;
+            check_sampling(response->generation.sampling);
+            api::responses::name_items("resp_0", response->items);
+            check(api::responses::join(response->instructions, {}, response->items));
+            REQUIRE(!api::responses::input_json(response->items).empty());
+            break;
+        }
         default: check(api::parse_cache_command(body)); break;
     }
     return 0;
