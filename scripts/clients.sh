@@ -5,6 +5,8 @@
 #   bin/ollama     Ollama's own command line, built from its source
 #   node_modules   clients for JavaScript, Ollama's and Anthropic's; an MCP server
 #   venv           LangChain, LlamaIndex and llm with their Ollama packages, LangChain's for Anthropic, LiteLLM, MCP's client
+#   openai         OpenAI's client for JavaScript and the Vercel AI SDK, in node_modules of its own
+#   agents         the OpenAI Agents SDK, a virtual environment of its own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,12 +14,14 @@ ollama=github.com/ollama/ollama@v0.33.0
 ollama_js=ollama@0.6.4
 anthropic_js=@anthropic-ai/sdk@1.14.0
 mcp_server=@modelcontextprotocol/server-everything@2026.8.31
+openai_js="openai@7.57.0 ai@6.0.326 @ai-sdk/openai@3.0.141 zod@4.6.7"
 # What Ollama's go.mod asks for, where the machine's own is older or there is none.
 least_go=1.26
 go_toolchain=golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64
 requirements=tests/clients/requirements.txt
+agents_requirements=tests/clients/agents.txt
 
-key=$(cat "$0" "$requirements" | sha256sum | cut -c1-12)
+key=$(cat "$0" "$requirements" "$agents_requirements" | sha256sum | cut -c1-12)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/sutazai
 clients=$cache/clients-$key
 if [ -f "$clients/complete" ]; then
@@ -66,6 +70,17 @@ install_python() {
     "$clients/venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" >&2
 }
 
+install_openai() {
+    echo "Installing OpenAI's client for JavaScript, the AI SDK and the Agents SDK" >&2
+    mkdir -p "$clients/openai"
+    # shellcheck disable=SC2086 # one word a package
+    npm install --silent --no-audit --no-fund --no-save --no-package-lock --prefix "$clients/openai" $openai_js >&2
+    local python=/usr/bin/python3
+    [ -x "$python" ] || python=python3
+    "$python" -m venv "$clients/agents" >&2
+    "$clients/agents/bin/pip" install --quiet --disable-pip-version-check -r "$agents_requirements" >&2
+}
+
 mkdir -p "$cache"
 exec 9> "$cache/clients.lock"
 flock 9
@@ -75,6 +90,7 @@ if [ ! -f "$clients/complete" ]; then
     build_ollama
     install_js
     install_python
+    install_openai
     touch "$clients/complete"
 fi
 echo "$clients"
