@@ -302,6 +302,96 @@ MESSAGES_EXAMPLES = (
     {"model": "x", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}],
      "response_format": {"type": "json_object", "schema": {"type": "object"}}})
 
+# --- Responses
+
+PART = obj({"type": words("", "input_text", "output_text", "text", "refusal"), "text": text(), "refusal": text(),
+            **{name: idle() for name in ("annotations", "cache_control", "logprobs", "prompt_cache_breakpoint")}},
+           required=("type",))
+RESULT_PART = obj({**{name: each for name, each in PART["properties"].items() if name != "refusal"},
+                   "type": words("", "input_text", "text")}, required=("type", "text"))
+THOUGHT = obj({"type": words("", "reasoning_text", "summary_text"), "text": text(),
+               **{name: idle() for name in ("annotations", "cache_control", "logprobs", "prompt_cache_breakpoint")}},
+              required=("type", "text"))
+ID = {"id": text(), "status": idle()}
+SCHEMAS["ResponseItem"] = one_of(
+    "", obj({"type": words("", "message"), "role": words("", "user", "assistant", "system", "developer"),
+             "content": one_of("", text(), array(PART)), "phase": idle(), **ID}, required=("role", "content")),
+    obj({"type": words("", "function_call"), "call_id": text(), "name": text(), "arguments": text("JSON of an object."),
+         **ID}, required=("type", "call_id", "name")),
+    obj({"type": words("", "function_call_output"), "call_id": text(), "output": one_of("", text(), array(RESULT_PART)),
+         **ID},
+        required=("type", "call_id", "output")),
+    obj({"type": words("", "reasoning"), "summary": array(THOUGHT), "content": array(THOUGHT),
+         "encrypted_content": text("Of an answer of this server."), **ID}, required=("type",)),
+    obj({"type": words("", "item_reference"), "id": text("An item of a stored response.")}, required=("id",)))
+SCHEMAS["ResponseTool"] = obj({"type": words("", "function"), **TOOL["properties"]["function"]["properties"],
+                               "cache_control": idle()}, required=("type", "name"))
+RESPONSE = {
+    **{name: each for name, each in GENERATION.items() if name not in ("max_tokens", "response_format")}, **HARMLESS,
+    **{name: CHAT[name] for name in ("reasoning_effort", "reasoning_budget_tokens", "thinking_budget_tokens",
+                                     "reasoning_format", "chat_template_kwargs", "parallel_tool_calls")},
+    "input": one_of("What is said now.", text(), array(ref("ResponseItem"))),
+    "instructions": text("The system's text, of this response alone."),
+    "previous_response_id": text("A stored response that this one goes on from."),
+    "store": boolean("Whether it is kept.", default=True),
+    "background": boolean("It goes on when nobody waits for it.", default=False),
+    "metadata": schema("Up to 16 pairs.", type="object", maxProperties=16,
+                       additionalProperties={"type": "string", "maxLength": 512}),
+    "max_output_tokens": integer(1, INT_MAX, "Of the answer, thoughts and calls among them."),
+    "tools": array(ref("ResponseTool"), maxItems=128),
+    "tool_choice": one_of("", words("", "auto", "none", "required"),
+                          obj({"type": words("", "function"), "name": text()}, required=("type", "name")),
+                          obj({"type": words("", "allowed_tools"), "mode": words("", "auto", "required"),
+                               "tools": array(obj({"type": words("", "function"), "name": text()},
+                                                  required=("type", "name")))}, required=("type", "tools"))),
+    "reasoning": obj({"effort": EFFORT, "summary": words("The thoughts are told as they are.", "", "auto", "concise", "detailed"),
+                      "generate_summary": words("Its older name.", "", "auto", "concise", "detailed")}),
+    "text": obj({"verbosity": words("", "medium"),
+                 "format": obj({"type": words("", "text", "json_object", "json_schema"), "name": idle(),
+                                "schema": free("JSON Schema that the answer follows."), "description": idle(),
+                                "strict": idle()}, required=("type",))}),
+    "include": array(words("", "message.output_text.logprobs", "reasoning.encrypted_content", "file_search_call.results",
+                           "web_search_call.results", "web_search_call.action.sources",
+                           "message.input_image.image_url", "code_interpreter_call.outputs",
+                           "computer_call_output.output.image_url")),
+    "top_logprobs": LOGPROBS["top_logprobs"], "truncation": words("auto: a chat that is too long loses its oldest messages.",
+                                                                  "auto", "disabled"),
+    "stream_options": STREAM_OPTIONS, "user": text(), "safety_identifier": text(), "prompt_cache_key": text(),
+}
+RESPONSE_EXAMPLES = (
+    {"model": "x", "input": [
+        {"type": "message", "id": "msg_1", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Well"}],
+         "content": [{"type": "reasoning_text", "text": "Well"}]},
+        {"type": "function_call", "call_id": "a", "name": "weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_text", "text": "sunny"}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}],
+     "tools": [{"type": "function", "name": "weather", "description": "The weather", "parameters": {"type": "object"},
+                "strict": True}],
+     "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "weather"}]},
+     "reasoning": {"effort": "low", "summary": "auto"}, "text": {"verbosity": "medium", "format": {"type": "text"}},
+     "stream": True, "stream_options": {"include_usage": True}, "chat_template_kwargs": {"enable_thinking": False}},
+    {"model": "x", "input": "Hello", "adapters": [{"name": "polite"}], "store": False,
+     "text": {"format": {"type": "json_schema", "name": "answer", "schema": {"type": "object"}, "strict": True}}},
+    {"model": "x", "input": [{"role": "user", "content": "Hello", "phase": None}],
+     "tools": [{"type": "function", "name": "weather"}], "tool_choice": {"type": "function", "name": "weather"}},
+    *({"model": "x", "input": [item]} for item in (
+        {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Well"}]},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Well"}]},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "Hello"}]},
+        {"type": "function_call", "call_id": "a", "name": "weather"})),
+    {"model": "x", "input": [{"type": "function_call", "call_id": "a", "name": "weather"},
+                             {"type": "function_call_output", "call_id": "a",
+                              "output": [{"type": "input_text", "text": "sunny"}]}]})
+RESPONSE_ID = {"name": "response_id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def query(name, schema_):
+    return {"name": name, "in": "query", "required": False, "schema": schema_}
+
+
+PAGE = (query("limit", integer(1, 100, "", default=20)), query("order", words("", "asc", "desc")), query("after", text()))
+
 # --- answers
 
 ANSWERS = {
@@ -320,6 +410,7 @@ ANSWERS = {
     "Slots": array(free("`id`, `is_processing`, `n_ctx`")),
     "Rerank": schema("", properties={"results": array(free("`index`, `relevance_score`"))}),
     "OllamaLine": free("An object, or with `stream` lines of them; the last has `done` or `status`."),
+    "Response": schema("", type="object", required=["id", "object", "status", "output"]),
     "AnthropicAnswer": schema("", type="object", required=["id", "type", "role", "content", "model", "stop_reason", "usage"]),
     "AnthropicError": schema("", type="object", required=["type", "error", "request_id"], properties={
         "error": schema("", type="object", required=["type", "message"])}),
@@ -455,6 +546,19 @@ ROUTES = [
           MESSAGES_EXAMPLES, ("max_tokens", "messages"), streams=SSE),
     route("post", "/v1/messages/count_tokens", "anthropic", "How many tokens a prompt has.", MESSAGES, "`input_tokens`",
           MESSAGES_EXAMPLES, ("messages",)),
+    route("post", "/v1/responses", "openai", "A response; it may go on from one that is stored.", RESPONSE, "Response",
+          RESPONSE_EXAMPLES, streams=SSE),
+    route("post", "/v1/responses/input_tokens", "openai", "How many tokens its prompt has.", RESPONSE, "`input_tokens`",
+          RESPONSE_EXAMPLES),
+    route("get", "/v1/responses/{response_id}", "openai", "A stored response, or one that is being made.",
+          answer="Response", streams=SSE,
+          parameters=(RESPONSE_ID, query("stream", {"type": "boolean"}),
+                      query("starting_after", {"type": "integer", "minimum": 0}))),
+    route("delete", "/v1/responses/{response_id}", "openai", "Forgets it.", answer="`deleted`", parameters=(RESPONSE_ID,)),
+    route("post", "/v1/responses/{response_id}/cancel", "openai", "Ends one that is made in the background.",
+          answer="Response", parameters=(RESPONSE_ID,)),
+    route("get", "/v1/responses/{response_id}/input_items", "openai", "What it was asked.", answer="`data`, `has_more`",
+          parameters=(RESPONSE_ID, *PAGE)),
     route("get", "/v1/models", "openai", "The models of this server.", answer="Models"),
     route("get", "/v1/models/{model}", "openai", "One of them.", answer="Model",
           parameters=({"name": "model", "in": "path", "required": True, "schema": {"type": "string"}},)),

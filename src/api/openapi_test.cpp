@@ -27,6 +27,7 @@
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
 #include "api/rerank.h"
+#include "api/responses.h"
 #include "api/streaming_v1.h"
 #include "base/json_text.h"
 
@@ -87,7 +88,13 @@ const std::map<std::string, Parse> kParsers{
     {"post /v1/messages", errors_of(anthropic::parse_messages)},
     {"post /v1/messages/count_tokens", errors_of(anthropic::parse_count)},
     {"post /v1/rerank", limited(rerank::parse)},
+    {"post /v1/responses", errors_of(responses::parse_create)},
+    {"post /v1/responses/input_tokens", errors_of(responses::parse_create)},
 };
+
+/// Of Responses: what is read where families share it, and refused before; and the message that a text is made into.
+const std::set<std::string> kNotOfResponses{"max_tokens", "response_format", "input.content",
+                                            "input.id",   "input.role",      "input.type"};
 
 /// What the description says of one field.
 struct Described {
@@ -222,6 +229,7 @@ TEST(OpenApi, SaysWhatTheParsersTake) {
             const std::map<std::string, FieldNote> read = recorder.fields();
             const std::map<std::string, Described> said = description.fields_of(content->at("schema").as_object());
             for (const auto& [place, note] : read) {
+                if (name.contains("/v1/responses") && kNotOfResponses.contains(place)) continue;
                 const auto found = said.find(place);
                 if (found == said.end()) {
                     ADD_FAILURE() << place << " is read and not described";

@@ -296,7 +296,7 @@ Result<CreateRequest> parse_create(std::string_view body) {
     std::optional<Error> error;
     FieldReader fields(*object, error);
     for (const auto& [name, what] : kOtherNames) {
-        if (fields.find(name) != nullptr) fields.refuse(name, what);
+        if (fields.find_unsupported(name) != nullptr) fields.refuse(name, what);
     }
     CreateRequest request;
     Chat chat;
