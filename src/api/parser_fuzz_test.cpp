@@ -11,6 +11,7 @@
 #include "api/llama_completion.h"
 #include "api/ollama_create.h"
 #include "api/openai.h"
+#include "api/openai_batches.h"
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
 #include "api/rerank.h"
@@ -90,6 +91,23 @@ TEST(ParserFuzz, Responses) {
                       const auto messages = responses::join(request->instructions, {}, request->items);
                       if (!messages) return messages.error();
                       return std::nullopt;
+                  });
+}
+
+TEST(ParserFuzz, OpenAiBatchOrder) {
+    expect_robust(R"({"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h", )"
+                  R"("metadata": {"a": "b"}, "output_expires_after": {"anchor": "created_at", "seconds": 3600}})",
+                  errors_of(openai::parse_batch_order));
+}
+
+TEST(ParserFuzz, OpenAiBatchLine) {
+    expect_robust(R"({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m", )"
+                  R"("messages": [{"role": "user", "content": "hi"}], "tools": [], "max_tokens": 5}})",
+                  [](const std::string& line) -> std::optional<Error> {
+                      const auto parsed = openai::parse_batch_line(line, openai::BatchEndpoint::kChat);
+                      if (!parsed) return Error{ErrorCode::kInvalidArgument, parsed.error().message};
+                      const auto body = openai::body_of_line(line);
+                      return body ? std::nullopt : std::optional(body.error());
                   });
 }
 
