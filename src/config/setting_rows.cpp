@@ -403,6 +403,16 @@ std::vector<SettingRow> make_rows() {
         number("MAX_BACKGROUND_RESPONSES", &Settings::max_background_responses, 0, 65536,
                "background responses of one API key that may be open; 0: none"),
 
+        size("FILE_MAX_BYTES", &Settings::file_max_bytes, 1ULL << 10, 1ULL << 40, "largest file of /v1/files"),
+        size("FILES_MAX_BYTES", &Settings::files_max_bytes, 1ULL << 20, 1ULL << 50,
+             "disk space for all files of /v1/files together"),
+        number("BATCH_MAX_LINES", &Settings::batch_max_lines, 1, 10'000'000, "requests of one batch of /v1/batches"),
+        number("BATCH_WIDTH", &Settings::batch_width, 0, 1024,
+               "requests of batches that run at once while nobody else asks for anything; 0: as many as "
+               "BATCH_SIZE_MAX"),
+        number("BATCH_RETENTION_DAYS", &Settings::batch_retention_days, 1, 3650,
+               "days that ended batches, what they were given and what came out of them are kept"),
+
         list("PULL_HOSTS", &Settings::pull_hosts, is_any_or_host, "hosts, each perhaps with :port, or *",
              "hosts that models may be pulled from and pushed to, comma separated; what `sutazai pull` is given may be "
              "any"),

@@ -72,6 +72,13 @@ struct Settings {
     std::uint64_t responses_bytes = 1ULL << 30;   ///< RESPONSES_BYTES, of all that are kept, 1 MiB to 1 PiB
     std::uint32_t max_background_responses = 64;  ///< MAX_BACKGROUND_RESPONSES, of one key, 0 to 65536
 
+    // Files and batches.
+    std::uint64_t file_max_bytes = 512ULL << 20;  ///< FILE_MAX_BYTES, of one that is sent, 1 KiB to 1 TiB
+    std::uint64_t files_max_bytes = 16ULL << 30;  ///< FILES_MAX_BYTES, of all that are kept, 1 MiB to 1 PiB
+    std::uint32_t batch_max_lines = 100000;       ///< BATCH_MAX_LINES, of one batch, 1 to 10,000,000
+    std::uint32_t batch_width = 0;                ///< BATCH_WIDTH, lines that run at once, 0 (BATCH_SIZE_MAX) to 1024
+    std::uint32_t batch_retention_days = 30;      ///< BATCH_RETENTION_DAYS, of ended batches and their files, 1 to 3650
+
     // Pulling and pushing models.
     std::vector<std::string> pull_hosts{"registry.ollama.ai", "hf.co", "huggingface.co"};  ///< PULL_HOSTS; "*": any
     std::vector<std::string> pull_private_hosts;  ///< PULL_PRIVATE_HOSTS, that may have private addresses

@@ -74,6 +74,17 @@ asio::awaitable<Result<void>> Exchange::send(unsigned status, std::string_view c
     co_return written;
 }
 
+asio::awaitable<Result<void>> Exchange::begin_sized(std::string_view content_type, std::uint64_t bytes) {
+    std::string out;
+    append_head(out, 200, content_type);
+    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n\r\n", bytes);
+    co_return co_await transport_.write(out);
+}
+
+asio::awaitable<Result<void>> Exchange::send_piece(std::string_view bytes) {
+    return transport_.write(bytes);
+}
+
 asio::awaitable<Result<void>> Exchange::send_json(unsigned status, std::string_view body) {
     return send(status, "application/json", body);
 }

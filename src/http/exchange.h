@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -60,6 +61,11 @@ class Exchange {
     [[nodiscard]] boost::asio::awaitable<Result<void>> send_error(Error error);
     /// The same with a status that no ErrorCode stands for.
     [[nodiscard]] boost::asio::awaitable<Result<void>> send_error(Error error, unsigned status);
+
+    /// A 200 answer of a known length in pieces: its head now, to HEAD that alone, then send_piece() until all of it
+    /// has been sent.
+    [[nodiscard]] boost::asio::awaitable<Result<void>> begin_sized(std::string_view content_type, std::uint64_t bytes);
+    [[nodiscard]] boost::asio::awaitable<Result<void>> send_piece(std::string_view bytes);
 
     [[nodiscard]] bool answered() const { return status_ != 0; }  ///< has any of the answer been sent
     [[nodiscard]] bool ended() const { return ended_; }           ///< has the end of a streamed answer been sent

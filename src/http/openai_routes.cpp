@@ -4,7 +4,6 @@
 #include "api/openai.h"
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
-#include "api/vectors.h"
 #include "http/answer.h"
 #include "http/body.h"
 #include "http/routes.h"
@@ -46,21 +45,9 @@ asio::awaitable<Result<void>> post_embeddings(Services& services, Exchange& exch
     };
     auto request = co_await parse_body(services, exchange, parse);
     if (!request) co_return std::unexpected(request.error());
-    serve::EmbedRequest asked{std::move(request->model), request->keep_alive, request->generations()};
-    request->inputs = {};
-    auto embeddings = co_await serve::embed(services, exchange.caller, std::move(asked));
-    if (!embeddings) co_return std::unexpected(embeddings.error());
-
-    constexpr std::size_t kNumberBytes = 12;  // of JSON
-    const std::size_t bytes = embeddings->vectors.size() * embeddings->vectors.front().size() * kNumberBytes;
-    auto encode = [made = std::move(*embeddings), dimensions = request->dimensions,
-                   base64 = request->base64]() mutable -> Result<std::string> {
-        for (std::vector<float>& vector : made.vectors) {
-            if (auto done = api::shorten(vector, dimensions); !done) return std::unexpected(done.error());
-        }
-        return api::openai::encode_embeddings(made.model, made.vectors, base64, made.prompt_tokens);
-    };
-    co_return co_await send_made(services, exchange, 200, bytes, encode);
+    const Result<std::string> body = co_await serve::openai_embeddings(services, exchange.caller, std::move(*request));
+    if (!body) co_return std::unexpected(body.error());
+    co_return co_await exchange.send_json(200, *body);
 }
 
 asio::awaitable<Result<void>> get_models(Services& services, Exchange& exchange) {

@@ -41,6 +41,18 @@ boost::asio::awaitable<Result<void>> post_response_action(Services& services, Ex
 boost::asio::awaitable<Result<void>> get_response(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> delete_response(Services& services, Exchange& exchange);
 
+// files_routes.cpp
+boost::asio::awaitable<Result<void>> post_file(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_files(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_file(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> delete_file(Services& services, Exchange& exchange);
+
+// batches_routes.cpp
+boost::asio::awaitable<Result<void>> post_batch(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_batches(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_batch(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> post_batch_cancel(Services& services, Exchange& exchange);
+
 // llama_server_routes.cpp
 boost::asio::awaitable<Result<void>> post_llama_completion(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_infill(Services& services, Exchange& exchange);

@@ -12,12 +12,14 @@
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <filesystem>
 #include <list>
 #include <unordered_set>
 
 #include "http/accept_loop.h"
 #include "http/routes.h"
 #include "http/session.h"
+#include "http/status.h"
 
 namespace sutazai::http {
 
@@ -74,6 +76,11 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
                    places(settings)},
           changed(context) {
         services.responses = std::make_shared<serve::Responses>(services, context.get_executor());
+        std::filesystem::path home = settings.home;
+        services.batch_store = std::make_shared<batches::Store>(home.empty() ? home : home / "batches");
+        services.batch_runner = std::make_shared<batches::Runner>(
+            services, services.batch_store,
+            [](const Error& error) { return http_status(error.code, Family::kOpenAi); });
     }
 
     asio::io_context& io;
@@ -199,6 +206,7 @@ Result<std::uint16_t> Server::listen() {
     }
     impl_->services.responses->begin();
     impl_->accept_all();
+    impl_->services.batch_runner->start(impl_->io.get_executor());
     return port;
 }
 
@@ -209,6 +217,7 @@ asio::awaitable<void> Server::drain(std::chrono::milliseconds deadline) {
     impl->services.jobs.cancel_all();
     impl->services.responses->drain();
     for (Session* session : impl->sessions) session->close_if_idle();
+    co_await impl->services.batch_runner->stop();
     co_await impl->wait_until_empty(deadline);
     for (const auto* sessions : {&impl->sessions, &impl->leaving}) {
         for (Session* session : *sessions) session->abort();

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "batches/runner.h"
+#include "batches/store.h"
 #include "http/auth.h"
 #include "http/held_body.h"
 #include "http/host_check.h"
@@ -35,7 +37,10 @@ struct Services : serve::Context {
     std::list<Session*> waiting = {};  ///< those without a request, which may be closed for others; longest first
     ModelList model_list = {};
     std::shared_ptr<serve::Responses> responses = {};  ///< made with the rest of this, which it uses
-    bool draining = false;                             ///< no new requests are taken
+    std::shared_ptr<batches::Store> batch_store = {};
+    std::shared_ptr<batches::Runner> batch_runner = {};
+    std::uint64_t bytes_being_sent = 0;  ///< to /v1/files
+    bool draining = false;               ///< no new requests are taken
 };
 
 }  // namespace sutazai::http

@@ -42,8 +42,9 @@ asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchan
     if (!services.settings.performance_monitoring) {
         co_return fail(ErrorCode::kForbidden, "Performance metrics are switched off (PERFORMANCE_MONITORING=false).");
     }
-    co_return co_await exchange.send_json(200,
-                                          status::performance_metrics(services.models.status(), services.latencies));
+    const batches::Figures figures = services.batch_runner->figures();
+    co_return co_await exchange.send_json(
+        200, status::performance_metrics(services.models.status(), services.latencies, &figures));
 }
 
 }  // namespace sutazai::http

@@ -131,6 +131,7 @@ asio::awaitable<bool> comes_in_time(Generations& generations) {
 
 asio::awaitable<Result<void>> stream_answer(Context& context, Caller caller, AnswerRequest request, EventSink& sink) {
     const auto arrived = Clock::now();
+    const Foreground::Hold waited_for(context.foreground, caller);
     if (!context.settings.streaming_enabled) {
         co_return fail(ErrorCode::kForbidden,
                        "Streaming is switched off (STREAMING_ENABLED=false); send \"stream\": false.", "stream");
@@ -150,6 +151,7 @@ asio::awaitable<Result<void>> stream_answer(Context& context, Caller caller, Ans
 
 asio::awaitable<Result<std::string>> whole_answer(Context& context, Caller caller, AnswerRequest request) {
     const auto arrived = Clock::now();
+    const Foreground::Hold waited_for(context.foreground, caller);
     const auto running = co_await submit(context, std::move(caller), std::move(request));
     if (!running) co_return std::unexpected(running.error());
     ChoiceKeeper keeper(**running);

@@ -67,6 +67,7 @@ Result<BatchJob> parse_batch(std::string_view body, std::size_t max_requests) {
 }
 
 asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, BatchJob job) {
+    const Foreground::Hold waited_for(context.foreground, caller);
     api::batch::BatchRequest& batch = job.request;
     for (const std::size_t index : job.order) {
         auto& item = batch.items[index];

@@ -5,6 +5,7 @@
 #include "catalog/catalog.h"
 #include "config/settings.h"
 #include "models/model_manager.h"
+#include "serve/foreground.h"
 #include "serve/latency_book.h"
 #include "serve/model_pages.h"
 
@@ -19,6 +20,7 @@ struct Context {
     LatencyBook latencies = {};
     ModelCards cards = {};
     api::batch::BatchIds batch_ids = {};
+    Foreground foreground = {};
 };
 
 }  // namespace sutazai::serve

@@ -5,7 +5,9 @@
 #include <span>
 #include <utility>
 
+#include "api/vectors.h"
 #include "serve/admission.h"
+#include "serve/heavy.h"
 #include "serve/model_defaults.h"
 #include "serve/read_all.h"
 
@@ -44,6 +46,7 @@ class VectorKeeper final : public Listener {
 }  // namespace
 
 asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, EmbedRequest request) {
+    const Foreground::Hold waited_for(context.foreground, caller);
     for (GenerationRequest& input : request.inputs) {
         if (auto complete = complete_request(caller, input); !complete) {
             co_return std::unexpected(std::move(complete.error()));
@@ -66,6 +69,25 @@ asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, Embed
     VectorKeeper keeper(embeddings, request.field);
     if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
     co_return embeddings;
+}
+
+asio::awaitable<Result<std::string>> openai_embeddings(Context& context, Caller caller,
+                                                       api::openai::EmbeddingsRequest request) {
+    EmbedRequest asked{std::move(request.model), request.keep_alive, request.generations()};
+    request.inputs = {};
+    auto embeddings = co_await embed(context, std::move(caller), std::move(asked));
+    if (!embeddings) co_return std::unexpected(std::move(embeddings.error()));
+
+    constexpr std::size_t kNumberBytes = 12;  // of JSON
+    const std::size_t bytes = embeddings->vectors.size() * embeddings->vectors.front().size() * kNumberBytes;
+    auto encode = [made = std::move(*embeddings), dimensions = request.dimensions,
+                   base64 = request.base64]() mutable -> Result<std::string> {
+        for (std::vector<float>& vector : made.vectors) {
+            if (auto done = api::shorten(vector, dimensions); !done) return std::unexpected(done.error());
+        }
+        return api::openai::encode_embeddings(made.model, made.vectors, base64, made.prompt_tokens);
+    };
+    co_return co_await run_by_size(context.pool, bytes, encode);
 }
 
 }  // namespace sutazai::serve

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api/openai_embeddings.h"
 #include "base/duration.h"
 #include "base/error.h"
 #include "base/generation.h"
@@ -32,5 +33,9 @@ struct Embeddings {
 
 /// All inputs, or the first error; one that is an input's names it: "input", of several "input[2]".
 [[nodiscard]] boost::asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, EmbedRequest request);
+
+/// What POST /v1/embeddings answers: JSON.
+[[nodiscard]] boost::asio::awaitable<Result<std::string>> openai_embeddings(Context& context, Caller caller,
+                                                                            api::openai::EmbeddingsRequest request);
 
 }  // namespace sutazai::serve

@@ -123,7 +123,8 @@ void add_cache_figures(json::object& out, const models::CacheSummary& cache) {
     out["prefix_hit_rate"] = rounded(cache.prefix_hit_rate_percent, 1);
 }
 
-std::string performance_metrics(std::span<const ModelStatus> models, const serve::LatencyBook& latencies) {
+std::string performance_metrics(std::span<const ModelStatus> models, const serve::LatencyBook& latencies,
+                                const batches::Figures* figures) {
     const models::CacheSummary cache = models::summarize(models);
     json::object cache_status;
     add_cache_figures(cache_status, cache);
@@ -141,13 +142,21 @@ std::string performance_metrics(std::span<const ModelStatus> models, const serve
         performance_stats[model.name] = performance(model, latencies.mean_s(model.name));
     }
     const bool on_gpu = any_on_gpu(models);
-    return to_json(json::object{{"cache_status", std::move(cache_status)},
-                                {"performance_stats", std::move(performance_stats)},
-                                {"system_info",
-                                 {{"gpu_available", on_gpu},
-                                  {"device_preference", on_gpu ? "cuda" : "cpu"},
-                                  {"active_batch_processors", cache.warmed_models},
-                                  {"pending_batch_requests", waiting}}}});
+    json::object out{{"cache_status", std::move(cache_status)},
+                     {"performance_stats", std::move(performance_stats)},
+                     {"system_info",
+                      {{"gpu_available", on_gpu},
+                       {"device_preference", on_gpu ? "cuda" : "cpu"},
+                       {"active_batch_processors", cache.warmed_models},
+                       {"pending_batch_requests", waiting}}}};
+    if (figures != nullptr) {
+        out["batches"] = {{"runs_here", figures->runs_here},
+                          {"unfinished", figures->unfinished},
+                          {"lines_running", figures->lines_running},
+                          {"lines_completed", figures->lines_completed},
+                          {"lines_failed", figures->lines_failed}};
+    }
+    return to_json(out);
 }
 
 }  // namespace sutazai::status
