@@ -129,6 +129,7 @@ asio::awaitable<void> Runner::tidy_up() {
 
 asio::awaitable<void> Runner::look() {
     co_await tidy_up();
+    just_ended_.clear();
     auto list = [store = store_] { return store->unfinished(); };
     auto unfinished = co_await ipc::run_blocking(context_.pool, list);
     if (!unfinished) {
@@ -148,7 +149,7 @@ void Runner::take_up(std::vector<BatchRecord> unfinished) {
     for (BatchRecord& record : unfinished) {
         const auto found = active_.find(record.number);
         if (found == active_.end()) {
-            waiting.push_back(&record);
+            if (!just_ended_.contains(record.number)) waiting.push_back(&record);
         } else if (record.object.status == BatchStatus::kCancelling && !found->second->cancelled) {
             found->second->cancelled = true;
             progress_.notify();
@@ -182,6 +183,7 @@ asio::awaitable<void> Runner::drive(ActivePtr active) {
         const auto valid = co_await validate(active);
         if (!valid) done = std::unexpected(valid.error());
         if (valid && !*valid) {  // it has failed
+            just_ended_.insert(active->record.number);
             active_.erase(active->record.number);
             changed_.notify();
             co_return;
@@ -193,6 +195,7 @@ asio::awaitable<void> Runner::drive(ActivePtr active) {
         spdlog::warn("batches: {}: {}; it is tried again", id, done.error().message);
         co_await progress_.wait(Clock::now() + kAfterTrouble);
     }
+    just_ended_.insert(active->record.number);
     active_.erase(active->record.number);
     changed_.notify();
 }
@@ -245,12 +248,12 @@ asio::awaitable<void> Runner::work(ActivePtr active) {
         const auto left = seconds(active->record.object.expires_at - unix_now());
         co_await progress_.wait(Clock::now() + std::clamp<Clock::duration>(left, milliseconds(100), kLook));
     }
+    desk_.remove_batch(number);  // or those that are stopped would be begun again
     stop_lines(number);
     const auto runs = [&] {
         return std::ranges::any_of(in_flight_, [&](auto& line) { return line->active == active; });
     };
     while (runs() || !kept()) co_await progress_.wait(Clock::now() + milliseconds(100));
-    desk_.remove_batch(number);
     lines_.notify();
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -87,10 +88,11 @@ class Runner : public std::enable_shared_from_this<Runner> {
     std::map<std::int64_t, ActivePtr> active_;
     std::list<std::shared_ptr<InFlight>> in_flight_;  // oldest first
     std::unique_ptr<FolderLock> lock_;
-    ipc::Signal changed_;   // batches
-    ipc::Signal lines_;     // something for hand_out() to look at
-    ipc::Signal answered_;  // something for keep_answers() to write
-    ipc::Signal progress_;  // a batch has come further, or everything has ended
+    std::set<std::int64_t> just_ended_;  // since the look began that is under way
+    ipc::Signal changed_;                // batches
+    ipc::Signal lines_;                  // something for hand_out() to look at
+    ipc::Signal answered_;               // something for keep_answers() to write
+    ipc::Signal progress_;               // a batch has come further, or everything has ended
     std::size_t n_coroutines_ = 0;
     std::size_t n_unkept_ = 0;  // answers that are not on the disk
     std::size_t unkept_bytes_ = 0;
