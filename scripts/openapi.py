@@ -407,6 +407,9 @@ ANSWERS = {
                          properties={"data": array(free("`index`, `embedding`"))}),
     "Models": schema("", type="object", required=["object", "data"], properties={"data": array(ref("Model"))}),
     "Model": schema("", type="object", required=["id", "object", "created", "owned_by"]),
+    "File": schema("", type="object", required=["id", "object", "bytes", "created_at", "filename", "purpose"]),
+    "Batch": schema("", type="object", required=["id", "object", "endpoint", "status", "input_file_id", "request_counts"]),
+    "List": schema("", type="object", required=["object", "data", "first_id", "last_id", "has_more"]),
     "Slots": array(free("`id`, `is_processing`, `n_ctx`")),
     "Rerank": schema("", properties={"results": array(free("`index`, `relevance_score`"))}),
     "OllamaLine": free("An object, or with `stream` lines of them; the last has `done` or `status`."),
@@ -481,6 +484,15 @@ WITH_SCHEMA = {"messages": HELLO, "adapters": [{"name": "polite", "scale": 0.5}]
 AS_OBJECT = {"messages": HELLO, "response_format": {"type": "json_object", "schema": {"type": "object"}}}
 BLOB = {"name": "digest", "in": "path", "required": True,
         "schema": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}}
+FILE_ID = {"name": "file_id", "in": "path", "required": True, "schema": {"type": "string"}}
+BATCH_ID = {"name": "batch_id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def listed(most):
+    return ({"name": "limit", "in": "query", "schema": integer(1, most, "So many at most.")},
+            {"name": "after", "in": "query", "schema": text("The id of the last one that is known.")})
+
+
 WHICH = {"name": "model", "in": "query", "required": False, "schema": {"type": "string"}}
 
 OWN_CHAT = {**GENERATION, **CHAT, **HARMLESS}
@@ -559,6 +571,28 @@ ROUTES = [
           answer="Response", parameters=(RESPONSE_ID,)),
     route("get", "/v1/responses/{response_id}/input_items", "openai", "What it was asked.", answer="`data`, `has_more`",
           parameters=(RESPONSE_ID, *PAGE)),
+    route("post", "/v1/files", "openai", "Takes a file, of which a batch is made.", answer="File"),
+    route("get", "/v1/files", "openai", "What files there are.", answer="List", parameters=(
+        *listed(10000), {"name": "order", "in": "query", "schema": words("", "asc", "desc")},
+        {"name": "purpose", "in": "query", "schema": text()})),
+    route("get", "/v1/files/{file_id}", "openai", "What is known of a file.", answer="File", parameters=(FILE_ID,)),
+    route("get", "/v1/files/{file_id}/content", "openai", "What is in it.", parameters=(FILE_ID,),
+          plain="application/octet-stream"),
+    route("delete", "/v1/files/{file_id}", "openai", "Deletes a file.", answer="`deleted`", parameters=(FILE_ID,)),
+    route("post", "/v1/batches", "openai", "Requests in a file, behind everybody else's.",
+          {**HARMLESS, "parallel_tool_calls": idle(), "input_file_id": text("A file with the purpose `batch`."),
+           "endpoint": words("What its lines are given to.", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"),
+           "completion_window": text("`24h`, or another time from `1s` to `720h`."),
+           "metadata": schema("Texts to find it by.", type="object", maxProperties=16),
+           "output_expires_after": obj({"anchor": words("", "created_at"),
+                                        "seconds": integer(3600, 2592000, "That output files are kept.")},
+                                       required=("anchor", "seconds"))},
+          "Batch", ({"input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_window": "24h",
+                     "metadata": {"a": "b"}, "output_expires_after": {"anchor": "created_at", "seconds": 3600}},),
+          ("input_file_id", "endpoint", "completion_window")),
+    route("get", "/v1/batches", "openai", "What batches there are.", answer="List", parameters=listed(100)),
+    route("get", "/v1/batches/{batch_id}", "openai", "How far one is.", answer="Batch", parameters=(BATCH_ID,)),
+    route("post", "/v1/batches/{batch_id}/cancel", "openai", "Ends it.", answer="Batch", parameters=(BATCH_ID,)),
     route("get", "/v1/models", "openai", "The models of this server.", answer="Models"),
     route("get", "/v1/models/{model}", "openai", "One of them.", answer="Model",
           parameters=({"name": "model", "in": "path", "required": True, "schema": {"type": "string"}},)),
@@ -685,6 +719,10 @@ def document():
     blob["post"] = {**route("post", "/api/blobs/{digest}", "ollama", "Sends a blob, as it is.", parameters=(BLOB,),
                             status=201)[2],
                     "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}}
+    paths["/v1/files"]["post"]["requestBody"] = {
+        "required": True, "description": "`file`, `purpose` (`batch` or `user_data`), `expires_after[anchor]` and "
+                                         "`expires_after[seconds]`.",
+        "content": {"multipart/form-data": {"schema": {}}}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "SutazAI", "version": "0.1.0", "license": {"name": "Apache-2.0"},

@@ -24,6 +24,7 @@
 #include "api/ollama_models.h"
 #include "api/ollama_progress.h"
 #include "api/openai.h"
+#include "api/openai_batches.h"
 #include "api/openai_completions.h"
 #include "api/openai_embeddings.h"
 #include "api/rerank.h"
@@ -82,6 +83,7 @@ const std::map<std::string, Parse> kParsers{
     {"post /detokenize", errors_of(llama_server::parse_detokenize)},
     {"post /infill", errors_of(llama_server::parse_infill)},
     {"post /tokenize", errors_of(llama_server::parse_tokenize)},
+    {"post /v1/batches", errors_of(openai::parse_batch_order)},
     {"post /v1/chat/completions", errors_of(openai::parse_chat)},
     {"post /v1/completions", limited(openai::parse_completion)},
     {"post /v1/embeddings", limited(openai::parse_embeddings)},

@@ -17,21 +17,13 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "batches/desk.h"
+#include "batches/figures.h"
 #include "batches/results.h"
 #include "batches/store.h"
 #include "ipc/signal.h"
 #include "serve/context.h"
 
 namespace sutazai::batches {
-
-/// What is to be seen of the batches from outside.
-struct Figures {
-    std::size_t unfinished = 0;         ///< batches, as of the last look
-    std::size_t lines_running = 0;      ///< as of now
-    std::uint64_t lines_completed = 0;  ///< since the start
-    std::uint64_t lines_failed = 0;
-    bool runs_here = false;  ///< this server is the one that runs them
-};
 
 /// Takes batches from their order to their end, as far as they have come when the server starts. Of several servers
 /// with one store one does so, until it ends. On the I/O thread.

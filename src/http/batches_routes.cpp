@@ -4,6 +4,7 @@
 
 #include "api/openai_batches.h"
 #include "api/openai_files.h"
+#include "batches/runner.h"
 #include "batches/store.h"
 #include "http/body.h"
 #include "http/query.h"

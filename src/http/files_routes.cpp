@@ -11,6 +11,7 @@
 
 #include "api/openai_files.h"
 #include "batches/file_writer.h"
+#include "batches/runner.h"
 #include "batches/store.h"
 #include "http/query.h"
 #include "http/routes.h"

@@ -16,6 +16,8 @@
 #include <list>
 #include <unordered_set>
 
+#include "batches/runner.h"
+#include "batches/store.h"
 #include "http/accept_loop.h"
 #include "http/routes.h"
 #include "http/session.h"

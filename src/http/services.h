@@ -6,8 +6,6 @@
 #include <memory>
 #include <string>
 
-#include "batches/runner.h"
-#include "batches/store.h"
 #include "http/auth.h"
 #include "http/held_body.h"
 #include "http/host_check.h"
@@ -15,6 +13,11 @@
 #include "serve/context.h"
 #include "serve/jobs.h"
 #include "serve/responses.h"
+
+namespace sutazai::batches {
+class Runner;
+class Store;
+}  // namespace sutazai::batches
 
 namespace sutazai::http {
 

@@ -2,6 +2,7 @@
 
 #include "api/batch.h"
 #include "api/streaming_v1.h"
+#include "batches/runner.h"
 #include "http/answer.h"
 #include "http/body.h"
 #include "http/routes.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "batches/runner.h"
+#include "batches/figures.h"
 #include "models/model_manager.h"
 #include "serve/latency_book.h"
 
