@@ -112,13 +112,17 @@ void read_schema(FieldReader& fields, std::string_view name, const json::value& 
     out = std::move(text);
 }
 
-void read_response_format(FieldReader& fields, GenerationRequest& out) {
-    read_format(fields, out.json_schema);
+void read_grammar(FieldReader& fields, GenerationRequest& out) {
     fields.string("grammar", out.grammar);
     if (out.grammar.size() > kMaxGrammarBytes) {
         fields.refuse("grammar",
                       fmt::format("has {} bytes; at most {} are allowed", out.grammar.size(), kMaxGrammarBytes));
     }
+}
+
+void read_response_format(FieldReader& fields, GenerationRequest& out) {
+    read_format(fields, out.json_schema);
+    read_grammar(fields, out);
     if (!out.grammar.empty() && !out.json_schema.empty()) {
         fields.refuse("grammar", "and response_format exclude each other");
     }

@@ -23,6 +23,9 @@ inline constexpr std::size_t kMaxPatternBytes = 512;
 /// deep a schema nests is bounded by the body's own limit, kMaxJsonDepth.
 void read_response_format(FieldReader& fields, GenerationRequest& out);
 
+/// `grammar` alone.
+void read_grammar(FieldReader& fields, GenerationRequest& out);
+
 /// A JSON Schema as the value of the field `name`, with the limits above, as text.
 void read_schema(FieldReader& fields, std::string_view name, const boost::json::value& schema, std::string& out);
 

@@ -274,7 +274,7 @@ void read_input(FieldReader& fields, std::vector<Item>& out) {
     if (input == nullptr) return;
     if (const auto* text = input->if_string()) {
         const json::object message{{"role", "user"}, {"content", *text}};
-        FieldReader item(message, fields.error(), fields.path_of("input."));
+        FieldReader item(message, fields.error(), fields.path_of("input[0]."));
         out.push_back(read_item(item));
         return;
     }

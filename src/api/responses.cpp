@@ -275,6 +275,21 @@ void read_truncation(FieldReader& fields, CreateRequest& out) {
     out.echo["truncation"] = truncation;
 }
 
+/// What generations of all families have, under the names that they have here.
+void read_generation(FieldReader& fields, CreateRequest& out) {
+    GenerationRequest& generation = out.generation;
+    fields.string("model", out.model);
+    read_sampling(fields, generation.sampling);
+    read_stop(fields, generation.stop);
+    note_given(fields, generation.given);
+    read_adapters(fields, generation);
+    read_grammar(fields, generation);
+    fields.boolean("ignore_eos", generation.ignore_eos);
+    fields.integer("priority", -1000, 1000, generation.priority);
+    read_keep_alive(fields, out.keep_alive);
+    fields.boolean("stream", out.stream);
+}
+
 void read_words(FieldReader& fields, CreateRequest& out, std::initializer_list<const char*> names) {
     for (const char* name : names) {
         std::string word;
@@ -301,7 +316,7 @@ Result<CreateRequest> parse_create(std::string_view body) {
     CreateRequest request;
     Chat chat;
     read_input(fields, request.items);
-    read_generation_fields(fields, request);
+    read_generation(fields, request);
     fields.string("instructions", request.instructions);
     request.echo["instructions"] = or_null(request.instructions);
     fields.integer("max_output_tokens", 1, std::numeric_limits<int>::max(), request.generation.max_tokens);
