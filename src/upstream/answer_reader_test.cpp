@@ -162,7 +162,7 @@ TEST(AnswerReader, ErrorsInAStreamKeepTheirKindAndWords) {
     const Read died = read(AnswerForm::kOllamaLines, "{\"error\":\"model runner\\nstopped\"}\n", 4096);
     ASSERT_TRUE(died.error);
     EXPECT_EQ(died.error->code, ErrorCode::kUpstreamFailed);
-    EXPECT_EQ(died.error->message, "it failed: model runner stopped");
+    EXPECT_EQ(died.error->message, "it failed: model runner\nstopped") << "as it came";
 }
 
 TEST(AnswerReader, StandsDamage) {
@@ -206,30 +206,54 @@ TEST(Vectors, AreOfLengthOne) {
 }
 
 TEST(RemoteError, KeepsWhatIsTheRequestsFault) {
-    const auto bad = error_of_answer(400, R"({"error":{"message":"top_k must be 1","param":"top_k"}})", 0);
+    const auto bad = error_of_answer(400, R"({"error":{"message":"top_k must be 1","param":"top_k"}})", 0, "u");
     EXPECT_EQ(bad.code, ErrorCode::kInvalidArgument);
     EXPECT_EQ(bad.message, "top_k must be 1");
     EXPECT_EQ(bad.field, "top_k");
-    EXPECT_EQ(error_of_answer(404, R"({"error":"model \"x\" not found"})", 0).code, ErrorCode::kNotFound);
-    EXPECT_EQ(error_of_answer(429, "", 3).code, ErrorCode::kQueueFull);
-    EXPECT_EQ(error_of_answer(429, "", 3).retry_after_s, 3);
-    EXPECT_EQ(error_of_answer(413, "", 0).code, ErrorCode::kPayloadTooLarge);
-    EXPECT_EQ(error_of_answer(422, R"({"detail":"no"})", 0).message, "no");
+    EXPECT_EQ(error_of_answer(404, R"({"error":"model \"x\" not found"})", 0, "u").code, ErrorCode::kNotFound);
+    EXPECT_EQ(error_of_answer(429, "", 3, "u").code, ErrorCode::kQueueFull);
+    EXPECT_EQ(error_of_answer(429, "", 3, "u").retry_after_s, 3);
+    EXPECT_EQ(error_of_answer(413, "", 0, "u").code, ErrorCode::kPayloadTooLarge);
+    EXPECT_EQ(error_of_answer(422, R"({"detail":"no"})", 0, "u").message, "no");
 }
 
 TEST(RemoteError, AllElseIsTheUpstreamsFault) {
     for (const unsigned status : {100U, 204U, 301U, 401U, 403U, 418U, 500U, 503U}) {
-        EXPECT_EQ(error_of_answer(status, "<html>", 0).code, ErrorCode::kUpstreamFailed) << status;
+        EXPECT_EQ(error_of_answer(status, "<html>", 0, "u").code, ErrorCode::kUpstreamFailed) << status;
     }
-    const auto key = error_of_answer(401, R"({"error":{"message":"Incorrect API key provided: sk-12"}})", 0);
+    const auto key = error_of_answer(401, R"({"error":{"message":"Incorrect API key provided: sk-12"}})", 0, "u");
     EXPECT_EQ(key.message.find("sk-12"), std::string::npos);
-    EXPECT_NE(error_of_answer(302, "", 0).message.find("not followed"), std::string::npos);
-    EXPECT_NE(error_of_answer(500, R"({"error":"boom"})", 0).message.find("boom"), std::string::npos);
+    EXPECT_NE(error_of_answer(302, "", 0, "u").message.find("not followed"), std::string::npos);
+    EXPECT_NE(error_of_answer(500, R"({"error":"boom"})", 0, "u").message.find("boom"), std::string::npos);
 }
 
 TEST(RemoteError, WordsAreMadePlain) {
-    EXPECT_EQ(plain_words("a\x01\n\xff"), "a  \xef\xbf\xbd");
-    EXPECT_LT(plain_words(std::string(5000, 'a')).size(), 700U);
+    const auto shown = [](std::string words) {
+        return fit_to_show({ErrorCode::kUpstreamFailed, std::move(words)}, "").message;
+    };
+    EXPECT_EQ(shown("a\x01\n\xff"), "a  \xef\xbf\xbd");
+    EXPECT_LT(shown(std::string(5000, 'a')).size(), 700U);
+}
+
+TEST(RemoteError, TheKeyIsShownNowhere) {
+    const std::string key = "sk-0123456789abcdef";
+    const auto in_field = fit_to_show({ErrorCode::kInvalidArgument, "bad", "x." + key}, key);
+    EXPECT_EQ(in_field.message, "bad");
+    EXPECT_EQ(in_field.field, "");
+    // However much of it is on this side of the cut.
+    for (std::size_t n = 570; n < 620; ++n) {
+        const auto error = fit_to_show({ErrorCode::kInvalidArgument, std::string(n, 'a') + key}, key);
+        EXPECT_EQ(error.message, "its words hold a secret") << n;
+    }
+    EXPECT_EQ(fit_to_show({ErrorCode::kInvalidArgument, "bad", "top_k"}, key).field, "top_k");
+}
+
+TEST(RemoteError, WhoRefusesWithoutAWordIsNamed) {
+    for (const unsigned status : {400U, 404U, 408U, 413U, 422U, 429U}) {
+        const auto error = error_of_answer(status, "<html>", 0, "the upstream 'gpu'");
+        EXPECT_EQ(error.message,
+                  "the upstream 'gpu' answers with status " + std::to_string(status) + ", and gives no reason");
+    }
 }
 
 TEST(ModelList, ReadsEachKind) {

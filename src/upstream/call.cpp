@@ -31,8 +31,8 @@ constexpr std::size_t kMostUnreadBytes = 64 << 10;
 constexpr std::uint64_t kMostStreamBytes = 256 << 20;
 constexpr std::size_t kMostErrorBytes = 64 << 10;
 constexpr std::size_t kMostVectorBytes = 8 << 20;
-constexpr seconds kForErrorBody{5};
-/// For the end of a body behind the answer's end, so that the connection can be used again.
+constexpr seconds kForErrorBody{5};  // all of it
+/// For all that is behind an answer's end, so that the connection can be used again.
 constexpr seconds kForRest{1};
 constexpr std::size_t kMostRestBytes = 4 << 10;
 
@@ -47,6 +47,18 @@ milliseconds jittered(milliseconds pause) {
     static std::minstd_rand random(std::random_device{}());
     std::uniform_real_distribution<double> factor(0.5, 1.5);
     return milliseconds(static_cast<std::int64_t>(static_cast<double>(pause.count()) * factor(random)));
+}
+
+/// Appends what comes of a body until it is done, has more than `most_bytes`, or `time` is over, however slowly it
+/// drips.
+asio::awaitable<void> read_rest(Connection& connection, std::string& out, std::size_t most_bytes, milliseconds time) {
+    const auto deadline = Connection::Clock::now() + time;
+    error_code failure;
+    while (!connection.is_done() && !failure && out.size() <= most_bytes) {
+        const auto left = std::chrono::duration_cast<milliseconds>(deadline - Connection::Clock::now());
+        if (left.count() <= 0) co_return;
+        failure = co_await connection.read_some(out, left);
+    }
 }
 
 /// While a request waits or runs.
@@ -96,8 +108,7 @@ asio::awaitable<void> Call::run(std::shared_ptr<Call> call) {
 }
 
 void Call::fail(Error error) {
-    const std::string& key = upstream->identity().key;
-    if (!key.empty() && error.message.find(key) != std::string::npos) error.message = "its words hold a secret";
+    error = fit_to_show(std::move(error), upstream->identity().key);
     if (error.code == ErrorCode::kUpstreamFailed || error.code == ErrorCode::kUpstreamTimeout) {
         error.message = fmt::format("{} does not serve the model: {}", upstream->identity().label(), error.message);
         model->last_error = error.message;
@@ -122,10 +133,7 @@ asio::awaitable<Call::Outcome> Call::attempt(bool may_reuse) {
     Outcome outcome = co_await exchange(*connection, reused);
     if (outcome.next == Outcome::Next::kDone && !connection->is_done()) {
         std::string rest;
-        error_code failure;
-        while (!connection->is_done() && !failure && rest.size() < kMostRestBytes) {
-            failure = co_await connection->read_some(rest, kForRest);
-        }
+        co_await read_rest(*connection, rest, kMostRestBytes, kForRest);
     }
     if (connection->is_reusable()) upstream->pool_->put_idle(std::move(connection));
     co_return outcome;
@@ -151,13 +159,10 @@ asio::awaitable<Call::Outcome> Call::exchange(Connection& connection, bool reuse
 
 asio::awaitable<Call::Outcome> Call::refused(Connection& connection) {
     std::string body;
-    error_code failure;
-    while (!connection.is_done() && !failure && body.size() <= kMostErrorBytes) {
-        failure = co_await connection.read_some(body, kForErrorBody);
-    }
+    co_await read_rest(connection, body, kMostErrorBytes, kForErrorBody);
     if (body.size() > kMostErrorBytes) body.clear();
     const unsigned status = connection.status();
-    Error error = error_of_answer(status, body, retry_after(connection));
+    Error error = error_of_answer(status, body, retry_after(connection), upstream->identity().label());
     const bool again = (status == 502 || status == 503) && error.retry_after_s > 0;
     co_return Outcome{again ? Outcome::Next::kAgainLater : Outcome::Next::kFail, std::move(error)};
 }

@@ -57,8 +57,6 @@ ErrorCode code_in(const json::object& said) {
     return ErrorCode::kUpstreamFailed;
 }
 
-}  // namespace
-
 std::string plain_words(std::string_view text) {
     std::string whole;
     Utf8Stream stream;
@@ -70,6 +68,16 @@ std::string plain_words(std::string_view text) {
     return whole;
 }
 
+}  // namespace
+
+Error fit_to_show(Error error, std::string_view key) {
+    const auto holds_key = [&](const std::string& text) { return !key.empty() && text.find(key) != std::string::npos; };
+    // Looked for before anything is cut: most of a key that the cut goes through would be left.
+    error.message = holds_key(error.message) ? "its words hold a secret" : plain_words(error.message);
+    if (holds_key(error.field)) error.field.clear();
+    return error;
+}
+
 bool tells_error(const json::object& said) {
     const json::value* error = said.if_contains("error");
     if (error != nullptr && !error->is_null()) return true;
@@ -77,19 +85,18 @@ bool tells_error(const json::object& said) {
 }
 
 Error error_of(const json::object& said) {
-    std::string words = plain_words(words_in(said));
+    std::string words = words_in(said);
     if (words.empty()) words = "it gives no reason";
     const ErrorCode code = code_in(said);
     if (code == ErrorCode::kUpstreamFailed) words = "it failed: " + words;
     return {code, std::move(words), field_in(said)};
 }
 
-Error error_of_answer(unsigned status, std::string_view body, int retry_after_s) {
+Error error_of_answer(unsigned status, std::string_view body, int retry_after_s, std::string_view server) {
     boost::system::error_code no_json;
     const json::value parsed = json::parse(body, no_json);
     const json::object* said = no_json ? nullptr : parsed.if_object();
-    std::string words = said == nullptr ? "" : plain_words(words_in(*said));
-    const std::string told = words.empty() ? fmt::format("it answers with status {}", status) : words;
+    const std::string words = said == nullptr ? "" : words_in(*said);
     Error error{ErrorCode::kUpstreamFailed, "", said == nullptr ? "" : field_in(*said), retry_after_s};
     switch (status) {
         case 400:
@@ -110,15 +117,14 @@ Error error_of_answer(unsigned status, std::string_view body, int retry_after_s)
         default:
             if (status >= 300 && status < 400) {
                 error.message = fmt::format("it answers with a redirect ({}), which is not followed", status);
-            } else if (words.empty()) {
-                error.message = told;
             } else {
-                error.message = fmt::format("it answers with status {}: {}", status, words);
+                error.message = fmt::format("it answers with status {}{}{}", status, words.empty() ? "" : ": ", words);
             }
             error.field.clear();
             return error;
     }
-    error.message = told;
+    error.message =
+        words.empty() ? fmt::format("{} answers with status {}, and gives no reason", server, status) : words;
     return error;
 }
 

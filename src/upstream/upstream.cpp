@@ -34,6 +34,8 @@ constexpr milliseconds kLongestProbe{60'000};
 /// For a connection to one that could not be reached just now.
 constexpr milliseconds kQuickConnect{2'000};
 constexpr std::size_t kMostViaBytes = 1024;
+/// A shorter key may well be a part of a model's name.
+constexpr std::size_t kLeastSecretBytes = 8;
 constexpr bool is_cancelled(const error_code& failure) {
     return failure == asio::error::operation_aborted;
 }
@@ -161,10 +163,16 @@ asio::awaitable<Result<std::vector<std::string>>> Upstream::list_models() {
         if (status != 200) {
             // Without its words, which are for whoever asks it something.
             co_return broken(status == 401 || status == 403
-                                 ? error_of_answer(status, "", 0).message
+                                 ? error_of_answer(status, "", 0, "it").message
                                  : fmt::format("it answers with status {} where it should list its models", status));
         }
-        co_return read_model_list(kind, body);
+        auto names = read_model_list(kind, body);
+        // Whoever asks for the models here is shown these.
+        const std::string& key = identity_.key;
+        if (names && key.size() >= kLeastSecretBytes) {
+            std::erase_if(*names, [&](const std::string& name) { return name.find(key) != std::string::npos; });
+        }
+        co_return names;
     }
 }
 

@@ -32,7 +32,7 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// What it sends for one request, and what it does then.
 struct Say {
     std::string bytes;
-    enum class Then { kNext, kClose, kWait } then = Then::kNext;
+    enum class Then { kNext, kClose, kWait, kDrip } then = Then::kNext;
 };
 
 std::string answer(const std::string& body, const std::string& head = "HTTP/1.1 200 OK\r\n") {
@@ -85,6 +85,12 @@ class FakeServer {
             (void)co_await asio::async_write(socket, asio::buffer(say.bytes), kTuple);
             if (say.then == Say::Then::kClose) co_return;
             if (say.then == Say::Then::kNext) continue;
+            asio::steady_timer timer(acceptor_.get_executor());
+            for (boost::system::error_code gone; say.then == Say::Then::kDrip && !gone;) {
+                timer.expires_after(milliseconds(100));
+                (void)co_await timer.async_wait(kTuple);
+                gone = std::get<0>(co_await asio::async_write(socket, asio::buffer(" ", 1), kTuple));
+            }
             char byte = 0;
             const auto [ended, ignored] = co_await socket.async_read_some(asio::buffer(&byte, 1), kTuple);
             if (ended) ++n_closed;
@@ -130,14 +136,14 @@ struct UpstreamTest : ::testing::Test {
         return is_so();
     }
     /// All of it.
-    GenerationUpdate read(ipc::TokenStream stream) {
+    GenerationUpdate read(ipc::TokenStream stream, milliseconds limit = milliseconds(5000)) {
         GenerationUpdate all;
         bool ended = false;
         asio::co_spawn(io, collect(std::move(stream), all), [&](const std::exception_ptr& thrown) {
             EXPECT_FALSE(thrown);
             ended = true;
         });
-        EXPECT_TRUE(run_until([&] { return ended; }));
+        EXPECT_TRUE(run_until([&] { return ended; }, limit));
         return all;
     }
     static asio::awaitable<void> collect(ipc::TokenStream stream, GenerationUpdate& all) {
@@ -320,6 +326,51 @@ TEST_F(UpstreamTest, TheKeyGoesToTheServerAndNowhereElse) {
     ASSERT_TRUE(got.error);
     EXPECT_EQ(got.error->message.find("sk-secret"), std::string::npos);
     EXPECT_EQ(upstream->identity().shown().find("sk-secret"), std::string::npos);
+
+    // Nor in another place, nor by halves.
+    server.script = {{answer(R"({"error":{"message":"bad","param":"sk-secret"}})", "HTTP/1.1 400 No\r\n")}};
+    const GenerationUpdate named = read(ask());
+    ASSERT_TRUE(named.error);
+    EXPECT_EQ(named.error->message, "bad");
+    EXPECT_EQ(named.error->field, "");
+    const std::string long_words = std::string(595, 'x') + "sk-secret";
+    server.script = {{answer(R"({"error":")" + long_words + "\"}", "HTTP/1.1 400 No\r\n")}};
+    const GenerationUpdate cut = read(ask());
+    ASSERT_TRUE(cut.error);
+    EXPECT_EQ(cut.error->message, "its words hold a secret");
+    server.script = {{"HTTP/1.1 200 OK\r\n\r\n{\"error\":\"" + long_words + "\"}\n", Say::Then::kClose}};
+    const GenerationUpdate streamed = read(ask());
+    ASSERT_TRUE(streamed.error);
+    EXPECT_EQ(streamed.error->message.find("sk-se"), std::string::npos) << streamed.error->message;
+    EXPECT_EQ(upstream->model("m")->last_error.find("sk-se"), std::string::npos);
+}
+
+TEST_F(UpstreamTest, ANameThatHoldsTheKeyIsNotListed) {
+    connect(quick(), "sk-secret");
+    server.script = {{answer(R"({"models":[{"name":"a"},{"name":"sk-secret"},{"name":"x-sk-secret"}]})")}};
+    upstream->watch([] {});
+    ASSERT_TRUE(run_until([&] { return !upstream->names().empty(); }));
+    EXPECT_EQ(upstream->names(), std::vector<std::string>{"a"});
+    upstream->stop();
+}
+
+TEST_F(UpstreamTest, AnErrorThatDripsIsNotWaitedFor) {
+    connect();
+    server.script = {{"HTTP/1.1 400 No\r\n\r\n", Say::Then::kDrip}};
+    const auto before = std::chrono::steady_clock::now();
+    const GenerationUpdate got = read(ask(), milliseconds(20'000));
+    ASSERT_TRUE(got.error);
+    EXPECT_EQ(got.error->message, "the upstream 'u' answers with status 400, and gives no reason");
+    EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(10'000));
+    EXPECT_TRUE(run_until([&] { return upstream->n_open() == 0; }));
+
+    // Nor is the rest of an answer that has its end.
+    server.script = {
+        {"HTTP/1.1 200 OK\r\n\r\n{\"response\":\"hello\",\"done\":false}\n"
+         "{\"response\":\"\",\"done\":true}\n",
+         Say::Then::kDrip}};
+    expect_hello(read(ask()));
+    EXPECT_TRUE(run_until([&] { return upstream->n_open() == 0; }));
 }
 
 TEST_F(UpstreamTest, WhatCameThroughHereIsNotSentAgain) {
