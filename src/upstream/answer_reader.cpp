@@ -23,6 +23,12 @@ namespace {
 
 constexpr std::size_t kMostDimensions = 1 << 16;
 constexpr std::uint32_t kMostCalls = 1024;
+/// The longest tokens that there are, of blanks, have 128.
+constexpr std::size_t kMostTokenBytes = 256;
+constexpr std::size_t kLeastTextBytes = 64 << 10;
+/// Two million tokens of usual length: more than any model's context has room for.
+constexpr std::size_t kMostTextBytes = 8 << 20;
+constexpr std::size_t kMostScoreBytes = 64 << 20;
 constexpr const char* kNoAnswer = "it sent something that is no answer";
 
 std::chrono::microseconds time_in(const json::object& from, std::string_view name) {
@@ -56,7 +62,32 @@ std::string id_of(const ToolCallDelta& call) {
     return fmt::format("call_{:08x}{}", static_cast<std::uint32_t>(hash), call.index);
 }
 
+std::size_t bytes_of(const TokenScore& score) {
+    std::size_t bytes = sizeof(score) + score.token.piece.size();
+    for (const TokenChance& one : score.top) bytes += sizeof(one) + one.piece.size();
+    return bytes;
+}
+
+/// Of a prompt that is told again.
+std::size_t echo_bytes(const GenerationRequest& request) {
+    if (!request.echo) return 0;
+    if (const auto* text = std::get_if<std::string>(&request.prompt)) return text->size();
+    const auto* tokens = std::get_if<std::vector<std::int32_t>>(&request.prompt);
+    return tokens == nullptr ? 0 : std::min(tokens->size() * kMostTokenBytes, kMostTextBytes);
+}
+
 }  // namespace
+
+AnswerBounds bounds_of(const GenerationRequest& request) {
+    AnswerBounds out{.text_bytes = kMostTextBytes};
+    if (request.max_tokens >= 0) {
+        const std::size_t wanted = static_cast<std::size_t>(request.max_tokens) * kMostTokenBytes;
+        out.text_bytes = std::clamp(wanted, kLeastTextBytes, kMostTextBytes);
+    }
+    out.text_bytes += echo_bytes(request);
+    if (request.top_logprobs >= 0) out.score_bytes = kMostScoreBytes;
+    return out;
+}
 
 Result<void> AnswerReader::take(std::string_view bytes, GenerationUpdate& out) {
     while (!bytes.empty() && !ended_) {
@@ -125,17 +156,30 @@ Result<void> AnswerReader::take_event(std::string_view text, GenerationUpdate& o
     const std::size_t bytes = out.delta.text_bytes();
     const std::size_t scores = out.scores.size();
     auto taken = form_ == AnswerForm::kOllamaLines ? take_ollama(object, out) : take_chunk(object, out);
-    count(out, bytes, scores);
-    return taken;
+    auto counted = count(out, bytes, scores);
+    return taken ? counted : taken;
 }
 
 /// What was added is some tokens, or one as far as can be told.
-void AnswerReader::count(GenerationUpdate& out, std::size_t bytes_before, std::size_t scores_before) {
-    std::uint32_t n = out.delta.text_bytes() > bytes_before ? 1 : 0;
+Result<void> AnswerReader::count(GenerationUpdate& out, std::size_t bytes_before, std::size_t scores_before) {
+    const std::size_t n_bytes = out.delta.text_bytes() - bytes_before;
+    std::uint32_t n = n_bytes > 0 ? 1 : 0;
     if (out.scores.size() > scores_before) n = static_cast<std::uint32_t>(out.scores.size() - scores_before);
     out.n_tokens += n;
     n_tokens_ += n;
     if (out.finished && !has_usage_) out.finished->usage.completion_tokens = n_tokens_;
+    text_bytes_ += n_bytes;
+    if (text_bytes_ > bounds_.text_bytes) {
+        return broken(
+            fmt::format("it goes on past {} bytes, which is more than what was asked for can be", bounds_.text_bytes));
+    }
+    if (bounds_.score_bytes == 0) {
+        out.scores.clear();
+        return {};
+    }
+    for (std::size_t i = scores_before; i < out.scores.size(); ++i) score_bytes_ += bytes_of(out.scores[i]);
+    if (score_bytes_ <= bounds_.score_bytes) return {};
+    return broken(fmt::format("its log probabilities take more than {} bytes", bounds_.score_bytes));
 }
 
 Result<void> AnswerReader::take_chunk(const json::object& chunk, GenerationUpdate& out) {

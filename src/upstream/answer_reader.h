@@ -19,14 +19,25 @@ namespace sutazai::upstream {
 /// Of one line or event. A token with its alternatives takes a few KB.
 inline constexpr std::size_t kMostLineBytes = 1 << 20;
 
+/// What an answer may come to: it is kept here until it is whole when whoever asked takes it in one piece.
+struct AnswerBounds {
+    std::size_t text_bytes = 8 << 20;  ///< of text, thoughts and calls
+    std::size_t score_bytes = 0;       ///< of log probabilities; 0: none were asked for, and what comes is dropped
+
+    bool operator==(const AnswerBounds&) const = default;
+};
+/// For `max_tokens`, 256 bytes a token, 64 KiB at least and 8 MiB at most, which is what there is without a number;
+/// more by the prompt where that is to come back.
+[[nodiscard]] AnswerBounds bounds_of(const GenerationRequest& request);
+
 /// Reads one streamed answer as it comes.
 class AnswerReader {
   public:
     /// `form`: not one of vectors.
-    explicit AnswerReader(AnswerForm form) : form_(form) {}
+    explicit AnswerReader(AnswerForm form, AnswerBounds bounds) : form_(form), bounds_(bounds) {}
 
-    /// Adds what these bytes bring to `out`. Errors are of error_of(), or kUpstreamFailed for what is no answer; there
-    /// is nothing to be read after one, nor after `out.finished`.
+    /// Adds what these bytes bring to `out`. Errors are of error_of(), or kUpstreamFailed for what is no answer or
+    /// past the bounds; there is nothing to be read after one, nor after `out.finished`.
     [[nodiscard]] Result<void> take(std::string_view bytes, GenerationUpdate& out);
     /// The body has ended properly. kUpstreamFailed when the answer has not.
     [[nodiscard]] Result<void> end(GenerationUpdate& out);
@@ -36,10 +47,13 @@ class AnswerReader {
     [[nodiscard]] Result<void> take_event(std::string_view text, GenerationUpdate& out);
     [[nodiscard]] Result<void> take_chunk(const boost::json::object& chunk, GenerationUpdate& out);
     [[nodiscard]] Result<void> take_ollama(const boost::json::object& line, GenerationUpdate& out);
-    void count(GenerationUpdate& out, std::size_t bytes_before, std::size_t scores_before);
+    [[nodiscard]] Result<void> count(GenerationUpdate& out, std::size_t bytes_before, std::size_t scores_before);
     void finish(GenerationUpdate& out);
 
     AnswerForm form_;
+    AnswerBounds bounds_;
+    std::size_t text_bytes_ = 0;
+    std::size_t score_bytes_ = 0;
     std::string line_;                  // that has not ended
     std::optional<std::string> event_;  // of Server-Sent Events: its data so far
     std::optional<FinishReason> reason_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 
@@ -29,6 +30,8 @@ const std::string kLines =
     "\"load_duration\":1000,\"prompt_eval_count\":4,\"prompt_eval_duration\":2000000,\"eval_count\":6,"
     "\"eval_duration\":3000000}\n";
 
+constexpr AnswerBounds kWide{8 << 20, 64 << 20};
+
 struct Read {
     GenerationUpdate all;
     std::optional<Error> error;
@@ -36,7 +39,7 @@ struct Read {
 
 /// In pieces of so many bytes.
 Read read(AnswerForm form, const std::string& text, std::size_t piece, bool ends = true) {
-    AnswerReader reader(form);
+    AnswerReader reader(form, kWide);
     Read out;
     for (std::size_t at = 0; at < text.size() && !out.all.finished; at += piece) {
         if (auto taken = reader.take(std::string_view(text).substr(at, piece), out.all); !taken) {
@@ -135,14 +138,14 @@ TEST(AnswerReader, WhatIsNoAnswerIsAnError) {
 
 TEST(AnswerReader, LinesAndEventsAreBounded) {
     for (const AnswerForm form : {AnswerForm::kChatChunks, AnswerForm::kOllamaLines}) {
-        AnswerReader reader(form);
+        AnswerReader reader(form, kWide);
         GenerationUpdate out;
         const std::string piece(64 << 10, 'x');
         bool failed = false;
         for (int i = 0; i < 64 && !failed; ++i) failed = !reader.take(piece, out);
         EXPECT_TRUE(failed) << "a line without end";
     }
-    AnswerReader reader(AnswerForm::kChatChunks);
+    AnswerReader reader(AnswerForm::kChatChunks, kWide);
     GenerationUpdate out;
     const std::string line = "data: " + std::string(32 << 10, 'x') + "\n";
     bool failed = false;
@@ -163,6 +166,42 @@ TEST(AnswerReader, ErrorsInAStreamKeepTheirKindAndWords) {
     ASSERT_TRUE(died.error);
     EXPECT_EQ(died.error->code, ErrorCode::kUpstreamFailed);
     EXPECT_EQ(died.error->message, "it failed: model runner\nstopped") << "as it came";
+}
+
+TEST(AnswerReader, ScoresAreBoundedAndDroppedWhereNobodyAskedForThem) {
+    AnswerReader unasked(AnswerForm::kChatChunks, {.text_bytes = 1000});
+    GenerationUpdate out;
+    ASSERT_TRUE(unasked.take(kChat, out));
+    EXPECT_TRUE(out.scores.empty());
+    EXPECT_FALSE(out.delta.content.empty());
+
+    std::string entries = R"({"token":"","logprob":0})";
+    for (int i = 0; i < 12; ++i) entries += "," + entries;
+    AnswerReader asked(AnswerForm::kChatChunks, {.text_bytes = 1000, .score_bytes = 1 << 20});
+    Result<void> taken;
+    int n = 0;
+    for (; taken && n < 100; ++n) {
+        taken = asked.take(R"(data: {"choices":[{"index":0,"delta":{},"logprobs":{"content":[)" + entries + "]}}]}\n\n",
+                           out);
+    }
+    ASSERT_FALSE(taken);
+    EXPECT_NE(taken.error().message.find("log probabilities"), std::string::npos) << taken.error().message;
+    EXPECT_LT(n, 5);
+}
+
+TEST(AnswerReader, HowLongAnAnswerMayBe) {
+    GenerationRequest request;
+    request.prompt = std::string(1000, 'x');
+    EXPECT_EQ(bounds_of(request), (AnswerBounds{8 << 20, 0}));
+    request.max_tokens = 1;
+    EXPECT_EQ(bounds_of(request).text_bytes, 64U << 10);
+    request.max_tokens = 4096;
+    EXPECT_EQ(bounds_of(request).text_bytes, 1U << 20);
+    request.echo = true;
+    EXPECT_EQ(bounds_of(request).text_bytes, (1U << 20) + 1000);
+    request.max_tokens = std::numeric_limits<int>::max();
+    request.top_logprobs = 0;
+    EXPECT_EQ(bounds_of(request), (AnswerBounds{(8 << 20) + 1000, 64 << 20}));
 }
 
 TEST(AnswerReader, StandsDamage) {

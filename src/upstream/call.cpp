@@ -11,7 +11,6 @@
 #include <random>
 #include <utility>
 
-#include "upstream/answer_reader.h"
 #include "upstream/remote_error.h"
 
 namespace sutazai::upstream {
@@ -168,7 +167,7 @@ asio::awaitable<Call::Outcome> Call::refused(Connection& connection) {
 }
 
 asio::awaitable<Call::Outcome> Call::read_stream(Connection& connection) {
-    AnswerReader reader(outgoing.form);
+    AnswerReader reader(outgoing.form, bounds);
     std::string text;
     for (;;) {
         text.clear();

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/generation.h"
 #include "ipc/channel.h"
+#include "upstream/answer_reader.h"
 #include "upstream/outgoing.h"
 #include "upstream/upstream.h"
 
@@ -22,6 +23,7 @@ struct Call : std::enable_shared_from_this<Call> {
     std::shared_ptr<RemoteModel> model;
     std::shared_ptr<ipc::TokenStream::Channel> channel;
     Outgoing outgoing;
+    AnswerBounds bounds;
     std::string via;
     boost::asio::cancellation_signal cancel;
 

@@ -222,6 +222,7 @@ std::weak_ptr<Call> Upstream::start_streaming(std::shared_ptr<RemoteModel> model
         return {};
     }
     call->outgoing = std::move(*outgoing);
+    call->bounds = bounds_of(request);
     call->via = std::move(request.via);
     calls_.insert(call.get());
     const auto ended = [call](const std::exception_ptr& thrown) {

@@ -255,17 +255,39 @@ TEST_F(UpstreamTest, WhatNobodyReadsIsNotReadEither) {
     connect();
     std::string flood = "HTTP/1.1 200 OK\r\n\r\n";
     const std::string line = "{\"response\":\"" + std::string(1000, 'x') + "\",\"done\":false}\n";
-    for (int i = 0; i < 20'000; ++i) flood += line;  // 20 MB
+    for (int i = 0; i < 7'000; ++i) flood += line;  // 7 MB
     flood += "{\"response\":\"\",\"done\":true}\n";
     bool sent = false;
     server.script = {{std::move(flood), Say::Then::kClose}};
-    ipc::TokenStream stream = ask();
+    GenerationRequest request = prompt();
+    request.max_tokens = -1;
+    ipc::TokenStream stream = ask(std::move(request));
     ASSERT_TRUE(run_until([&] { return stream.has_update(); }));
     run_until([&] { return sent; }, milliseconds(250));
     EXPECT_EQ(upstream->n_open(), 1U) << "it waits for its reader";
     const GenerationUpdate got = read(std::move(stream));
     ASSERT_FALSE(got.error) << got.error->message;
-    EXPECT_EQ(got.delta.content.size(), 20'000'000U);
+    EXPECT_EQ(got.delta.content.size(), 7'000'000U);
+}
+
+TEST_F(UpstreamTest, AnAnswerThatIsLongerThanWasAskedForIsEnded) {
+    connect();
+    std::string flood = "HTTP/1.1 200 OK\r\n\r\n";
+    const std::string line = "{\"response\":\"" + std::string(64'000, 'x') + "\",\"done\":false}\n";
+    for (int i = 0; i < 200; ++i) flood += line;
+    for (const auto& [max_tokens, most] : {std::pair(4, 64 << 10), std::pair(1000, 256'000), std::pair(-1, 8 << 20)}) {
+        server.script = {{flood, Say::Then::kWait}};
+        GenerationRequest request = prompt();
+        request.max_tokens = max_tokens;
+        const GenerationUpdate got = read(ask(std::move(request)));
+        ASSERT_TRUE(got.error) << max_tokens;
+        EXPECT_EQ(got.error->code, ErrorCode::kUpstreamFailed);
+        EXPECT_EQ(got.error->message,
+                  fmt::format("the upstream 'u' does not serve the model: it goes on past {} bytes, "
+                              "which is more than what was asked for can be",
+                              most));
+        EXPECT_TRUE(run_until([&] { return upstream->n_open() == 0; })) << "and the connection is closed";
+    }
 }
 
 TEST_F(UpstreamTest, MoreThanThePlacesWaitTheirTurn) {
