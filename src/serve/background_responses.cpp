@@ -225,7 +225,8 @@ asio::awaitable<void> BackgroundResponses::supervise(std::shared_ptr<Run> run) {
                            is_done = true;
                            if (thrown) {
                                error = Error{ErrorCode::kInternal, "The server failed to make the response."};
-                               if (!run->cancelled) spdlog::error("a background response: {}", text_of(thrown));
+                               if (!run->cancelled && !draining_)
+                                   spdlog::error("a background response: {}", text_of(thrown));
                            } else if (!result) {
                                error = result.error();
                            }
