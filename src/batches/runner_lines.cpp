@@ -13,6 +13,7 @@
 #include "batches/line_answer.h"
 #include "batches/runner_state.h"
 #include "ipc/run_blocking.h"
+#include "serve/admission.h"
 
 namespace sutazai::batches {
 
@@ -43,8 +44,8 @@ std::size_t Runner::width() const {
     const config::Settings& settings = context_.settings;
     const bool narrow = context_.foreground.running() > 0 || Clock::now() < narrow_until_;
     if (narrow) return std::max<std::size_t>(1, settings.batch_size / 4);
-    const std::size_t wide =
-        settings.batch_width > 0 ? settings.batch_width : std::max(settings.batch_size, settings.batch_size_max);
+    // As many as run, and as many again that wait in the engine, so that no place is empty while a line is read.
+    const std::size_t wide = settings.batch_width > 0 ? settings.batch_width : serve::generations_at_once(settings);
     // Others must find room in the queue.
     return std::min<std::size_t>(wide, std::max<std::size_t>(1, settings.max_queue / 2));
 }
