@@ -307,7 +307,7 @@ def test_more_context_only_where_nobody_else_has_a_say(endless, tmp_path):
         assert "administrator" in refusal(server, headers={"Authorization": "Bearer k"})
     if harness.SLOWDOWN > 1:
         return  # with a sanitizer's own memory no model fits into so little
-    with harness.running(tmp_path, "--model", endless, BATCH_SIZE="1", MODEL_CACHE_BYTES="40MiB") as server:
+    with harness.running(tmp_path, "--model", endless, BATCH_SIZE="1", MODEL_CACHE_BYTES="52MiB") as server:
         client_of(server).chat("endless", ASK, options=GREEDY)
         engine = server.only_engine()
         assert "MODEL_CACHE_BYTES" in refusal(server)
