@@ -241,10 +241,14 @@ Parsed<void> set_upstreams(Settings& settings, std::string_view text) {
         const std::string name(trim(part.substr(0, equals)));
         auto address = parse_upstream(trim(part.substr(std::min(equals + 1, part.size()))));
         if (!is_upstream_name(name) || !address) {
+            // By its name alone: the address may hold a password.
+            const std::string which = is_upstream_name(name) && equals < part.size()
+                                          ? fmt::format("that of \"{}\"", name)
+                                          : fmt::format("number {}", upstreams.size() + 1);
             return std::unexpected(
                 fmt::format("name=address, several separated by commas, with names of letters, digits, -, _ and .; an "
-                            "address is {}",
-                            parse_upstream("").error().message));
+                            "address is {} (the entry that is wrong is {})",
+                            parse_upstream("").error().message, which));
         }
         if (std::ranges::find(upstreams, name, &std::pair<std::string, UpstreamAddress>::first) != upstreams.end()) {
             return std::unexpected(fmt::format("free of doubles, and {} is one", name));

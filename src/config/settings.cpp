@@ -108,6 +108,20 @@ Result<void> expand_tilde(const std::string& name, std::string& path,
     return {};
 }
 
+/// A key that nobody gets is a name that was misspelt.
+Result<void> check_upstream_keys(const Settings& settings) {
+    for (const auto& [name, key] : settings.upstream_keys) {
+        if (std::ranges::find(settings.upstreams, name, &std::pair<std::string, UpstreamAddress>::first) !=
+            settings.upstreams.end()) {
+            continue;
+        }
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("UPSTREAM_KEYS: there is a key for \"{}\", which is none of UPSTREAMS", name),
+                    "UPSTREAM_KEYS");
+    }
+    return {};
+}
+
 Result<void> expand_tildes(Settings& settings, const std::map<std::string, std::string>& environment) {
     std::vector<std::pair<std::string, std::string*>> paths{
         {"SUTAZAI_HOME", &settings.home},           {"CACHE_ARTIFACTS_DIR", &settings.cache_artifacts_dir},
@@ -160,6 +174,7 @@ Result<Loaded> load(const Inputs& inputs) {
     }
 
     Settings& settings = loaded.settings;
+    if (auto checked = check_upstream_keys(settings); !checked) return std::unexpected(std::move(checked.error()));
     if (auto expanded = expand_tildes(settings, inputs.environment); !expanded) {
         return std::unexpected(std::move(expanded.error()));
     }

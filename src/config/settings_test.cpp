@@ -313,6 +313,20 @@ TEST(Settings, UpstreamsAndTheirKeys) {
         EXPECT_EQ(wrong.error().field, "UPSTREAMS");
         EXPECT_EQ(wrong.error().message.find("hunter2"), std::string::npos);
     }
+    const auto second = load({.environment = {{"HOME", "/home/u"}, {"UPSTREAMS", "a=ollama+http://h,b=http://i"}}});
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().message.find("wrong is that of \"b\""), std::string::npos) << second.error().message;
+    const auto nameless = load({.environment = {{"HOME", "/home/u"}, {"UPSTREAMS", "a=ollama+http://h,hunter2"}}});
+    ASSERT_FALSE(nameless);
+    EXPECT_NE(nameless.error().message.find("number 2"), std::string::npos) << nameless.error().message;
+    EXPECT_EQ(nameless.error().message.find("hunter2"), std::string::npos);
+    const auto unused = load(
+        {.environment = {
+             {"HOME", "/home/u"}, {"UPSTREAMS", "a=ollama+http://h"}, {"UPSTREAM_KEYS", "a=hunter1,typo=hunter2"}}});
+    ASSERT_FALSE(unused);
+    EXPECT_EQ(unused.error().field, "UPSTREAM_KEYS");
+    EXPECT_NE(unused.error().message.find("\"typo\""), std::string::npos) << unused.error().message;
+    EXPECT_EQ(unused.error().message.find("hunter"), std::string::npos);
 }
 
 }  // namespace
