@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/json_text.h"
+#include "base/visible_text.h"
 
 namespace sutazai::log {
 namespace {
@@ -23,10 +24,23 @@ class JsonMessageFlag : public spdlog::custom_flag_formatter {
     void format(const spdlog::details::log_msg& msg, const std::tm&, spdlog::memory_buf_t& out) override {
         std::string quoted;
         append_quoted(quoted, {msg.payload.data(), msg.payload.size()});
+        quoted = visible_json(quoted);
         out.append(quoted.data(), quoted.data() + quoted.size());
     }
     [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
         return spdlog::details::make_unique<JsonMessageFlag>();
+    }
+};
+
+/// The message as one line that does nothing to a terminal.
+class TextMessageFlag : public spdlog::custom_flag_formatter {
+  public:
+    void format(const spdlog::details::log_msg& msg, const std::tm&, spdlog::memory_buf_t& out) override {
+        const std::string shown = visible({msg.payload.data(), msg.payload.size()});
+        out.append(shown.data(), shown.data() + shown.size());
+    }
+    [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+        return spdlog::details::make_unique<TextMessageFlag>();
     }
 };
 
@@ -53,7 +67,8 @@ void init(std::string_view level, bool json, std::string_view process, Writing w
         append_quoted(pattern, process);
         formatter->add_flag<JsonMessageFlag>('*').set_pattern(pattern + R"(,"msg":%*})");
     } else {
-        formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ [" + std::string(process) + "] %v");
+        formatter->add_flag<TextMessageFlag>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ [" + std::string(process) +
+                                                              "] %*");
     }
     logger->set_formatter(std::move(formatter));
     logger->set_level(spdlog::level::from_str(std::string(level)));

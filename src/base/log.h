@@ -17,7 +17,8 @@ enum class Writing : std::uint8_t {
 };
 
 /// Sets level ("trace" to "error") and format up; `json` writes one object a line with ts (UTC, ISO 8601), level, msg
-/// and process ("server" or "engine:<model>"). Call once, before threads start.
+/// and process ("server" or "engine:<model>"). Either way a message is one line without control characters and marks of
+/// writing directions (visible_text.h). Call once, before threads start.
 void init(std::string_view level, bool json, std::string_view process, Writing writing = Writing::kAtOnce);
 
 /// Writes what waits, and ends logging: nothing may log afterwards. False when that took longer than `patience`; then

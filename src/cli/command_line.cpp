@@ -11,6 +11,7 @@
 #include <string_view>
 #include <thread>
 
+#include "base/visible_text.h"
 #include "cli/cache_command.h"
 #include "cli/cache_files_command.h"
 #include "cli/config_command.h"
@@ -71,7 +72,7 @@ int list(const Flags& flags) {
                    loaded->settings.models_dir);
     }
     fmt::print("{}", table);
-    for (const std::string& note : catalog->notes()) fmt::print(stderr, "{}\n", note);
+    for (const std::string& note : catalog->notes()) fmt::print(stderr, "{}\n", visible(note));
     return 0;
 }
 
@@ -99,7 +100,7 @@ int run_command_line(int argc, char** argv, const Hooks& hooks) {
     add_command(app, "serve", "Serve models over HTTP until SIGTERM or ctrl-C", flags, action,
                 [&] { return serve(flags, hooks); });
     add_run_command(app, flags, action);
-    add_command(app, "list", "List the models", flags, action, [&] { return list(flags); });
+    add_command(app, "list", "List the models", flags, action, [&] { return list(flags); })->alias("ls");
 
     add_pull_commands(app, flags, action);
     add_store_commands(app, flags, action);

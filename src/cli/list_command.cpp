@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/byte_text.h"
+#include "base/visible_text.h"
 #include "catalog/gguf_file.h"
 
 namespace sutazai::cli {
@@ -57,7 +58,9 @@ std::string model_table(const catalog::Catalog& catalog) {
     std::size_t name_width = 0;
     std::size_t size_width = 0;
     for (const auto& file : catalog.list()) {
-        Line line{file.name + (file.name == preferred ? " *" : ""), byte_text(file.bytes), describe(file)};
+        // Names and reasons may hold names of files, which hold anything.
+        Line line{visible(file.name) + (file.name == preferred ? " *" : ""), byte_text(file.bytes),
+                  visible(describe(file))};
         name_width = std::max(name_width, line.name.size());
         size_width = std::max(size_width, line.size.size());
         lines.push_back(std::move(line));
