@@ -96,6 +96,11 @@ std::string encode_show(const ModelPage& page) {
     if (!page.parameters.empty()) out["parameters"] = page.parameters;
     out["template"] = page.chat_template;
     if (!page.system.empty()) out["system"] = page.system;
+    if (!page.messages.empty()) {
+        json::array list;
+        for (const auto& [role, content] : page.messages) list.push_back({{"role", role}, {"content", content}});
+        out["messages"] = std::move(list);
+    }
     out["details"] = details_json(page.card);
     out["model_info"] = page.model_info;
     out["capabilities"] = capabilities_json(page.card);

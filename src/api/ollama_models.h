@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "api/json.h"
@@ -45,7 +46,8 @@ struct RunningModel {
 struct ModelPage {
     ModelCard card;
     std::string license, modelfile, parameters, chat_template, system;
-    boost::json::object model_info;  ///< the file's own metadata
+    std::vector<std::pair<std::string, std::string>> messages = {};  ///< roles and texts, in front of every chat
+    boost::json::object model_info;                                  ///< the file's own metadata
 };
 
 struct ShowBody {

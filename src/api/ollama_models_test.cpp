@@ -46,6 +46,9 @@ TEST(OllamaModels, WritesTheGoldenPs) {
 TEST(OllamaModels, WritesTheGoldenPage) {
     ModelPage page{.card = kCard, .modelfile = "FROM x\n", .chat_template = "{{ x }}"};
     page.model_info = {{"general.architecture", "qwen2"}, {"tokenizer.ggml.tokens", nullptr}};
+    ModelPage talking = page;
+    talking.messages = {{"user", "Hi"}};
+    EXPECT_NE(encode_show(talking).find(R"("messages":[{"role":"user","content":"Hi"}])"), std::string::npos);
     EXPECT_EQ(encode_show(page), R"({"modelfile":"FROM x\n","template":"{{ x }}",)" + std::string(kDetails) +
                                      R"(,"model_info":{"general.architecture":"qwen2","tokenizer.ggml.tokens":null},)"
                                      R"("capabilities":["completion"],"modified_at":"2025-01-26T14:30:52.005Z"})");

@@ -45,6 +45,8 @@ class Catalog {
     /// need neither Ollama's host nor its namespace. kNotFound names models that exist, or says that the file is gone;
     /// kInvalidArgument when `name` is no valid model name; kLoadFailed, with the reason, for what cannot be used.
     [[nodiscard]] Result<ModelFile> find(std::string_view name) const;
+    /// Whoever answers to this name, whether it can be used or not; null for nobody.
+    [[nodiscard]] const ModelFile* holder(std::string_view name) const { return listing_->find(name); }
     /// A model that can be used and has this engine_key(), if possible with the file at `path`; null when there is none
     /// (any more).
     [[nodiscard]] const ModelFile* find_engine(const std::string& engine, std::string_view path = {}) const;

@@ -9,12 +9,15 @@
 #include <utility>
 
 #include "base/model_parts.h"
+#include "cli/model_files.h"
 #include "cli/setting_flags.h"
 #include "cli/work_view.h"
 #include "fetch/options.h"
 #include "fetch/places.h"
 #include "fetch/pull.h"
 #include "fetch/source.h"
+#include "ipc/process.h"
+#include "store/create.h"
 
 namespace sutazai::cli {
 namespace {
@@ -53,6 +56,13 @@ int run_command(Transfer transfer, const Flags& flags, const fetch::Request& req
     const auto level = std::ranges::find(loaded->rows, "LOG_LEVEL", &config::SettingInfo::name);
     if (level->source == config::Source::kDefault) loaded->settings.log_level = "error";
     start_logging(loaded->settings, "pull");
+    if (transfer == fetch::pull) {
+        const auto source = fetch::parse_source(request.model, request.as);
+        if (!source) return report(source.error());
+        const auto catalog = open_catalog(loaded->settings, executable_path());
+        if (!catalog) return report(catalog.error());
+        if (auto free = store::check_name_is_free(*catalog, source->name, "MODEL"); !free) return report(free.error());
+    }
     return carry_out(transfer, loaded->settings, request, when_stopped);
 }
 

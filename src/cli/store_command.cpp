@@ -144,6 +144,7 @@ int create(const CreateFlags& flags, const Flags& setting_flags) {
     if (!recipe) return report(recipe.error());
     const auto shelf = open_shelf(setting_flags);
     if (!shelf) return report(shelf.error());
+    if (auto free = store::check_name_is_free(shelf->catalog, *name, "NAME"); !free) return report(free.error());
     return carry_out([&](const store::WorkContext& work) -> Result<void> {
         const auto base = base_of(*shelf, recipe->from, flags.modelfile, work);
         if (!base) return std::unexpected(base.error());
@@ -157,6 +158,7 @@ int copy(const std::string& from, const std::string& to, const Flags& setting_fl
     if (!name) return report(name.error());
     const auto shelf = open_shelf(setting_flags);
     if (!shelf) return report(shelf.error());
+    if (auto free = store::check_name_is_free(shelf->catalog, *name, "TO"); !free) return report(free.error());
     const auto file = find_model(shelf->catalog, from);
     if (!file) return report(file.error());
     const auto base = store::model_to_copy(*file, shelf->catalog.sources());
@@ -173,7 +175,7 @@ int remove(const std::vector<std::string>& names, const Flags& setting_flags) {
     int code = 0;
     for (const std::string& name : names) {
         std::optional<catalog::ModelFile> there;
-        if (auto found = shelf->catalog.find(name)) there = std::move(*found);
+        if (const auto* holder = shelf->catalog.holder(name)) there = *holder;
         if (auto removed = store::remove_model(shelf->store(), name, there); removed) {
             fmt::print("deleted '{}'\n", name);
         } else {
@@ -240,7 +242,7 @@ void add_store_commands(CLI::App& parent, Flags& flags, std::function<int()>& ac
     const auto shown = std::make_shared<std::string>();
     const auto what = std::make_shared<ShowWhat>(ShowWhat::kAll);
     show_app->add_option("MODEL", *shown, "A model")->required()->type_name("");
-    CLI::Option_group* one = show_app->add_option_group("");
+    CLI::Option_group* one = show_app->add_option_group("One of these");
     for (const auto& [flag, value, help] :
          {std::tuple("--modelfile", ShowWhat::kModelfile, "Print its Modelfile"),
           std::tuple("--parameters", ShowWhat::kParameters, "Print its parameters"),

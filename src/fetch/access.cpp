@@ -17,6 +17,12 @@ bool is_listed_as(std::string_view entry, const Url& url) {
     return small == url.authority() || small == fmt::format("{}:{}", url.host, url.port);
 }
 
+/// What to think of, for an address whose port has to be listed.
+std::string with_port(const Url& url) {
+    if (url.authority() == url.host) return {};
+    return fmt::format("; a list names this port with the host, as {}, or it means the scheme's own", url.authority());
+}
+
 /// Credentials for a host without a port are never sent in plain words.
 bool is_meant_for(const std::string& entry, const Url& url) {
     return is_listed_as(entry, url) && (url.is_secure() || entry.ends_with(fmt::format(":{}", url.port)));
@@ -57,9 +63,9 @@ Result<void> Access::check_address(const Url& url) const {
     // Of a name the address is looked at when the connection is made.
     const auto literal = is_public_literal(url.host);
     if (literal && !*literal && !allows_private(url)) {
-        return fail(
-            ErrorCode::kForbidden,
-            fmt::format("{} is a private address; only hosts of PULL_PRIVATE_HOSTS may have one", url.authority()));
+        return fail(ErrorCode::kForbidden,
+                    fmt::format("{} is a private address; only hosts of PULL_PRIVATE_HOSTS may have one{}",
+                                url.authority(), with_port(url)));
     }
     return {};
 }
@@ -71,7 +77,8 @@ Result<void> Access::check_start(const Url& url) const {
     const bool is_known = is_mirror || is_private || is_listed_as(named, url) || is_listed(hosts, url) ||
                           std::ranges::find(hosts, "*") != hosts.end();
     if (!is_known) {
-        return fail(ErrorCode::kForbidden, fmt::format("{} is none of the hosts of PULL_HOSTS", url.authority()));
+        return fail(ErrorCode::kForbidden,
+                    fmt::format("{} is none of the hosts of PULL_HOSTS{}", url.authority(), with_port(url)));
     }
     if (!url.is_secure() && !is_mirror && !insecure) {
         return fail(ErrorCode::kForbidden,

@@ -34,7 +34,7 @@ std::string name_of_file(const Url& url) {
 
 std::unexpected<Error> refuse(std::string_view text) {
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("\"{}\" is no model to pull; it must be model[:tag], host/namespace/model[:tag], "
+                fmt::format("\"{}\" is no name of a model; it must be model[:tag], host/namespace/model[:tag], "
                             "hf.co/org/repo[:quantisation], or the URL of a .gguf file",
                             text.substr(0, kMostShown)),
                 "model");

@@ -122,10 +122,11 @@ asio::awaitable<Result<void>> post_ollama_create(Services& services, Exchange& e
     ollama::CreateBody* const body = &asked->body;
     auto name = store::new_model_name(body->model, "model");
     if (!name) co_return std::unexpected(std::move(name.error()));
+    co_await services.models.catch_up();
+    if (auto free = store::check_name_is_free(services.catalog, *name, "model"); !free) co_return free;
     std::optional<catalog::ModelFile> from;
     std::optional<fetch::MissingBase> missing;
     if (!body->recipe.from.empty()) {
-        co_await services.models.catch_up();
         auto found = find(services, body->recipe.from, "from");
         if (found) {
             from = std::move(*found);
@@ -163,6 +164,7 @@ asio::awaitable<Result<void>> post_ollama_copy(Services& services, Exchange& exc
     auto name = store::new_model_name(body->destination, "destination");
     if (!name) co_return std::unexpected(std::move(name.error()));
     co_await services.models.catch_up();
+    if (auto free = store::check_name_is_free(services.catalog, *name, "destination"); !free) co_return free;
     auto from = find(services, body->source, "source");
     if (!from) co_return std::unexpected(std::move(from.error()));
     std::string key = "copy " + from->name + " " + name->key();
@@ -184,7 +186,7 @@ asio::awaitable<Result<void>> delete_ollama_model(Services& services, Exchange& 
     if (!name) co_return std::unexpected(std::move(name.error()));
     co_await services.models.catch_up();
     std::optional<catalog::ModelFile> there;
-    if (auto found = services.catalog.find(*name)) there = std::move(*found);
+    if (const auto* holder = services.catalog.holder(*name)) there = *holder;
     std::string key = "delete " + *name;
     serve::Jobs::Work work = [store = store_of(services), name = *name, there](const std::stop_token&,
                                                                                const ProgressSink&) -> Result<void> {

@@ -9,6 +9,7 @@
 #include "http/gate.h"
 #include "http/job_answer.h"
 #include "http/routes.h"
+#include "store/create.h"
 
 namespace sutazai::http {
 
@@ -26,6 +27,10 @@ asio::awaitable<Result<void>> transfer(Services& services, Exchange& exchange, T
     if (!body) co_return std::unexpected(body.error());
     auto source = fetch::parse_source(body->model);
     if (!source) co_return std::unexpected(std::move(source.error()));
+    if (work == fetch::pull) {
+        co_await services.models.catch_up();
+        if (auto free = store::check_name_is_free(services.catalog, source->name, "model"); !free) co_return free;
+    }
     auto options = fetch::make_options(services.settings, fetch::network_environment());
     if (!options) co_return std::unexpected(std::move(options.error()));
     // Those who ask for the same share the work.

@@ -12,11 +12,13 @@
 
 #include "base/byte_text.h"
 #include "base/digest.h"
+#include "base/json_text.h"
 #include "base/small_file.h"
 #include "catalog/gguf_metadata.h"
 #include "catalog/model_profile.h"
 #include "store/base_model.h"
 #include "store/blob.h"
+#include "store/modelfile.h"
 
 namespace sutazai::serve {
 
@@ -105,13 +107,45 @@ std::vector<std::string> parameter_lines(const catalog::RequestDefaults& default
     return lines;
 }
 
-std::string modelfile_of(const ModelPage& page, const std::vector<std::string>& parameters) {
-    // Its adapters come with its name.
-    std::string out = fmt::format("FROM {}\n", page.card.name);
-    if (!page.chat_template.empty()) out += fmt::format("TEMPLATE \"\"\"{}\"\"\"\n", page.chat_template);
-    if (!page.system.empty()) out += fmt::format("SYSTEM \"\"\"{}\"\"\"\n", page.system);
-    for (const std::string& line : parameters) out += fmt::format("PARAMETER {}\n", line);
+/// The same, as a Modelfile has them.
+json::object parameters_json(const catalog::ModelProfile& profile) {
+    json::object out;
+    const catalog::RequestDefaults& defaults = profile.request;
+    const auto add_float = [&](const char* name, const std::optional<float>& value) {
+        if (value) out[name] = as_written(*value);
+    };
+    add_float("temperature", defaults.temperature);
+    if (defaults.top_k) out["top_k"] = *defaults.top_k;
+    add_float("top_p", defaults.top_p);
+    add_float("min_p", defaults.min_p);
+    add_float("repeat_penalty", defaults.repeat_penalty);
+    add_float("presence_penalty", defaults.presence_penalty);
+    add_float("frequency_penalty", defaults.frequency_penalty);
+    if (defaults.seed) out["seed"] = *defaults.seed;
+    if (defaults.max_tokens) out["num_predict"] = *defaults.max_tokens;
+    if (profile.load.least_context_tokens > 0) out["num_ctx"] = profile.load.least_context_tokens;
+    json::array stops;
+    for (const std::string& stop : defaults.stop.value_or(std::vector<std::string>{})) stops.emplace_back(stop);
+    if (!stops.empty()) out["stop"] = std::move(stops);
     return out;
+}
+
+/// Fills in what the profile says, and the Modelfile, which says all of it again.
+void add_profile(ModelPage& page, const catalog::ModelProfile& profile, std::vector<std::string> licenses) {
+    page.system = profile.request.system.value_or("");
+    page.parameters = fmt::format("{}", fmt::join(parameter_lines(profile.request), "\n"));
+    for (const ChatMessage& message : profile.request.messages) {
+        std::string text;
+        for (const ContentPart& part : message.content) text += part.text;
+        page.messages.emplace_back(to_string(message.role), std::move(text));
+    }
+    // Its adapters come with its name.
+    page.modelfile = store::to_modelfile({.from = page.card.name,
+                                          .chat_template = page.chat_template,
+                                          .system = page.system,
+                                          .licenses = std::move(licenses),
+                                          .parameters = parameters_json(profile),
+                                          .messages = page.messages});
 }
 
 /// What a chat template is for, by the words that it has: the engine, which knows it better, need not run for this.
@@ -125,15 +159,15 @@ void add_template_abilities(ModelCard& card, std::string_view source) {
 }
 
 /// What a store has beside the model.
-std::string store_licenses(const catalog::ModelFile& file, const catalog::ModelSources& sources) {
+std::vector<std::string> store_licenses(const catalog::ModelFile& file, const catalog::ModelSources& sources) {
     constexpr std::size_t kMostBytes = 4 << 20;
     const auto base = store::base_model(file, sources);
     if (!base || !base->store) return {};
-    std::string out;
+    std::vector<std::string> out;
     for (const store::Layer& layer : base->manifest.layers) {
         if (layer.media_type != std::string(store::kLayerTypePrefix) + "license") continue;
-        const auto text = read_small_file(store::blob_path(*base->store / "blobs", layer.digest).string(), kMostBytes);
-        if (text) out += (out.empty() ? "" : "\n") + *text;
+        auto text = read_small_file(store::blob_path(*base->store / "blobs", layer.digest).string(), kMostBytes);
+        if (text) out.push_back(std::move(*text));
     }
     return out;
 }
@@ -152,10 +186,7 @@ ModelCard remote_card(const catalog::ModelFile& file) {
 }
 
 ModelPage remote_page(ModelPage page, const catalog::ModelProfile& profile) {
-    page.system = profile.request.system.value_or("");
-    const std::vector<std::string> parameters = parameter_lines(profile.request);
-    page.parameters = fmt::format("{}", fmt::join(parameters, "\n"));
-    page.modelfile = modelfile_of(page, parameters);
+    add_profile(page, profile, {});
     return page;
 }
 
@@ -228,16 +259,14 @@ Result<ModelPage> model_page(ModelCards& cards, const catalog::ModelFile& file, 
     if (!entries) return std::unexpected(entries.error());
     const catalog::ModelProfile& profile = catalog::profile_of(file);
     page.model_info = info_json(*entries, verbose);
-    page.license = store_licenses(file, sources);
+    std::vector<std::string> licenses = store_licenses(file, sources);
+    page.license = fmt::format("{}", fmt::join(licenses, "\n"));
     if (page.license.empty()) page.license = catalog::text_of(*entries, "general.license");
     page.chat_template = catalog::text_of(*entries, "tokenizer.chat_template");
     if (page.chat_template.empty()) page.chat_template = profile.load.fallback_template;
     if (!profile.load.chat_template.empty()) page.chat_template = profile.load.chat_template;
     add_template_abilities(page.card, page.chat_template);
-    page.system = profile.request.system.value_or("");
-    const std::vector<std::string> parameters = parameter_lines(profile.request);
-    page.parameters = fmt::format("{}", fmt::join(parameters, "\n"));
-    page.modelfile = modelfile_of(page, parameters);
+    add_profile(page, profile, std::move(licenses));
     return page;
 }
 

@@ -117,7 +117,11 @@ class Draft {
         }
         auto blob = put(text);
         if (!blob) return std::unexpected(std::move(blob.error()));
-        add(kind, std::move(*blob));
+        // A licence of the base, said again.
+        const bool is_there = std::ranges::any_of(manifest.layers, [&](const Layer& layer) {
+            return layer.media_type == type_of(kind) && layer.digest == blob->digest;
+        });
+        if (!is_there) add(kind, std::move(*blob));
         return {};
     }
 
@@ -299,6 +303,22 @@ Result<void> take_adapters(Draft& draft, const ModelStore& store, const ModelRec
     return {};
 }
 
+/// Of a model that is no store's.
+std::string whose(const catalog::ModelFile& file) {
+    if (file.remote) {
+        return file.remote->upstream.empty() ? "a model of another server, which models.toml names"
+                                             : fmt::format("a model of the upstream '{}'", file.remote->upstream);
+    }
+    return file.path.empty() ? "a model of models.toml" : fmt::format("the model {}", file.path);
+}
+
+/// A spelling that no model of another place has.
+std::string unmistakable(const catalog::OllamaName& name) {
+    std::string out = name.shortest();
+    const bool is_short = out.find('/') == std::string::npos;
+    return is_short ? fmt::format("{}/{}", name.name_space, out) : name.full();
+}
+
 Result<void> take_texts(Draft& draft, const ModelRecipe& recipe) {
     Result<void> done;
     if (!recipe.chat_template.empty()) {
@@ -358,29 +378,58 @@ Result<void> copy_model(const ModelStore& store, const BaseModel& base, const ca
 }
 
 Result<void> remove_model(const ModelStore& store, const std::string& name,
-                          const std::optional<catalog::ModelFile>& elsewhere) {
+                          const std::optional<catalog::ModelFile>& holder) {
     const auto parsed = catalog::parse_ollama_name(name);
-    auto removed = parsed ? store.remove(*parsed) : Result<void>(fail(ErrorCode::kNotFound, ""));
-    if (removed || removed.error().code != ErrorCode::kNotFound) return removed;
-    const bool is_here = elsewhere && elsewhere->path.starts_with(store.root().string() + "/");
+    if (!holder || holder->in_store) {
+        auto removed = parsed ? store.remove(*parsed) : Result<void>(fail(ErrorCode::kNotFound, ""));
+        if (removed || removed.error().code != ErrorCode::kNotFound) return removed;
+    }
+    const bool is_here = holder && holder->path.starts_with(store.root().string() + "/");
     // Or it was there a moment ago, and somebody else has removed it.
-    if (!elsewhere || (is_here && elsewhere->in_store)) {
+    if (!holder || (is_here && holder->in_store)) {
         return fail(ErrorCode::kNotFound, fmt::format("model '{}' not found", name), "model");
     }
+    std::string message;
     if (is_here) {
-        return fail(
-            ErrorCode::kInvalidArgument,
-            fmt::format("'{}' is a name that models.toml gives to a model of the store; that one is removed by its "
-                        "own name",
-                        name),
-            "model");
+        message = fmt::format(
+            "'{}' is a name that models.toml gives to a model of the store; that one is removed by its own name", name);
+    } else if (holder->remote || holder->path.empty()) {
+        message = fmt::format("model '{}' is not in the model store {}: it is {}", name, store.root().string(),
+                              whose(*holder));
+    } else {
+        const bool is_blob = holder->path.find("/blobs/") != std::string::npos;
+        message = fmt::format(
+            "model '{}' does not lie in the model store {} but in {}, which is only read; remove it {}", name,
+            store.root().string(), holder->path, is_blob ? "with the program that keeps it there" : "where it lies");
     }
-    const bool is_blob = elsewhere->path.find("/blobs/") != std::string::npos;
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("model '{}' does not lie in the model store {} but in {}, which is only read; remove it {}",
-                            name, store.root().string(), elsewhere->path,
-                            is_blob ? "with the program that keeps it there" : "where it lies"),
-                "model");
+    if (!holder->in_store && parsed && store.read_manifest(*parsed)) {
+        message += fmt::format("; the store's model of that name is removed as '{}'", unmistakable(*parsed));
+    }
+    return fail(ErrorCode::kInvalidArgument, std::move(message), "model");
+}
+
+Result<void> check_name_is_free(const catalog::Catalog& catalog, const catalog::OllamaName& name,
+                                const std::string& field) {
+    std::vector<std::string> spellings{name.shortest()};
+    const std::string latest = fmt::format(":{}", catalog::kDefaultTag);
+    if (spellings.front().ends_with(latest)) {
+        spellings.push_back(spellings.front().substr(0, spellings.front().size() - latest.size()));
+    }
+    for (const std::string& spelling : spellings) {
+        const catalog::ModelFile* const holder = catalog.holder(spelling);
+        if (holder == nullptr || holder->in_store) continue;
+        if (holder->remote && holder->name == spellings.front()) {
+            // The new one will come before it, unless it is models.toml that names it.
+            const auto& listed = catalog.sources().upstreams;
+            const bool is_listed = std::ranges::find(listed, holder->remote->upstream) != listed.end();
+            if (is_listed && holder->name == holder->remote->model) continue;
+        }
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("the name \"{}\" is taken by {}, which would go on answering to it; choose another one",
+                                holder->name, whose(*holder)),
+                    field);
+    }
+    return {};
 }
 
 Result<catalog::OllamaName> new_model_name(const std::string& name, const std::string& field) {

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/work_progress.h"
+#include "catalog/catalog.h"
 #include "catalog/ollama_name.h"
 #include "store/base_model.h"
 #include "store/model_store.h"
@@ -39,14 +40,20 @@ using Quantiser = std::function<Result<StoredBlob>(const ModelStore& store, cons
 [[nodiscard]] Result<void> copy_model(const ModelStore& store, const BaseModel& base, const catalog::OllamaName& to,
                                       const WorkContext& work);
 
-/// Of this store. kInvalidArgument, with the place and the way out, for one that lies elsewhere (`elsewhere` is what
-/// the catalogue finds by that name); kNotFound when there is none.
+/// Of this store. kInvalidArgument, with the place and the way out, where the name is that of one that lies elsewhere,
+/// whether there is one of the store behind it or not; kNotFound when there is none. `holder` is what answers to the
+/// name in the catalogue.
 [[nodiscard]] Result<void> remove_model(const ModelStore& store, const std::string& name,
-                                        const std::optional<catalog::ModelFile>& elsewhere);
+                                        const std::optional<catalog::ModelFile>& holder);
 
 /// The name that a model is to get: one that a store and the catalogue have a place for. kInvalidArgument, naming the
 /// field.
 [[nodiscard]] Result<catalog::OllamaName> new_model_name(const std::string& name, const std::string& field);
+
+/// kInvalidArgument, naming the field, where a model that is no store's answers to the name: it would go on doing so,
+/// and the new one would never be heard.
+[[nodiscard]] Result<void> check_name_is_free(const catalog::Catalog& catalog, const catalog::OllamaName& name,
+                                              const std::string& field);
 
 /// Puts a file of somebody's into the store.
 [[nodiscard]] Result<StoredBlob> take_file(const ModelStore& store, const std::filesystem::path& file,

@@ -300,6 +300,33 @@ TEST_F(CreateTest, RemovesOnlyItsOwn) {
     EXPECT_FALSE(store_.has_blob(sum(catalog::small_gguf())));
 }
 
+TEST_F(CreateTest, ANameThatAnotherPlaceHasIsNotTakenNorRemoved) {
+    std::ofstream(folder_.path() / "models" / "mine.gguf", std::ios::binary) << catalog::small_gguf();
+    ollama_.put("registry.ollama.ai/library/theirs/latest", {{"model", catalog::small_gguf()}});
+    const auto now = [&] { return catalog::Catalog(sources_); };
+    const auto taken = check_name_is_free(now(), named("mine"), "destination");
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(taken.error().field, "destination");
+    EXPECT_NE(taken.error().message.find("mine.gguf"), std::string::npos) << taken.error().message;
+    EXPECT_TRUE(check_name_is_free(now(), named("mine:2"), "model"));
+    EXPECT_TRUE(check_name_is_free(now(), named("theirs"), "model")) << "the store comes before Ollama's own";
+    EXPECT_TRUE(check_name_is_free(now(), named("nobody"), "model"));
+
+    // One that was there before the file came.
+    ASSERT_TRUE(copy_model(store_, *base("theirs"), named("mine"), work_));
+    EXPECT_FALSE(check_name_is_free(now(), named("mine"), "model"));
+    const auto refused = remove_model(store_, "mine", find("mine"));
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("'library/mine:latest'"), std::string::npos) << refused.error().message;
+    EXPECT_TRUE(store_.read_manifest(named("mine")));
+    EXPECT_TRUE(remove_model(store_, "library/mine:latest", find("library/mine:latest")));
+    EXPECT_FALSE(store_.read_manifest(named("mine")));
+
+    const catalog::ModelFile far{.name = "far", .remote = catalog::RemoteModel{.upstream = "gpu", .model = "x"}};
+    EXPECT_NE(remove_model(store_, "far", far).error().message.find("the upstream 'gpu'"), std::string::npos);
+}
+
 TEST(NewModelName, IsOneThatBothHaveAPlaceFor) {
     EXPECT_EQ(new_model_name("a", "model")->shortest(), "a:latest");
     for (const char* name : {"", "a:", "a/b/c/d/e", "../x", "a b"}) {

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
 #include <optional>
 #include <utility>
 
+#include "base/json_text.h"
 #include "base/model_parts.h"
 #include "catalog/ollama_name.h"
 #include "catalog/ollama_parameters.h"
@@ -56,6 +59,7 @@ class Reader {
 
     /// The rest of the line, or what stands in quotes, which must be all of it.
     std::expected<std::string, Refusal> value() {
+        if (auto fenced = between_fences()) return std::move(*fenced);
         if (rest_.starts_with(kTripleQuote)) return in_quotes(kTripleQuote);
         if (rest_.starts_with('"')) return in_quotes("\"");
         std::string_view out = rest_.substr(0, std::min(rest_.find_first_of("\r\n"), rest_.size()));
@@ -64,7 +68,31 @@ class Reader {
         return std::string(out);
     }
 
+    [[nodiscard]] bool is_at_end() const { return rest_.empty(); }
+
   private:
+    /// Between this line, the rest of which is four or more quotes, and the next one that is the same quotes. Nothing
+    /// when it is not so: then it is text that begins with a quote.
+    std::optional<std::string> between_fences() {
+        const std::string_view fence = rest_.substr(0, std::min(rest_.find_first_not_of('"'), rest_.size()));
+        if (fence.size() <= kTripleQuote.size()) return std::nullopt;
+        const auto is_line_end = [&](std::size_t at) {
+            const std::size_t next = rest_.find_first_not_of(" \t\r", at);
+            return next == std::string_view::npos || rest_[next] == '\n';
+        };
+        if (!is_line_end(fence.size())) return std::nullopt;
+        const std::size_t begin = rest_.find('\n');
+        for (std::size_t line = begin; line != std::string_view::npos; line = rest_.find('\n', line + 1)) {
+            if (!rest_.substr(line + 1).starts_with(fence) || !is_line_end(line + 1 + fence.size())) continue;
+            std::string out(line == begin ? "" : rest_.substr(begin + 1, line - begin - 1));
+            const std::size_t end = line + 1 + fence.size();
+            line_ += static_cast<int>(std::ranges::count(rest_.substr(0, end), '\n'));
+            rest_.remove_prefix(end);
+            return out;
+        }
+        return std::nullopt;
+    }
+
     template <typename Is>
     void skip_while(Is is) {
         while (!rest_.empty() && is(rest_.front())) {
@@ -155,7 +183,55 @@ std::expected<void, Refusal> take(ModelRecipe& recipe, const std::string& word, 
     return {};
 }
 
+/// The value that is read as this text.
+std::string quoted(std::string_view text, std::string_view preferred = kTripleQuote) {
+    for (const std::string_view quote : {preferred, kTripleQuote}) {
+        std::string value = fmt::format("{0}{1}{0}", quote, text);
+        // It would be the first line of two, if there is another one like it further down.
+        const std::size_t next = value.find_first_not_of('"');
+        const std::size_t end = value.find_first_not_of(" \t\r", std::min(next, value.size()));
+        if (end == std::string::npos || (next > kTripleQuote.size() && value[end] == '\n')) continue;
+        Reader reader(value);
+        const auto read = reader.value();
+        if (read && *read == text && reader.is_at_end()) return value;
+    }
+    std::size_t longest = kTripleQuote.size();
+    for (std::size_t at = text.find('"'); at != std::string_view::npos; at = text.find('"', at)) {
+        const std::size_t end = std::min(text.find_first_not_of('"', at), text.size());
+        longest = std::max(longest, end - at);
+        at = end;
+    }
+    return fmt::format("{0}\n{1}\n{0}", std::string(longest + 1, '"'), text);
+}
+
+void add_parameter(std::string& out, std::string_view name, const boost::json::value& value) {
+    if (value.is_array()) {
+        for (const boost::json::value& one : value.get_array()) add_parameter(out, name, one);
+        return;
+    }
+    std::string text;
+    if (value.is_string()) {
+        text = quoted(std::string_view(value.get_string()), "\"");
+    } else if (value.is_double()) {
+        text = fmt::to_string(value.get_double());
+    } else {
+        text = to_json(value);
+    }
+    out += fmt::format("PARAMETER {} {}\n", name, text);
+}
+
 }  // namespace
+
+std::string to_modelfile(const ModelRecipe& recipe) {
+    std::string out = fmt::format("FROM {}\n", recipe.from);
+    for (const std::string& path : recipe.adapter_files) out += fmt::format("ADAPTER {}\n", path);
+    if (!recipe.chat_template.empty()) out += fmt::format("TEMPLATE {}\n", quoted(recipe.chat_template));
+    if (!recipe.system.empty()) out += fmt::format("SYSTEM {}\n", quoted(recipe.system));
+    for (const auto& [name, value] : recipe.parameters) add_parameter(out, name, value);
+    for (const std::string& license : recipe.licenses) out += fmt::format("LICENSE {}\n", quoted(license));
+    for (const auto& [role, content] : recipe.messages) out += fmt::format("MESSAGE {} {}\n", role, quoted(content));
+    return out;
+}
 
 Result<ModelRecipe> parse_modelfile(std::string_view text) {
     Reader reader(text);

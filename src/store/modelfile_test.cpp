@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/serialize.hpp>
+#include <random>
 
 #include "catalog/ollama_parameters.h"
 
@@ -55,6 +56,39 @@ lines"""
     EXPECT_EQ(recipe.licenses, (Texts{"\nMIT\n", "Apache"}));
     EXPECT_EQ(recipe.messages,
               (Pairs{{"user", "Is \"Toronto\" in Canada?"}, {"assistant", "yes"}, {"user", "two\nlines"}}));
+}
+
+TEST(Modelfile, TextsMayHoldAnyQuotes) {
+    EXPECT_EQ(parsed("FROM a\nSYSTEM \"\"\"\"\nsay \"\"\"\nnow\n\"\"\"\"\nLICENSE b").system, "say \"\"\"\nnow");
+    EXPECT_EQ(parsed("FROM a\nSYSTEM \"\"\"\"Hi\" he said\"\"\"").system, "\"Hi\" he said") << "as Ollama has it";
+    EXPECT_EQ(parsed("FROM a\nSYSTEM \"\"\"\"\nx\"\"\"").system, "\"\nx") << "there is no line like the first";
+    EXPECT_EQ(parsed("FROM a\nSYSTEM \"\"\"\"\"\"\nLICENSE b").system, "");
+    EXPECT_NE(refused("FROM a\nSYSTEM \"\"\"\"\n\nx\n\"\"\"\"\nBAD x").find("line 6"), std::string::npos);
+}
+
+TEST(Modelfile, IsWrittenAsItIsRead) {
+    std::mt19937 random(20261126);
+    const auto text = [&] {
+        constexpr std::string_view kLetters = "\"\"\"\"\n\r \ta#";
+        std::string out;
+        for (unsigned n = 1 + random() % 20; n > 0; --n) out += kLetters[random() % kLetters.size()];
+        return out;
+    };
+    for (int i = 0; i < 20'000; ++i) {
+        ModelRecipe recipe{.from = "a:b",
+                           .adapter_files = {"/x.gguf"},
+                           .chat_template = text(),
+                           .system = text(),
+                           .licenses = {text(), text()},
+                           .messages = {{"user", text()}, {"assistant", text()}}};
+        recipe.parameters = {{"temperature", 0.5}, {"top_k", 40}, {"stop", {text(), text()}}, {"num_ctx", 4096}};
+        const std::string written = to_modelfile(recipe);
+        const auto read = parse_modelfile(written);
+        ASSERT_TRUE(read) << written << read.error().message;
+        ASSERT_EQ(*read, recipe) << written;
+    }
+    EXPECT_EQ(to_modelfile({.from = "a", .system = "S \"x\"", .messages = {{"user", "Hi"}}}),
+              "FROM a\nSYSTEM \"\"\"S \"x\"\"\"\"\nMESSAGE user \"\"\"Hi\"\"\"\n");
 }
 
 TEST(Modelfile, LineEndsAndMarksMakeNoDifference) {

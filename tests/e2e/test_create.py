@@ -11,6 +11,7 @@ import threading
 import time
 
 import harness
+import httpx
 import ollama
 import pytest
 from ollama_store import Store
@@ -163,7 +164,8 @@ def test_create_from_a_modelfile(tmp_path, model_file, serve):
     (tmp_path / "toy.gguf").write_bytes(model_file().read_bytes())
     (tmp_path / "Modelfile").write_text(
         'FROM ./toy.gguf\n# a comment\nSYSTEM """Two\nlines."""\nPARAMETER num_predict 5\nparameter stop "A"\n'
-        "PARAMETER stop B\nLICENSE MIT\nMESSAGE user Hi\nMESSAGE assistant Ho\n"
+        "PARAMETER stop B\nLICENSE MIT\nMESSAGE user Hi\n"
+        'MESSAGE assistant """"\nsay """\nand """\n""""\n'
     )
     made = command(tmp_path, "create", "mine")
     assert made.returncode == 0, made.stderr
@@ -176,11 +178,22 @@ def test_create_from_a_modelfile(tmp_path, model_file, serve):
     again = done(tmp_path, "show", "mine", "--modelfile")
     assert done(tmp_path, "create", "again", "-f", "-", input=again) == ""
     assert done(tmp_path, "show", "again", "--system") == "Two\nlines.\n"
+    assert done(tmp_path, "show", "again", "--license") == "MIT\n", "once"
+    assert 'MESSAGE assistant """"\nsay """\nand """\n""""\n' in again and "LICENSE" in again
+    assert done(tmp_path, "show", "again", "--modelfile") == again.replace("FROM mine:latest", "FROM again:latest")
+    # And of the file alone.
+    bare = again.replace("FROM mine:latest", "FROM ./toy.gguf")
+    assert done(tmp_path, "create", "bare", "-f", "-", input=bare) == ""
+    assert done(tmp_path, "show", "bare", "--modelfile") == again.replace("FROM mine:latest", "FROM bare:latest")
+    assert done(tmp_path, "rm", "bare") == "deleted 'bare'\n"
 
     server = serve()
     client = client_of(server)
     assert names_of(client) == ["again:latest", "mine:latest"]
     assert client.chat("mine", [{"role": "user", "content": "Hello"}]).eval_count <= 5
+    shown = httpx.post(server.url + "/api/show", json={"model": "mine"}).json()
+    assert shown["messages"] == [{"role": "user", "content": "Hi"},
+                                 {"role": "assistant", "content": 'say """\nand """'}]  # fmt: skip
     # A server that runs sees what the command line does.
     assert done(tmp_path, "cp", "mine", "x/y:z") == "copied 'mine' to 'x/y:z'\n"
     harness.wait_until("the copy is listed", lambda: "x/y:z" in names_of(client))
@@ -190,6 +203,34 @@ def test_create_from_a_modelfile(tmp_path, model_file, serve):
     assert warm.done and client.ps().models
     done(tmp_path, "stop", "x/y:z", "--url", server.url)
     assert not client.ps().models
+
+
+def test_a_name_that_another_place_has_is_not_taken(tmp_path, model_file, serve):
+    """Its model would go on answering, and the new one would never be heard."""
+    (tmp_path / "home/models").mkdir(parents=True)
+    (tmp_path / "home/models/mine.gguf").write_bytes(model_file().read_bytes())
+    (tmp_path / "home/models.toml").write_text('[models.fast]\nfrom = "mine"\n')
+    (tmp_path / "Modelfile").write_text("FROM mine\n")
+    assert done(tmp_path, "create", "made") == ""
+    server = serve()
+    client = client_of(server)
+    for name in ["mine", "mine:latest", "fast", "sutazai-demo"]:
+        for asked in [lambda: client.copy("made", name), lambda: client.create(name, from_="made"),
+                      lambda: client.pull(name)]:  # fmt: skip
+            with pytest.raises(ollama.ResponseError) as refused:
+                asked()
+            assert refused.value.status_code == 400, refused.value.error
+            assert f'"{name.removesuffix(":latest")}" is taken by' in refused.value.error
+        for words in [["cp", "made", name], ["create", name], ["pull", name]]:
+            refused = command(tmp_path, *words)
+            assert refused.returncode == 1 and "is taken by" in refused.stderr, (words, refused.stderr)
+    for name in ["mine", "fast"]:
+        refused = command(tmp_path, "rm", name)
+        assert refused.returncode == 1 and name in refused.stderr, refused.stderr
+    with pytest.raises(ollama.ResponseError) as bad:
+        client.push("a b")
+    assert bad.value.status_code == 400 and "is no name of a model" in bad.value.error
+    assert sorted(names_of(client)) == ["fast", "made:latest", "mine"]
 
 
 def test_what_the_command_line_refuses(tmp_path, model_file):

@@ -215,7 +215,7 @@ def test_errors_of_the_api(published, start_server):
     status, message = refused("/api/pull", model="http://127.0.0.1:1/x.gguf", insecure=True)
     assert status == 403 and "PULL_HOSTS" in message
     status, message = refused("/api/pull", model="../../etc/passwd")
-    assert status == 400 and "is no model to pull" in message
+    assert status == 400 and "is no name of a model" in message
     assert refused("/api/pull")[0] == 400
     assert refused("/api/push", model="nothing")[0] == 404
     status, message = refused("/api/push", model="hf.co/a/b")
