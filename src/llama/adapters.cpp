@@ -21,10 +21,10 @@ namespace sutazai::llama {
 namespace {
 
 constexpr int kMostRank = 1024;
-constexpr std::string_view kField = "adapters";
 
+/// Whoever asks may name adapters, and it is the server's settings that say which files those are.
 std::unexpected<Error> refuse(std::string_view name, std::string_view why) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("the adapter {} {}", name, why), std::string(kField));
+    return fail(ErrorCode::kLoadFailed, fmt::format("the adapter {} {}", name, why));
 }
 
 /// What a metadata entry says as a number with a fraction; 0 where there is none.
@@ -129,8 +129,7 @@ Result<std::shared_ptr<const AdapterSet>> AdapterShelf::open(std::span<const Ada
     auto set = std::make_shared<AdapterSet>();
     if (wanted.empty()) return set;
     if (llama_model_is_recurrent(model_) || llama_model_is_hybrid(model_)) {
-        return fail(ErrorCode::kInvalidArgument, "adapters are not built for models with recurrent layers",
-                    std::string(kField));
+        return fail(ErrorCode::kLoadFailed, "adapters are not built for models with recurrent layers");
     }
     for (const AdapterChoice& choice : wanted) {
         auto adapter = get(choice);
@@ -257,8 +256,7 @@ Result<void> AdapterShelf::make_room(std::uint64_t bytes) {
     if (held() <= most_bytes_) return {};
     return fail(ErrorCode::kUnavailable,
                 fmt::format("the adapters in use and this one take {} MiB; {} are allowed (ADAPTER_CACHE_BYTES)",
-                            held() >> 20, most_bytes_ >> 20),
-                std::string(kField));
+                            held() >> 20, most_bytes_ >> 20));
 }
 
 }  // namespace sutazai::llama

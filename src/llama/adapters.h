@@ -48,8 +48,8 @@ class AdapterShelf {
     /// `model` outlives this. Adapters that are in use count towards `most_bytes`, too.
     AdapterShelf(const llama_model* model, std::uint64_t most_bytes) : model_(model), most_bytes_(most_bytes) {}
 
-    /// Opens what is asked for, as the files are now. Errors have the field "adapters": kInvalidArgument for a file
-    /// that is missing or broken, is no LoRA or is one for another model, kUnavailable when those in use leave no room.
+    /// Opens what is asked for, as the files are now. kLoadFailed for a file that is missing or broken, is no LoRA
+    /// or is one for another model, kUnavailable when those in use leave no room.
     [[nodiscard]] Result<std::shared_ptr<const AdapterSet>> open(std::span<const AdapterChoice> wanted);
 
     /// Has there been a set with adapters at all? Until then no step has to look for any.

@@ -38,7 +38,7 @@ class AdapterFuzz : public testing::TestWithParam<bool> {
         const auto set = shelf.open(std::vector{AdapterChoice{"a", path_}});
         if (!set) {
             EXPECT_FALSE(set.error().message.empty());
-            EXPECT_EQ(set.error().field, "adapters") << set.error().message;
+            EXPECT_EQ(set.error().code, ErrorCode::kLoadFailed) << set.error().message;
             return false;
         }
         for (const AdapterSet::Member& member : (*set)->members) {

@@ -63,6 +63,10 @@ Result<void> choose_adapters(const catalog::ModelProfile& profile, GenerationReq
         return {};
     }
     for (AdapterChoice& wanted : request.adapters) {
+        if (std::ranges::count(request.adapters, wanted.name, &AdapterChoice::name) > 1) {
+            return fail(ErrorCode::kInvalidArgument, fmt::format("adapters names \"{}\" twice", wanted.name),
+                        "adapters");
+        }
         const auto found = std::ranges::find(there, wanted.name, &AdapterChoice::name);
         if (found != there.end()) {
             wanted.path = found->path;

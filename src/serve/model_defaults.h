@@ -12,7 +12,7 @@ namespace sutazai::serve {
 void apply_defaults(const catalog::ModelProfile& profile, GenerationRequest& request);
 
 /// The adapters that a request names, with their files, or those that the model has anyway. kInvalidArgument with the
-/// field "adapters" for names that the model has none of. Pure.
+/// field "adapters" for names that the model has none of, and for one that is there twice. Pure.
 [[nodiscard]] Result<void> choose_adapters(const catalog::ModelProfile& profile, GenerationRequest& request);
 
 }  // namespace sutazai::serve

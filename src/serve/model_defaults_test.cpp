@@ -55,6 +55,11 @@ TEST(ModelDefaults, AdaptersAreTheModelsUnlessTheRequestNamesSome) {
     EXPECT_EQ(refused.error().field, "adapters");
     EXPECT_EQ(refused.error().message, "adapters names \"x\", which this model has not; there are tone, sql");
     EXPECT_FALSE(choose_adapters({}, request));
+    request.adapters = {{"tone"}, {"sql"}, {"tone"}};
+    const auto twice = choose_adapters(with, request);
+    ASSERT_FALSE(twice);
+    EXPECT_EQ(twice.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(twice.error().message, "adapters names \"tone\" twice");
 }
 
 TEST(ModelDefaults, AValueThatIsGivenCountsThoughItIsTheUsualOne) {

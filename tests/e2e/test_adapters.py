@@ -91,6 +91,7 @@ def test_a_request_names_its_adapters(serve):
     assert "there are two, more" in refusal("b", [{"name": "one"}])
     assert "-10 and 10" in refusal("base", [{"name": "one", "scale": 11}])
     assert "path" in refusal("base", [{"name": "one", "path": "/etc/passwd"}])
+    assert 'names "one" twice' in refusal("base", [{"name": "one"}, {"name": "one", "scale": 0.5}])
     assert refusal("base", "one")
 
 
@@ -128,8 +129,8 @@ def test_a_broken_adapter_costs_nothing_but_its_requests(home, serve, model_file
 
     def refusal() -> str:
         answer = server.post("/v1/chat/completions", {"model": "a", "messages": MESSAGES})
-        assert answer.status_code == 400, answer.text
-        assert answer.json()["error"]["param"] == "adapters"
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["error"]["param"] is None, "who asked sent none"
         return answer.json()["error"]["message"]
 
     (home / "one.gguf").write_bytes(good[: len(good) // 2])
