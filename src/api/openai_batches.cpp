@@ -32,7 +32,7 @@ constexpr std::array kEndpoints{
 constexpr std::size_t kMostMetadata = 16;
 constexpr std::size_t kMostMetadataKey = 64;
 constexpr std::size_t kMostMetadataValue = 512;
-constexpr std::int64_t kMostWindowS = 30 * 86400;
+constexpr std::int64_t kMostWindowS = 30LL * 86400;
 
 json::value time_or_null(std::int64_t unix_s) {
     return unix_s > 0 ? json::value(unix_s) : json::value();

@@ -163,7 +163,8 @@ def test_large_files_are_streamed(start_server, toy, tmp_path):
             assert part == piece[: len(part)] or n_bytes % (1 << 20)
             n_bytes += len(part)
     assert n_bytes == 200 << 20
-    assert resident() - before < 40 << 10, "KiB: the file passed through, and was not held"
+    if harness.SLOWDOWN == 1:  # a sanitizer keeps what was freed for a while
+        assert resident() - before < 40 << 10, "KiB: the file passed through, and was not held"
 
 
 def test_limits_of_files(start_server, toy):

@@ -88,7 +88,7 @@ def test_schemathesis_finds_nothing(start_server, toy, tmp_path):
     if harness.SLOWDOWN == 1:
         assert sent >= 10_000
     grown = resident_mib([server.pid]) - before
-    assert grown < 32, f"{grown:.0f} MiB"
+    assert grown < 32 or harness.SLOWDOWN > 1, f"{grown:.0f} MiB"  # a sanitizer keeps what was freed for a while
     errors = [line for line in server.log().splitlines() if " error " in line]
     assert not errors, errors[:5]
     assert server.chat(harness.user("Hello"), max_tokens=4).chunks

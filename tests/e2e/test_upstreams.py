@@ -81,8 +81,12 @@ def test_they_are_listed_everywhere(front, remote, tmp_path):
         assert states(front)[name]["pid"] == 0
     shown = front.post("/api/show", {"model": "by-ollama"})
     assert shown.status_code == 200, shown.text
-    health = front.client.get(front.url + "/api/v1/streaming/health/advanced").json()
-    assert {"name": "toy", "state": "remote", "upstream": "ollama"} in health["models"]
+
+    def is_the_first_ones():  # once all of them have been asked
+        health = front.client.get(front.url + "/api/v1/streaming/health/advanced").json()
+        return {"name": "toy", "state": "remote", "upstream": "ollama"} in health["models"]
+
+    wait_until("the first server that has it serves it", is_the_first_ones, 10)
     assert front.engines() == [], "nothing is loaded here"
     ran = harness.run_binary("list", folder=tmp_path, environment={"UPSTREAMS": f"a={address('ollama', remote.port)}"})
     assert ran.returncode == 0, ran.stderr
