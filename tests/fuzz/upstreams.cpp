@@ -15,7 +15,8 @@ using sutazai::upstream::AnswerForm;
 
 /// The first byte says which form it is, and how it is cut.
 void read_stream(AnswerForm form, std::string_view bytes, std::size_t piece) {
-    sutazai::upstream::AnswerReader reader(form);
+    constexpr sutazai::upstream::AnswerBounds kBounds{.text_bytes = 100, .score_bytes = 100};
+    sutazai::upstream::AnswerReader reader(form, kBounds);
     sutazai::GenerationUpdate update;
     for (; !bytes.empty() && !update.finished; bytes.remove_prefix(std::min(piece, bytes.size()))) {
         if (const auto taken = reader.take(bytes.substr(0, piece), update); !taken) {
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case 4: (void)sutazai::upstream::read_vectors(AnswerForm::kOllamaVectors, bytes); break;
         case 5: (void)sutazai::upstream::read_model_list(sutazai::UpstreamKind::kOllama, bytes); break;
         case 6: (void)sutazai::upstream::read_model_list(sutazai::UpstreamKind::kOpenAi, bytes); break;
-        default: REQUIRE(!sutazai::upstream::error_of_answer(400 + data[0], bytes, 0).message.empty());
+        default: REQUIRE(!sutazai::upstream::error_of_answer(400 + data[0], bytes, 0, "far").message.empty());
     }
     return 0;
 }
