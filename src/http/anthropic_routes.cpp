@@ -1,4 +1,3 @@
-#include <charconv>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,6 +6,7 @@
 #include "api/anthropic_events.h"
 #include "http/answer.h"
 #include "http/body.h"
+#include "http/query.h"
 #include "http/routes.h"
 #include "serve/formats.h"
 #include "serve/reading.h"
@@ -23,20 +23,8 @@ anthropic::ModelCard card_of(const catalog::ModelFile& file) {
     return {file.name, file.modified_unix_s};
 }
 
-/// `limit` of the query.
-Result<std::size_t> page_size(std::string_view query) {
-    constexpr std::size_t kUsual = 20;
-    constexpr std::size_t kMost = 1000;
-    const std::string text = query_value(query, "limit");
-    if (text.empty()) return kUsual;
-    std::size_t limit = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, failure] = std::from_chars(text.data(), end, limit);
-    if (failure != std::errc() || stop != end || limit < 1 || limit > kMost) {
-        return fail(ErrorCode::kInvalidArgument, "limit must be between 1 and 1000", "limit");
-    }
-    return limit;
-}
+constexpr std::uint64_t kUsualPage = 20;
+constexpr std::uint64_t kMostListed = 1000;
 
 }  // namespace
 
@@ -61,13 +49,13 @@ asio::awaitable<Result<void>> post_count_tokens(Services& services, Exchange& ex
 asio::awaitable<Result<void>> send_models_page(Services& services, Exchange& exchange) {
     co_await services.models.catch_up();
     const std::string& query = exchange.request().query;
-    const auto limit = page_size(query);
+    const auto limit = query_number(query, "limit", 1, kMostListed);
     if (!limit) co_return std::unexpected(limit.error());
     std::vector<anthropic::ModelCard> cards;
     for (const catalog::ModelFile& file : services.catalog.list()) cards.push_back(card_of(file));
     const std::string after = query_value(query, "after_id");
     const std::string before = query_value(query, "before_id");
-    const auto page = anthropic::page_of(cards, after, before, *limit);
+    const auto page = anthropic::page_of(cards, after, before, limit->value_or(kUsualPage));
     if (!page) co_return std::unexpected(page.error());
     const std::string json = anthropic::encode_models(*page);
     co_return co_await exchange.send_json(200, json);

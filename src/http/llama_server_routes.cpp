@@ -8,6 +8,7 @@
 #include "api/rerank.h"
 #include "http/answer.h"
 #include "http/body.h"
+#include "http/query.h"
 #include "http/routes.h"
 #include "serve/embeddings.h"
 #include "serve/formats.h"

@@ -1,6 +1,5 @@
 #include "http/request.h"
 
-#include <algorithm>
 #include <array>
 #include <boost/beast/core/string.hpp>
 #include <boost/url/parse.hpp>
@@ -69,18 +68,6 @@ std::string percent_decoded(std::string_view text) {
         }
     }
     return out;
-}
-
-std::string query_value(std::string_view query, std::string_view name) {
-    while (!query.empty()) {
-        const std::size_t end = std::min(query.find('&'), query.size());
-        const std::string_view pair = query.substr(0, end);
-        if (pair.starts_with(name) && pair.substr(name.size()).starts_with('=')) {
-            return percent_decoded(pair.substr(name.size() + 1));
-        }
-        query.remove_prefix(std::min(end + 1, query.size()));
-    }
-    return {};
 }
 
 bool is_json_type(std::string_view content_type) {

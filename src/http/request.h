@@ -32,9 +32,6 @@ struct Request {
 /// %41 becomes A; a '%' that begins no such code stays.
 [[nodiscard]] std::string percent_decoded(std::string_view text);
 
-/// The value of `name` in a query, percent-decoded; empty: it has none.
-[[nodiscard]] std::string query_value(std::string_view query, std::string_view name);
-
 /// Is this Content-Type application/json, whatever its parameters?
 [[nodiscard]] bool is_json_type(std::string_view content_type);
 

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -8,6 +7,7 @@
 
 #include "api/responses.h"
 #include "http/body.h"
+#include "http/query.h"
 #include "http/router.h"
 #include "http/routes.h"
 #include "http/stream_sink.h"
@@ -36,21 +36,6 @@ Result<void> no_such_route() {
     return fail(ErrorCode::kNotFound, "There is no such route.");
 }
 
-/// A number of the query; unset when it is not there.
-Result<std::optional<std::uint64_t>> number_of(std::string_view query, std::string_view name, std::uint64_t least,
-                                               std::uint64_t most) {
-    const std::string text = query_value(query, name);
-    if (text.empty()) return std::nullopt;
-    std::uint64_t number = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, failure] = std::from_chars(text.data(), end, number);
-    if (failure != std::errc() || stop != end || number < least || number > most) {
-        return fail(ErrorCode::kInvalidArgument, std::string(name) + " must be a whole number in its range",
-                    std::string(name));
-    }
-    return number;
-}
-
 Result<bool> yes_or_no(std::string_view query, std::string_view name) {
     const std::string text = query_value(query, name);
     if (text == "true" || text == "1") return true;
@@ -61,7 +46,7 @@ Result<bool> yes_or_no(std::string_view query, std::string_view name) {
 Result<ItemPage> page_of(std::string_view query) {
     constexpr std::uint64_t kMostListed = 100;
     ItemPage page;
-    const auto limit = number_of(query, "limit", 1, kMostListed);
+    const auto limit = query_number(query, "limit", 1, kMostListed);
     if (!limit) return std::unexpected(limit.error());
     if (*limit) page.limit = **limit;
     const std::string order = query_value(query, "order");
@@ -76,7 +61,7 @@ Result<ItemPage> page_of(std::string_view query) {
 asio::awaitable<Result<void>> watch(Services& services, Exchange& exchange, std::string id) {
     // Events count from 0; without starting_after all are told.
     const auto after =
-        number_of(exchange.request().query, "starting_after", 0, std::numeric_limits<std::uint64_t>::max() - 1);
+        query_number(exchange.request().query, "starting_after", 0, std::numeric_limits<std::uint64_t>::max() - 1);
     if (!after) co_return std::unexpected(after.error());
     StreamSink sink(exchange, kServerSentEvents);
     const std::uint64_t first = *after ? **after + 1 : 0;

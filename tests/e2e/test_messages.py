@@ -17,7 +17,7 @@ import harness
 import scripted
 from test_disconnect import in_work
 from test_overload import n_waiting
-from test_tools import ALL, CASES, NOTE, ROME, TOOLS, ask
+from test_tools import ALL, CASES, NOTE, ROME, TOOLS, ask, scripted_models
 from test_upstreams import KINDS, address, has
 
 PATH = "/v1/messages"
@@ -36,15 +36,7 @@ def client_of(server, key: str = "none", **more) -> anthropic.Anthropic:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("messages")
-    arguments = []
-    for dialect, cases in CASES.items():
-        scripts = scripted.in_pieces({key: case[0] for key, case in cases.items()})
-        if dialect == "chatml":
-            scripts["endless"] = ["<tool_call>\n", '{"name": "note", ', '"arguments": {"text": "', " lorem", " ipsum",
-                                  {"back": 2}]  # fmt: skip
-        if dialect == "think":
-            scripts["ponder"] = ["<think>\n!", " again", " and more", {"back": 2}]
-        arguments += ["--model", f"{dialect}={scripted.make(folder, dialect, scripts)}"]
+    arguments = scripted_models(folder)
     with harness.running(folder / "server", *arguments, MODEL_CACHE_SIZE="5", CONTEXT_TOKENS="8192") as server:
         yield server
 

@@ -64,9 +64,8 @@ CASES = {
 ALL = [(dialect, key) for dialect, cases in CASES.items() for key in cases]
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scripted")
+def scripted_models(folder) -> list[str]:
+    """The models of all dialects, as arguments of the server."""
     arguments = []
     for dialect, cases in CASES.items():
         scripts = scripted.in_pieces({key: case[0] for key, case in cases.items()})
@@ -76,6 +75,13 @@ def served(tmp_path_factory):
         if dialect == "think":
             scripts["ponder"] = ["<think>\n!", " again", " and more", {"back": 2}]
         arguments += ["--model", f"{dialect}={scripted.make(folder, dialect, scripts)}"]
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scripted")
+    arguments = scripted_models(folder)
     with harness.running(folder / "server", *arguments, MODEL_CACHE_SIZE="5", CONTEXT_TOKENS="8192") as server:
         yield server
 
