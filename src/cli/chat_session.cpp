@@ -7,7 +7,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/error_code.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -45,7 +45,22 @@ ChatSession::ChatSession(asio::io_context& io, models::AdvancedModelManager& man
       model_(std::move(model)),
       settings_(std::move(settings)),
       shows_(std::move(shows)),
-      history_(std::get<Chat>(settings_.prompt)) {}
+      history_(std::get<Chat>(settings_.prompt)) {
+    watch_signals();
+}
+
+void ChatSession::watch_signals() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+        if (error) return;
+        if (signal_ != SIGTERM) signal_ = signal;
+        noted_.notify();
+        watch_signals();
+    });
+}
+
+asio::awaitable<void> ChatSession::signalled() {
+    while (!signal_) co_await noted_.wait(ipc::Signal::kEver);
+}
 
 Ending ChatSession::failed(const Error& error) const {
     fmt::print(stderr, "sutazai: {}\n", error.message);
@@ -53,8 +68,8 @@ Ending ChatSession::failed(const Error& error) const {
 }
 
 asio::awaitable<Ending> ChatSession::load() {
-    auto outcome = co_await (manager_.warm(model_) || signals_.async_wait(asio::use_awaitable) || draw_progress());
-    if (outcome.index() == 1) co_return ending_of(std::get<1>(outcome));
+    auto outcome = co_await (manager_.warm(model_) || signalled() || draw_progress());
+    if (const auto signal = take_signal()) co_return ending_of(*signal);
     const auto& loaded = std::get<0>(outcome);
     if (!loaded) co_return failed(loaded.error());
     co_return Ending::kFinished;
@@ -75,8 +90,8 @@ asio::awaitable<void> ChatSession::draw_progress() {
 }
 
 asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
-    auto acquired = co_await (manager_.acquire(model_) || signals_.async_wait(asio::use_awaitable));
-    if (acquired.index() == 1) co_return ending_of(std::get<1>(acquired));
+    auto acquired = co_await (manager_.acquire(model_) || signalled());
+    if (const auto signal = take_signal()) co_return ending_of(*signal);
     auto& lease = std::get<0>(acquired);
     if (!lease) co_return failed(lease.error());
 
@@ -91,9 +106,9 @@ asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
     std::string answer;
     std::optional<Ending> ending;
     while (!ending) {
-        auto next = co_await (stream.next() || signals_.async_wait(asio::use_awaitable));
-        if (next.index() == 1) {
-            ending = ending_of(std::get<1>(next));
+        auto next = co_await (stream.next() || signalled());
+        if (const auto signal = take_signal()) {
+            ending = ending_of(*signal);
             break;
         }
         const GenerationUpdate& update = std::get<0>(next);
@@ -152,9 +167,9 @@ asio::awaitable<Ending> ChatSession::converse() {
     PromptReader prompts;
     for (;;) {
         write(prompts.is_open() ? "... " : ">>> ");
-        auto line = co_await (reader.next() || signals_.async_wait(asio::use_awaitable));
-        if (line.index() == 1) {
-            if (std::get<1>(line) == SIGTERM) co_return Ending::kTerminated;
+        auto line = co_await (reader.next() || signalled());
+        if (const auto signal = take_signal()) {
+            if (*signal == SIGTERM) co_return Ending::kTerminated;
             prompts.reset();
             write("\n");
             continue;

@@ -4,12 +4,15 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/generation.h"
 #include "cli/chat_line.h"
+#include "ipc/signal.h"
 #include "models/model_manager.h"
 
 /// A conversation with one model in this terminal.
@@ -44,7 +47,16 @@ class ChatSession {
     void obey(const ChatCommand& command);
     void show(const std::string& what);
 
+    /// Notes SIGINT and SIGTERM from now on.
+    void watch_signals();
+    /// Returns when a signal has been noted and not been taken. Two operations of an `||` may both end at once: which
+    /// signal it was is asked of take_signal(), so that none is lost when the other one is the first.
+    [[nodiscard]] boost::asio::awaitable<void> signalled();
+    [[nodiscard]] std::optional<int> take_signal() { return std::exchange(signal_, std::nullopt); }
+
     boost::asio::signal_set signals_;
+    std::optional<int> signal_;
+    ipc::Signal noted_;
     models::AdvancedModelManager& manager_;
     std::string model_;
     GenerationRequest settings_;

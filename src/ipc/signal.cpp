@@ -13,11 +13,11 @@ namespace asio = boost::asio;
 asio::awaitable<void> Signal::wait(Clock::time_point deadline) {
     asio::steady_timer timer(co_await asio::this_coro::executor, deadline);
     struct Registration {
-        std::vector<asio::steady_timer*>& list;
+        std::shared_ptr<Waiting> list;
         asio::steady_timer* timer;
-        ~Registration() { std::erase(list, timer); }
+        ~Registration() { std::erase(*list, timer); }
     };
-    waiting_.push_back(&timer);
+    waiting_->push_back(&timer);
     const Registration registration{waiting_, &timer};
     boost::system::error_code error;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
@@ -29,7 +29,7 @@ asio::awaitable<void> Signal::wait(Clock::time_point deadline) {
 }
 
 void Signal::notify() {
-    for (asio::steady_timer* timer : waiting_) timer->cancel();
+    for (asio::steady_timer* timer : *waiting_) timer->cancel();
 }
 
 }  // namespace sutazai::ipc

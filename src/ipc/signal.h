@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <memory>
 #include <vector>
 
 namespace sutazai::ipc {
@@ -17,15 +18,18 @@ class Signal {
     Signal(const Signal&) = delete;
     Signal& operator=(const Signal&) = delete;
 
-    /// Returns after the next notify(), or at `deadline`. The signal outlives the wait. Asio cancellation ends it with
-    /// an operation_aborted exception.
+    /// Returns after the next notify(), or at `deadline`. The signal outlives the wait, but may be gone when an
+    /// execution context destroys a coroutine that still waits. Asio cancellation ends it with an operation_aborted
+    /// exception.
     [[nodiscard]] boost::asio::awaitable<void> wait(Clock::time_point deadline);
 
     /// Resumes all who wait now, through their executor's queue, not from within.
     void notify();
 
   private:
-    std::vector<boost::asio::steady_timer*> waiting_;
+    using Waiting = std::vector<boost::asio::steady_timer*>;
+
+    std::shared_ptr<Waiting> waiting_ = std::make_shared<Waiting>();
 };
 
 }  // namespace sutazai::ipc

@@ -1,14 +1,16 @@
 #include "serve/responses.h"
 
+#include <spdlog/spdlog.h>
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <exception>
 #include <iterator>
 #include <utility>
 #include <vector>
 
+#include "base/thrown.h"
 #include "serve/reading.h"
 #include "serve/response_answer.h"
 
@@ -138,8 +140,17 @@ asio::awaitable<Result<std::string>> Responses::count_input(Caller caller, Respo
 
 void Responses::begin() {
     if (context_.settings.home.empty()) return;
-    if (records_.keeps()) asio::co_spawn(executor_, background_.resume(), asio::detached);
-    asio::co_spawn(executor_, expire(), asio::detached);
+    if (records_.keeps()) spawn(background_.resume());
+    spawn(expire());
+}
+
+void Responses::spawn(asio::awaitable<void> work) {
+    ++n_coroutines_;
+    asio::co_spawn(executor_, std::move(work), [this](const std::exception_ptr& thrown) {
+        if (thrown) spdlog::error("responses: {}", text_of(thrown));
+        --n_coroutines_;
+        ended_.notify();
+    });
 }
 
 asio::awaitable<void> Responses::expire() {
@@ -157,7 +168,8 @@ void Responses::drain() {
 }
 
 asio::awaitable<void> Responses::stop() {
-    return background_.stop();
+    co_await background_.stop();
+    while (n_coroutines_ > 0) co_await ended_.wait(ipc::Signal::kEver);
 }
 
 }  // namespace sutazai::serve

@@ -51,12 +51,16 @@ class Responses {
   private:
     [[nodiscard]] boost::asio::awaitable<Result<responses::Record>> record(Caller caller, std::string id);
     boost::asio::awaitable<void> expire();
+    /// stop() waits for the end of `work`.
+    void spawn(boost::asio::awaitable<void> work);
 
     Context& context_;
     boost::asio::any_io_executor executor_;
     ResponseRecords records_;
     BackgroundResponses background_;
     ipc::Signal ending_;
+    ipc::Signal ended_;  // a coroutine of spawn()
+    std::size_t n_coroutines_ = 0;
     bool draining_ = false;
 };
 

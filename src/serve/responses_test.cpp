@@ -69,7 +69,6 @@ class ResponsesTest : public testing_support::ServeTest {
         co_await work(*responses);
         responses->drain();
         co_await responses->stop();
-        co_await pause(50ms);
     }
 };
 

@@ -238,7 +238,7 @@ def test_run_reads_the_prompt_from_a_pipe(tmp_path, toy):
 
 def test_run_ends_cleanly_on_ctrl_c(tmp_path, toy):
     process = subprocess.Popen(
-        [harness.BINARY, "run", "--model", toy, "--context-tokens", "131072", "toy", "Hello"],
+        [harness.BINARY, "run", "--model", toy, "--context-tokens", "131072", "--temperature", "0", "toy", "a b"],
         cwd=tmp_path,
         env=harness.clean_environment(SUTAZAI_HOME=str(tmp_path / "home")),
         stdin=subprocess.DEVNULL,
@@ -249,7 +249,11 @@ def test_run_ends_cleanly_on_ctrl_c(tmp_path, toy):
     try:
         assert process.stdout.read(1), "nothing was written"
         engines = harness.engines_of(process.pid, tmp_path)
+        for pid in engines:  # or the answer may end by itself first
+            os.kill(pid, signal.SIGSTOP)
         process.send_signal(signal.SIGINT)
+        for pid in engines:
+            os.kill(pid, signal.SIGCONT)
         assert process.wait(20 * harness.SLOWDOWN) == 130
         assert not any(harness.is_running(pid) for pid in engines)
     finally:
