@@ -31,10 +31,14 @@ get_target_property(toml_include tomlplusplus::tomlplusplus INTERFACE_INCLUDE_DI
 add_library(sutazai_toml INTERFACE)
 add_library(sutazai::toml ALIAS sutazai_toml)
 target_include_directories(sutazai_toml SYSTEM INTERFACE ${toml_include})
-# Debian's packages of these two have no CMake configuration.
-foreach(library zstd xxhash)
+# Debian's packages of these have no CMake configuration.
+set(SUTAZAI_edit_HEADER histedit.h)
+foreach(library zstd xxhash edit)
+    if(NOT SUTAZAI_${library}_HEADER)
+        set(SUTAZAI_${library}_HEADER ${library}.h)
+    endif()
     find_library(SUTAZAI_${library} ${library})
-    find_path(SUTAZAI_${library}_INCLUDE ${library}.h)
+    find_path(SUTAZAI_${library}_INCLUDE ${SUTAZAI_${library}_HEADER})
     if(NOT SUTAZAI_${library} OR NOT SUTAZAI_${library}_INCLUDE)
         message(FATAL_ERROR "The library ${library} was not found. ${SUTAZAI_DEPS_HINT}")
     endif()

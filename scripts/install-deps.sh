@@ -12,7 +12,8 @@ packages=(
     # libraries
     libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libprotobuf-dev protobuf-compiler
     prometheus-cpp-dev libspdlog-dev libfmt-dev libcli11-dev libssl-dev libgtest-dev
-    libcurl4-openssl-dev libzstd-dev libxxhash-dev libsqlite3-dev libsqlitecpp-dev zlib1g-dev libtomlplusplus-dev)
+    libcurl4-openssl-dev libzstd-dev libxxhash-dev libsqlite3-dev libsqlitecpp-dev zlib1g-dev libtomlplusplus-dev
+    libedit-dev)
 
 # Node and Go often come from elsewhere, and Debian's npm would conflict with another Node.
 command -v npm > /dev/null || packages+=(npm)

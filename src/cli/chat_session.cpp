@@ -15,6 +15,7 @@
 #include <utility>
 #include <variant>
 
+#include "cli/line_editor.h"
 #include "cli/terminal.h"
 #include "serve/model_defaults.h"
 
@@ -160,14 +161,36 @@ void ChatSession::obey(const ChatCommand& command) {
     }
 }
 
+namespace {
+
+/// What a person types, in an editor where the terminal can do it.
+class Keyboard {
+  public:
+    explicit Keyboard(const asio::any_io_executor& executor) : plain_(executor, STDIN_FILENO) {
+        if (LineEditor::is_possible()) editor_.emplace(executor);
+    }
+
+    asio::awaitable<std::optional<std::string>> next(std::string prompt) {
+        if (editor_) return editor_->next(std::move(prompt));
+        write(prompt);
+        return plain_.next();
+    }
+
+  private:
+    LineReader plain_;
+    std::optional<LineEditor> editor_;
+};
+
+}  // namespace
+
 asio::awaitable<Ending> ChatSession::converse() {
     write(fmt::format(
         "{}: ctrl-C stops an answer, /clear forgets the conversation, ctrl-D or /bye leaves, /? has more.\n", model_));
-    LineReader reader(co_await asio::this_coro::executor, STDIN_FILENO);
+    Keyboard keyboard(co_await asio::this_coro::executor);
     PromptReader prompts;
     for (;;) {
-        write(prompts.is_open() ? "... " : ">>> ");
-        auto line = co_await (reader.next() || signalled());
+        std::string sign = prompts.is_open() ? "... " : ">>> ";
+        auto line = co_await (keyboard.next(std::move(sign)) || signalled());
         if (const auto signal = take_signal()) {
             if (*signal == SIGTERM) co_return Ending::kTerminated;
             prompts.reset();

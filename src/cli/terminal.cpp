@@ -16,10 +16,6 @@ namespace sutazai::cli {
 
 namespace asio = boost::asio;
 
-namespace {
-
-/// An epoll descriptor that is readable whenever `fd` is. Asio makes what it waits for non-blocking; so it gets this
-/// one.
 int readiness_of(int fd) {
     const int watch = epoll_create1(EPOLL_CLOEXEC);
     if (watch < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
@@ -31,8 +27,6 @@ int readiness_of(int fd) {
     }
     return watch;
 }
-
-}  // namespace
 
 LineReader::LineReader(const asio::any_io_executor& executor, int fd) : fd_(fd), watch_(executor, readiness_of(fd)) {}
 

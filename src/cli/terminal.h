@@ -11,8 +11,12 @@
 /// Reading lines from a terminal, and drawing a progress line on one.
 namespace sutazai::cli {
 
-/// Lines typed at a terminal, without blocking the thread that waits for them. The terminal keeps its mode: it is
-/// shared with the shell, and making it non-blocking would last beyond this process. One call of next() at a time.
+/// An epoll descriptor that is readable whenever `fd` is, and is the caller's. Asio makes what it waits for
+/// non-blocking, which of a terminal would last beyond this process; so it gets this one.
+[[nodiscard]] int readiness_of(int fd);
+
+/// Lines typed at a terminal, without blocking the thread that waits for them. The terminal keeps its mode. One call of
+/// next() at a time.
 class LineReader {
   public:
     /// `fd` can be waited for (a terminal, pipe or socket; not a plain file) and outlives the reader.

@@ -150,3 +150,41 @@ def test_a_text_of_several_lines_and_an_image(conversation, tmp_path):
     assert b"images are not supported" in terminal.read_until(PROMPT)
     terminal.type(b"\x04")
     assert terminal.end() == 0
+
+
+def test_lines_can_be_edited_and_called_back(conversation):
+    left, up, backspace = b"\x1b[D", b"\x1b[A", b"\x7f"
+    terminal = conversation("--max-tokens", "4")
+
+    def typed(keys: bytes) -> bytes:
+        terminal.type(keys)
+        return terminal.read_until(b"\r\n") + terminal.read_until(PROMPT)
+
+    typed(b"/set system Be bref." + 3 * left + b"i\r")
+    assert b"Be brief.\r\n" in typed(b"/show system\r")
+    typed(2 * up + backspace + b", please.\r")
+    assert b"Be brief, please.\r\n" in typed(b"/show system\r")
+    typed("/set system Say café".encode() + backspace + b"e.\r")
+    assert b"Say cafe.\r\n" in typed(b"/show system\r")
+    terminal.type(b"/bye, or rather not")
+    terminal.read_until(b"not")
+    terminal.type(b"\x03")  # drops the line
+    terminal.read_until(PROMPT)
+    assert b"Say cafe.\r\n" in typed(b"/show system\r")
+    terminal.type(b"/bye\r")
+    assert terminal.end() == 0
+
+
+def test_a_terminal_without_control_of_its_cursor(tmp_path, toy, monkeypatch):
+    environment = harness.clean_environment
+    monkeypatch.setattr(harness, "clean_environment", lambda **settings: environment(**(settings | {"TERM": "dumb"})))
+    terminal = Terminal(tmp_path, "--model", toy, "toy", "--max-tokens", "4")
+    try:
+        terminal.read_until(PROMPT)
+        terminal.type(b"/show system\r")
+        terminal.read_until(PROMPT)
+        assert b"\x1b" not in terminal.seen
+        terminal.type(b"\x04")
+        assert terminal.end() == 0
+    finally:
+        terminal.close()
