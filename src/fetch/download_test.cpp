@@ -78,6 +78,18 @@ TEST_F(DownloadTest, ComesInParts) {
     EXPECT_EQ(files(), 1U) << "no state is left";
 }
 
+TEST_F(DownloadTest, PartsMayBeAskedForTogether) {
+    const std::string large = random_text(24 << 20);
+    const FaultServer server([&](const Request& request) { return range_of(large, request); });
+    Wanted what = wanted(server, large);
+    what.part_bytes = 1 << 20;
+    const auto got = fetch(server, what);
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(content(), large);
+    EXPECT_LE(server.requests().size(), 24U) << "9 where one connection is quick";
+    EXPECT_EQ(server.body_bytes(), large.size());
+}
+
 TEST_F(DownloadTest, WithoutRangesInOneStream) {
     int cuts = 1;
     const FaultServer server(

@@ -27,8 +27,8 @@ namespace sutazai::fetch {
 /// waits for the disk then.
 class Inflow {
   public:
-    static constexpr std::size_t kBlockBytes = 512 << 10;
-    static constexpr std::size_t kBlocks = 48;
+    static constexpr std::size_t kBlockBytes = 2 << 20;
+    static constexpr std::size_t kBlocks = 12;
 
     /// Told by the writing thread how many more bytes the file has.
     using OnWritten = std::move_only_function<void(std::uint64_t)>;

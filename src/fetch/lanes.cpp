@@ -16,6 +16,8 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t kLeastPart = PartialFile::kMostUnsaved;
 constexpr std::uint64_t kMostPart = 128ULL << 20;
 constexpr std::uint64_t kPartsOfAFile = 64;
+/// Parts of a quick network's only connection are asked for together, up to so much.
+constexpr std::uint64_t kMostAtOnce = 512ULL << 20;
 constexpr int kMostRedirects = 10;
 constexpr milliseconds kLook{100};
 /// One connection is enough for a quick network, and its data comes in order; for each so long that it is slow there is
@@ -25,7 +27,7 @@ constexpr milliseconds kOneMoreAfter{1000};
 constexpr double kQuick = 256e6;
 /// The rate is looked at so often, or after so many bytes.
 constexpr milliseconds kRateLook{250};
-constexpr std::uint64_t kRateLookBytes = 32ULL << 20;
+constexpr std::uint64_t kRateLookBytes = 8ULL << 20;
 constexpr milliseconds kLongestPause{30'000};
 /// So much must come before earlier failures are forgotten.
 constexpr std::uint64_t kProgress = 64ULL << 10;
@@ -102,12 +104,25 @@ void Lanes::hand_out_parts() {
         if (static_cast<std::size_t>(&lane - lanes_.data()) >= lanes_allowed()) return;
         if (lane.running || Clock::now() < lane.not_before) continue;
         if (lane.part.bytes() == 0) {
-            if (queue_.empty()) continue;
-            lane.part = queue_.front();
-            queue_.pop_front();
+            lane.part = next_part();
+            if (lane.part.bytes() == 0) continue;
         }
         start(lane);
     }
+}
+
+/// Empty when there is none.
+Range Lanes::next_part() {
+    if (queue_.empty()) return {};
+    Range next = queue_.front();
+    queue_.pop_front();
+    // From one part to the next a connection does nothing for a moment, and of a quick network there is only one.
+    while (is_quick_ && lanes_allowed() == 1 && !queue_.empty() && queue_.front().begin == next.end &&
+           queue_.front().end - next.begin <= kMostAtOnce) {
+        next.end = queue_.front().end;
+        queue_.pop_front();
+    }
+    return next;
 }
 
 void Lanes::start(Lane& lane) {
@@ -271,10 +286,10 @@ void Lanes::look_at_rate() {
     const auto took = Clock::now() - looked_;
     const std::uint64_t bytes = file_.completed() - looked_bytes_;
     if (took < kRateLook && bytes < kRateLookBytes) return;
-    const bool is_quick = static_cast<double>(bytes) >= kQuick * std::chrono::duration<double>(took).count();
-    if (!is_quick) slow_ += took;
+    is_quick_ = static_cast<double>(bytes) >= kQuick * std::chrono::duration<double>(took).count();
+    if (!is_quick_) slow_ += took;
     // What comes out of order is read again for its sum, which had better not be from the disk.
-    file_.go_around_cache(is_quick && std::ranges::count(lanes_, true, &Lane::running) <= 1);
+    file_.go_around_cache(is_quick_ && std::ranges::count(lanes_, true, &Lane::running) <= 1);
     looked_ += took;
     looked_bytes_ += bytes;
 }

@@ -65,6 +65,7 @@ class Lanes {
     void look_at_rate();
     [[nodiscard]] std::size_t lanes_allowed() const;
     void hand_out_parts();
+    [[nodiscard]] Range next_part();
 
     Client& client_;
     const Wanted& wanted_;
@@ -73,6 +74,7 @@ class Lanes {
     Clock::time_point looked_;         // at the rate
     std::uint64_t looked_bytes_ = 0;   // completed then
     std::chrono::nanoseconds slow_{};  // how long one connection did not fill the network
+    bool is_quick_ = false;            // at the last look
     bool ranges_ = true;
     bool confirmed_ = false;     // the server has given a range
     std::optional<Url> direct_;  // where the last answer came from, after redirects

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kMostHeaders = 100;
 constexpr long kConnectSeconds = 20;
-constexpr long kBufferBytes = 256 << 10;
+constexpr long kBufferBytes = 512 << 10;
 
 void start_curl() {
     static std::once_flag once;
