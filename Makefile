@@ -22,7 +22,7 @@ build: deps ## the release binary, build/release/sutazai
 TRACE ?= $(wildcard ../shared/data/traces/mooncake_conversation.jsonl)
 
 bench: build ## side by side with llama-server built from the same source (TRACE=mooncake_conversation.jsonl)
-	@status=0; for part in io_thread run scheduling together adapters siblings warmset restart quantize pull upstreams tools batches; do python3 bench/$$part.py || status=1; done; \
+	@status=0; for part in io_thread run scheduling together adapters agents siblings warmset restart quantize pull upstreams tools batches; do python3 bench/$$part.py || status=1; done; \
 	if [ -n "$(TRACE)" ]; then python3 bench/replay.py mooncake "$(TRACE)" --requests 300 --scale 64 --closed-loop 8 \
 	    --side sutazai --bar 0.95 || status=1; else echo "replay: no TRACE, left out"; fi; exit $$status
 
