@@ -27,6 +27,7 @@ constexpr std::array kEndpoints{
     std::pair{BatchEndpoint::kChat, std::string_view("/v1/chat/completions")},
     std::pair{BatchEndpoint::kCompletions, std::string_view("/v1/completions")},
     std::pair{BatchEndpoint::kEmbeddings, std::string_view("/v1/embeddings")},
+    std::pair{BatchEndpoint::kResponses, std::string_view("/v1/responses")},
 };
 
 constexpr std::size_t kMostMetadata = 16;
@@ -163,10 +164,13 @@ void add_value(BeginningHashes& hashes, const json::value& value) {
     }
 }
 
-/// What the model reads comes in this order in most templates: tools, messages.
+/// What the model reads comes in this order in most templates: tools, instructions, messages. Conversations that go on
+/// from one response have all that came before in common.
 std::string sort_key_of(const json::object& body) {
     BeginningHashes hashes;
-    if (const json::value* tools = body.if_contains("tools")) add_value(hashes, *tools);
+    for (const char* name : {"tools", "instructions", "previous_response_id"}) {
+        if (const json::value* value = body.if_contains(name)) add_value(hashes, *value);
+    }
     for (const char* name : {"messages", "prompt", "input"}) {
         const json::value* prompt = body.if_contains(name);
         if (prompt == nullptr) continue;
@@ -262,6 +266,10 @@ BatchUsage usage_of_answer(std::string_view body) {
     const json::value value = parser.release();
     if (!value.is_object()) return {};
     const json::object& usage = value.get_object();
+    if (usage.contains("input_tokens")) {  // of a response
+        return {count_in(usage, "input_tokens"), count_within(usage, "input_tokens_details", "cached_tokens"),
+                count_in(usage, "output_tokens"), count_within(usage, "output_tokens_details", "reasoning_tokens")};
+    }
     return {count_in(usage, "prompt_tokens"), count_within(usage, "prompt_tokens_details", "cached_tokens"),
             count_in(usage, "completion_tokens"), count_within(usage, "completion_tokens_details", "reasoning_tokens")};
 }
@@ -294,8 +302,8 @@ Result<BatchOrder> parse_batch_order(std::string_view body) {
         order.endpoint = *endpoint;
     } else {
         fields.refuse("endpoint", url.empty() ? "is missing"
-                                              : "must be \"/v1/chat/completions\", \"/v1/completions\" or "
-                                                "\"/v1/embeddings\"");
+                                              : "must be \"/v1/chat/completions\", \"/v1/completions\", "
+                                                "\"/v1/embeddings\" or \"/v1/responses\"");
     }
     read_window(fields, order);
     read_metadata(fields, order.metadata);

@@ -14,7 +14,7 @@
 namespace sutazai::api::openai {
 
 /// What a line's body is given to.
-enum class BatchEndpoint : std::uint8_t { kChat, kCompletions, kEmbeddings };
+enum class BatchEndpoint : std::uint8_t { kChat, kCompletions, kEmbeddings, kResponses };
 [[nodiscard]] std::string_view to_string(BatchEndpoint endpoint);  ///< "/v1/chat/completions"
 [[nodiscard]] std::optional<BatchEndpoint> batch_endpoint(std::string_view url);
 

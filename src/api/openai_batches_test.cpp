@@ -77,6 +77,14 @@ TEST(OpenAiBatches, LinesThatBeginAlikeHaveKeysThatBeginAlike) {
     // The first 64, 128, 256 and 512 bytes are the same.
     EXPECT_EQ(one.substr(0, 16), two.substr(0, 16));
     EXPECT_NE(one.substr(0, 4), other.substr(0, 4));
+    const auto response_key = [](std::string_view body) {
+        return parse_batch_line(
+                   R"({"custom_id":"1","method":"POST","url":"/v1/responses","body":)" + std::string(body) + "}",
+                   BatchEndpoint::kResponses)
+            ->sort_key;
+    };
+    EXPECT_EQ(response_key(R"({"instructions":")" + shared + R"(","input":"one"})").substr(0, 16),
+              response_key(R"({"instructions":")" + shared + R"(","input":"two"})").substr(0, 16));
     EXPECT_EQ(key_of(shared), key_of(shared));
     EXPECT_LE(key_of(std::string(1 << 20, 'x')).size(), 48U);
     EXPECT_EQ(key_of("secret").find("secret"), std::string::npos);
@@ -125,6 +133,10 @@ TEST(OpenAiBatches, FindsAnAnswersUsage) {
     EXPECT_EQ(usage_of_answer(R"({"text":"\"usage\": {}","usage":{"prompt_tokens":7,"completion_tokens":3,)"
                               R"("prompt_tokens_details":{"cached_tokens":2}}})"),
               (BatchUsage{7, 2, 3, 0}));
+    EXPECT_EQ(usage_of_answer(R"({"metadata":{"usage":"x"},"usage":{"input_tokens":7,"output_tokens":3,)"
+                              R"("input_tokens_details":{"cached_tokens":2},)"
+                              R"("output_tokens_details":{"reasoning_tokens":1}}})"),
+              (BatchUsage{7, 2, 3, 1}));
     EXPECT_EQ(usage_of_answer(R"({"usage":)"), BatchUsage{});
     EXPECT_EQ(usage_of_answer("{}"), BatchUsage{});
 }

@@ -54,9 +54,11 @@ void Desk::remove_batch(std::int64_t batch) {
     batches_.erase(batch);
 }
 
-std::optional<Desk::Wanted> Desk::wants_lines() {
+std::optional<Desk::Wanted> Desk::wants_lines(Time now) {
     for (auto& [number, batch] : batches_) {
-        if (batch.all_read || batch.reading || batch.waiting.size() > kAhead / 2) continue;
+        if (batch.all_read || batch.reading) continue;
+        const std::size_t most = model_of(batch, now) == nullptr ? kMostAhead - kAhead : kAhead / 2;
+        if (batch.waiting.size() > most) continue;
         batch.reading = true;
         return Wanted{number, batch.last_read};
     }
@@ -78,18 +80,22 @@ void Desk::no_lines(std::int64_t number) {
     if (found != batches_.end()) found->second.reading = false;
 }
 
-/// Of what it would give out next; null: it has nothing.
-const std::string* Desk::model_of(const Batch& batch) {
-    if (!batch.suspects.empty()) return &batch.suspects.front().line.model;
-    return batch.waiting.empty() ? nullptr : &batch.waiting.front().line.model;
+/// Of the first line that can run; null: none can.
+const std::string* Desk::model_of(const Batch& batch, Time now) const {
+    for (const auto* tasks : {&batch.suspects, &batch.waiting}) {
+        for (const Task& task : *tasks) {
+            if (can_run(task.line.model, now)) return &task.line.model;
+        }
+    }
+    return nullptr;
 }
 
 /// Who has lines of that model and has had to wait longest.
 Desk::Batch* Desk::next_batch(const std::string& model) {
     Batch* best = nullptr;
     for (auto& [number, batch] : batches_) {
-        const std::string* its = model_of(batch);
-        if (its == nullptr || *its != model) continue;
+        const auto is_its = [&](const Task& task) { return task.line.model == model; };
+        if (std::ranges::none_of(batch.suspects, is_its) && std::ranges::none_of(batch.waiting, is_its)) continue;
         if (best == nullptr || batch.turn < best->turn) best = &batch;
     }
     return best;
@@ -107,19 +113,19 @@ bool Desk::choose_model(Time now) {
     if (goes_on && now - turn_began_ < kTurn) return true;
     const Batch* best = nullptr;
     for (const auto& [number, batch] : batches_) {
-        const std::string* its = model_of(batch);
-        if (its == nullptr || !can_run(*its, now) || (goes_on && *its == *model_)) continue;
+        const std::string* its = model_of(batch, now);
+        if (its == nullptr || (goes_on && *its == *model_)) continue;
         if (best == nullptr || batch.turn < best->turn) best = &batch;
     }
     if (best == nullptr) return goes_on;
-    model_ = *model_of(*best);
+    model_ = *model_of(*best, now);
     turn_began_ = now;
     return true;
 }
 
-Task Desk::take(std::int64_t number, Batch& batch, std::deque<Task>& from) {
-    Task task = std::move(from.front());
-    from.pop_front();
+Task Desk::take(std::int64_t number, Batch& batch, std::deque<Task>& from, std::deque<Task>::iterator at) {
+    Task task = std::move(*at);
+    from.erase(at);
     task.batch = number;
     batch.turn = ++turns_;
     ++batch.n_running;
@@ -132,18 +138,20 @@ std::optional<Task> Desk::next(Time now, std::size_t width) {
     if (!choose_model(now)) return std::nullopt;
     Model& model = models_[*model_];
     if (model.one_alone) return std::nullopt;
+    const auto is_its = [this](const Task& task) { return task.line.model == *model_; };
     for (auto& [number, batch] : batches_) {
-        if (batch.suspects.empty() || batch.suspects.front().line.model != *model_) continue;
+        const auto suspect = std::ranges::find_if(batch.suspects, is_its);
+        if (suspect == batch.suspects.end()) continue;
         if (model.n_running > 0) return std::nullopt;
-        Task task = take(number, batch, batch.suspects);
+        Task task = take(number, batch, batch.suspects, suspect);
         task.alone = true;
         model.one_alone = true;
         return task;
     }
     if (model.n_running >= width) return std::nullopt;
     Batch* batch = next_batch(*model_);
-    const std::int64_t number = batch->waiting.front().batch;
-    return take(number, *batch, batch->waiting);
+    const auto line = std::ranges::find_if(batch->waiting, is_its);
+    return take(line->batch, *batch, batch->waiting, line);
 }
 
 void Desk::let_go(const Task& task) {
@@ -202,12 +210,8 @@ bool Desk::is_done(std::int64_t number) const {
 
 std::optional<Desk::Time> Desk::next_time(Time now) const {
     std::optional<Time> earliest;
-    for (const auto& [number, batch] : batches_) {
-        const std::string* its = model_of(batch);
-        if (its == nullptr) continue;
-        const auto found = models_.find(*its);
-        if (found == models_.end() || found->second.paused_until <= now) continue;
-        if (!earliest || found->second.paused_until < *earliest) earliest = found->second.paused_until;
+    for (const auto& [name, model] : models_) {
+        if (model.paused_until > now && (!earliest || model.paused_until < *earliest)) earliest = model.paused_until;
     }
     return earliest;
 }

@@ -24,7 +24,8 @@ struct Task {
 };
 
 /// Which line runs next. One model at a time, so that batches of several models do not push one another out of memory,
-/// and those in turn; of a model the batches in turn, each in the order that its lines came in. Pure; one thread.
+/// and those in turn; of a model the batches in turn, each in the order that its lines came in, past
+/// those whose model has to be waited for. Pure; one thread.
 ///
 /// A line that failed for a reason of its own is done. What may pass is tried again a bounded number of times, and a
 /// server that has too much to do is waited for. Of the lines that an engine took with it one may be to blame: each is
@@ -38,6 +39,8 @@ class Desk {
     static constexpr std::chrono::seconds kTurn{20};
     /// Lines that are read ahead of each batch.
     static constexpr std::size_t kAhead = 64;
+    /// And at most so many, while those that were read wait for their model.
+    static constexpr std::size_t kMostAhead = 4096;
 
     void add_batch(std::int64_t batch);
     /// Its waiting lines go; tasks of it that run are still to be given back.
@@ -49,7 +52,7 @@ class Desk {
         std::int64_t batch;
         std::optional<LineRecord> after;
     };
-    [[nodiscard]] std::optional<Wanted> wants_lines();
+    [[nodiscard]] std::optional<Wanted> wants_lines(Time now);
     /// In the order of Store::open_lines(). `last`: there are no more.
     void add_lines(std::int64_t batch, std::vector<LineRecord> lines, bool last);
     /// They could not be read: they will be asked for again.
@@ -88,11 +91,11 @@ class Desk {
         Time paused_until{};
     };
 
-    [[nodiscard]] static const std::string* model_of(const Batch& batch);
+    [[nodiscard]] const std::string* model_of(const Batch& batch, Time now) const;
     [[nodiscard]] Batch* next_batch(const std::string& model);
     [[nodiscard]] bool can_run(const std::string& model, Time now) const;
     bool choose_model(Time now);
-    [[nodiscard]] Task take(std::int64_t number, Batch& batch, std::deque<Task>& from);
+    [[nodiscard]] Task take(std::int64_t number, Batch& batch, std::deque<Task>& from, std::deque<Task>::iterator at);
     void let_go(const Task& task);
     void pause(const Task& task, const Error& error, Time now);
 

@@ -26,7 +26,7 @@ class DeskTest : public testing::Test {
   protected:
     void give(std::int64_t batch, std::vector<LineRecord> lines) {
         desk_.add_batch(batch);
-        const auto wanted = desk_.wants_lines();
+        const auto wanted = desk_.wants_lines(now_);
         ASSERT_TRUE(wanted);
         ASSERT_EQ(wanted->batch, batch);
         desk_.add_lines(batch, std::move(lines), true);
@@ -135,6 +135,42 @@ TEST_F(DeskTest, AModelThatDoesNotLoadIsGivenUp) {
     EXPECT_TRUE(end());
 }
 
+TEST_F(DeskTest, LinesOfOtherModelsGoPastThoseThatWaitForTheirs) {
+    give(1, {line(1, "a"), line(2, "a"), line(3, "b"), line(4, "b")});
+    EXPECT_EQ(next(), "1:1");
+    EXPECT_FALSE(end(error(ErrorCode::kLoadFailed, 30)));
+    EXPECT_EQ(next(), "1:3");
+    now_ += 30s;
+    EXPECT_EQ(next(), "1:1");  // b has had its time
+    EXPECT_EQ(next(), "1:2");
+    EXPECT_EQ(next(), "1:4");
+    while (!running_.empty()) EXPECT_TRUE(end());
+    EXPECT_TRUE(desk_.is_done(1));
+}
+
+TEST_F(DeskTest, ReadsOnPastLinesThatWaitForTheirModel) {
+    desk_.add_batch(1);
+    std::int64_t number = 0;
+    const auto read = [&](const std::string& model) {
+        if (!desk_.wants_lines(now_)) return false;
+        std::vector<LineRecord> lines;
+        while (lines.size() < Desk::kAhead) lines.push_back(line(++number, model));
+        desk_.add_lines(1, std::move(lines), false);
+        return true;
+    };
+    EXPECT_TRUE(read("a"));
+    EXPECT_FALSE(read("a"));
+    EXPECT_EQ(next(), "1:1");
+    EXPECT_FALSE(end(error(ErrorCode::kLoadFailed, 60)));
+    EXPECT_TRUE(read("a"));
+    EXPECT_TRUE(read("b"));
+    EXPECT_FALSE(read("b"));
+    EXPECT_EQ(next(), "1:129");
+    EXPECT_FALSE(end(error(ErrorCode::kLoadFailed, 60)));
+    while (read("b")) ASSERT_LE(number, static_cast<std::int64_t>(Desk::kMostAhead));
+    EXPECT_EQ(number, static_cast<std::int64_t>(Desk::kMostAhead));
+}
+
 TEST_F(DeskTest, WhatIsWrongWithALineIsItsResult) {
     give(1, {line(1), line(2)});
     EXPECT_EQ(next(), "1:1");
@@ -160,16 +196,16 @@ TEST_F(DeskTest, WhatWasPutBackRunsAgain) {
 
 TEST_F(DeskTest, ReadsAheadOnlySoFar) {
     desk_.add_batch(1);
-    auto wanted = desk_.wants_lines();
+    auto wanted = desk_.wants_lines(now_);
     ASSERT_TRUE(wanted);
     EXPECT_FALSE(wanted->after);
-    EXPECT_FALSE(desk_.wants_lines());  // it is being read
+    EXPECT_FALSE(desk_.wants_lines(now_));  // it is being read
     std::vector<LineRecord> lines;
     for (std::int64_t i = 1; i <= static_cast<std::int64_t>(Desk::kAhead); ++i) lines.push_back(line(i));
     desk_.add_lines(1, lines, false);
-    EXPECT_FALSE(desk_.wants_lines());
+    EXPECT_FALSE(desk_.wants_lines(now_));
     for (std::size_t i = 0; i < Desk::kAhead / 2; ++i) EXPECT_NE(next(), "");
-    wanted = desk_.wants_lines();
+    wanted = desk_.wants_lines(now_);
     ASSERT_TRUE(wanted);
     EXPECT_EQ(wanted->after->number, static_cast<std::int64_t>(Desk::kAhead));
 }
@@ -210,7 +246,7 @@ TEST(DeskSim, EachLineComesToOneEnd) {
         };
         while (!all_done()) {
             ASSERT_LT(++rounds, 200'000) << "it does not come to an end";
-            while (const auto wanted = desk.wants_lines()) {
+            while (const auto wanted = desk.wants_lines(now)) {
                 std::size_t& at = n_read[wanted->batch];
                 const std::vector<LineRecord>& lines = inputs[wanted->batch];
                 const std::size_t n = std::min(Desk::kAhead, lines.size() - at);
@@ -240,6 +276,8 @@ TEST(DeskSim, EachLineComesToOneEnd) {
                 }
             } else if (random() % 10 == 0) {
                 finish(at, error(ErrorCode::kQueueFull, 1));
+            } else if (random() % 40 == 0) {
+                finish(at, error(ErrorCode::kUpstreamFailed, 30));
             } else if (random() % 20 == 0) {
                 Task task = running[at];
                 running.erase(running.begin() + static_cast<std::ptrdiff_t>(at));

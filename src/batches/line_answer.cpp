@@ -11,6 +11,7 @@
 #include "ipc/run_blocking.h"
 #include "serve/embeddings.h"
 #include "serve/formats.h"
+#include "serve/response_request.h"
 
 namespace sutazai::batches {
 
@@ -21,7 +22,7 @@ namespace {
 /// The lowest there is: whatever others ask for goes first, until a line has waited for a quarter of an hour.
 constexpr int kPriority = 1000;
 
-using Asked = std::variant<serve::AnswerRequest, api::openai::EmbeddingsRequest>;
+using Asked = std::variant<serve::AnswerRequest, api::openai::EmbeddingsRequest, serve::ResponseRequest>;
 
 Result<std::string> read_line(const LinePlace& place) {
     const auto file = open_file(place.file);
@@ -33,10 +34,12 @@ Result<std::string> read_line(const LinePlace& place) {
     return line;
 }
 
+std::unexpected<Error> not_in_a_batch(std::string field) {
+    return fail(ErrorCode::kInvalidArgument, field + " does not go with a batch", field);
+}
+
 Result<Asked> behind_others(serve::AnswerRequest request) {
-    if (request.stream) {
-        return fail(ErrorCode::kInvalidArgument, "stream does not go with a batch", "stream");
-    }
+    if (request.stream) return not_in_a_batch("stream");
     for (GenerationRequest& generation : request.generations) generation.priority = kPriority;
     return request;
 }
@@ -64,14 +67,22 @@ Result<Asked> read_request(const LinePlace& place, BatchEndpoint endpoint, std::
             request->priority = kPriority;
             return std::move(*request);
         }
+        case BatchEndpoint::kResponses: {
+            auto request = serve::parse_response(*body);
+            if (!request) return std::unexpected(std::move(request.error()));
+            if (request->asked.stream) return not_in_a_batch("stream");
+            if (request->asked.background) return not_in_a_batch("background");
+            request->asked.generation.priority = kPriority;
+            return std::move(*request);
+        }
     }
     return fail(ErrorCode::kInternal, "an endpoint without a parser");
 }
 
 }  // namespace
 
-asio::awaitable<Result<std::string>> answer_line(serve::Context& context, serve::Caller caller, BatchEndpoint endpoint,
-                                                 LinePlace place) {
+asio::awaitable<Result<std::string>> answer_line(serve::Context& context, serve::Responses& responses,
+                                                 serve::Caller caller, BatchEndpoint endpoint, LinePlace place) {
     auto read = [place = std::move(place), endpoint, most = std::size_t{context.settings.max_batch_requests}] {
         return read_request(place, endpoint, most);
     };
@@ -79,6 +90,9 @@ asio::awaitable<Result<std::string>> answer_line(serve::Context& context, serve:
     if (!asked) co_return std::unexpected(std::move(asked.error()));
     if (auto* embeddings = std::get_if<api::openai::EmbeddingsRequest>(&*asked)) {
         co_return co_await serve::openai_embeddings(context, std::move(caller), std::move(*embeddings));
+    }
+    if (auto* response = std::get_if<serve::ResponseRequest>(&*asked)) {
+        co_return co_await responses.create(std::move(caller), std::move(*response));
     }
     co_return co_await serve::whole_answer(context, std::move(caller),
                                            std::move(std::get<serve::AnswerRequest>(*asked)));

@@ -9,6 +9,7 @@
 #include "batches/records.h"
 #include "serve/caller.h"
 #include "serve/context.h"
+#include "serve/responses.h"
 
 namespace sutazai::batches {
 
@@ -22,7 +23,8 @@ struct LinePlace {
 /// Reads a line and does what its body asks for, behind all that others wait for: the answer's JSON. An error is what
 /// the endpoint would have answered, or kUnavailable when the line cannot be read. Cancelling the awaiting coroutine
 /// cancels the answer.
-[[nodiscard]] boost::asio::awaitable<Result<std::string>> answer_line(serve::Context& context, serve::Caller caller,
+[[nodiscard]] boost::asio::awaitable<Result<std::string>> answer_line(serve::Context& context,
+                                                                      serve::Responses& responses, serve::Caller caller,
                                                                       BatchEndpoint endpoint, LinePlace place);
 
 }  // namespace sutazai::batches

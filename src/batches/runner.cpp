@@ -29,8 +29,9 @@ constexpr seconds kTidy{600};    // between two removals of what is past its tim
 constexpr std::size_t kMostActive = 16;
 }  // namespace
 
-Runner::Runner(serve::Context& context, std::shared_ptr<Store> store, std::function<unsigned(const Error&)> status_of)
-    : context_(context), store_(std::move(store)), status_of_(std::move(status_of)) {}
+Runner::Runner(serve::Context& context, std::shared_ptr<Store> store, serve::Responses& responses,
+               std::function<unsigned(const Error&)> status_of)
+    : context_(context), store_(std::move(store)), responses_(responses), status_of_(std::move(status_of)) {}
 
 void Runner::spawn(asio::awaitable<void> work, const char* what) {
     ++n_coroutines_;

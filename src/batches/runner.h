@@ -22,6 +22,7 @@
 #include "batches/store.h"
 #include "ipc/signal.h"
 #include "serve/context.h"
+#include "serve/responses.h"
 
 namespace sutazai::batches {
 
@@ -29,8 +30,9 @@ namespace sutazai::batches {
 /// with one store one does so, until it ends. On the I/O thread.
 class Runner : public std::enable_shared_from_this<Runner> {
   public:
-    /// `status_of`: the HTTP status of an answer that is this error. Context and store outlive stop().
-    Runner(serve::Context& context, std::shared_ptr<Store> store, std::function<unsigned(const Error&)> status_of);
+    /// `status_of`: the HTTP status of an answer that is this error. Context, store and responses outlive stop().
+    Runner(serve::Context& context, std::shared_ptr<Store> store, serve::Responses& responses,
+           std::function<unsigned(const Error&)> status_of);
 
     void start(const boost::asio::any_io_executor& executor);
     /// Something was ordered or cancelled.
@@ -74,6 +76,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
 
     serve::Context& context_;
     std::shared_ptr<Store> store_;
+    serve::Responses& responses_;
     std::function<unsigned(const Error&)> status_of_;
     boost::asio::any_io_executor executor_;
     Desk desk_;

@@ -74,7 +74,8 @@ void Runner::stop_lines(std::int64_t batch) {
 
 asio::awaitable<void> Runner::hand_out() {
     while (!stopping_) {
-        while (auto wanted = desk_.wants_lines()) spawn(read_on(std::move(*wanted)), "the reading of lines");
+        while (auto wanted = desk_.wants_lines(Clock::now()))
+            spawn(read_on(std::move(*wanted)), "the reading of lines");
         start_lines();
         const auto now = Clock::now();
         auto deadline = desk_.next_time(now).value_or(ipc::Signal::kEver);
@@ -122,7 +123,8 @@ void Runner::start_line(Task task) {
         --self->n_coroutines_;
         self->progress_.notify();
     };
-    asio::co_spawn(executor_, answer_line(context_, std::move(caller), line->active->endpoint, std::move(place)),
+    asio::co_spawn(executor_,
+                   answer_line(context_, responses_, std::move(caller), line->active->endpoint, std::move(place)),
                    asio::bind_cancellation_slot(line->cancel.slot(), std::move(ended)));
 }
 

@@ -81,7 +81,7 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
         std::filesystem::path home = settings.home;
         services.batch_store = std::make_shared<batches::Store>(home.empty() ? home : home / "batches");
         services.batch_runner = std::make_shared<batches::Runner>(
-            services, services.batch_store,
+            services, services.batch_store, *services.responses,
             [](const Error& error) { return http_status(error.code, Family::kOpenAi); });
     }
 

@@ -267,6 +267,61 @@ def test_completions_and_embeddings(own):
     assert answer["data"][0]["embedding"] == pytest.approx(alone["data"][0]["embedding"], abs=1e-3)
 
 
+def response_line(custom_id: str, text: str = "hello", **fields) -> dict:
+    body = {"model": "toy", "input": text, "max_output_tokens": 16, "temperature": 0, "ignore_eos": True}
+    return {"custom_id": custom_id, "method": "POST", "url": "/v1/responses", "body": body | fields}
+
+
+def test_responses(own):
+    client = client_of(own)
+    first = client.responses.create(model="toy", input="Remember the word plum.", max_output_tokens=16, temperature=0)
+    lines = [
+        response_line("plain", "one and two"),
+        response_line("goes-on", "Which word?", previous_response_id=first.id),
+        response_line("not-kept", store=False, metadata={"usage": "yes"}),
+        response_line("streams", stream=True),
+        response_line("background", background=True),
+        response_line("unknown", max_tokens=4),
+        response_line("from-nothing", previous_response_id="resp_0"),
+    ]
+    batch = ended(client, order(client, lines, "/v1/responses").id)
+    assert (batch.status, batch.endpoint) == ("completed", "/v1/responses")
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (3, 4)
+    output = lines_of(client, batch.output_file_id)
+    answers = {name: openai.types.responses.Response.model_validate(line["response"]["body"]) for name, line in output.items()}
+    assert set(answers) == {"plain", "goes-on", "not-kept"}
+    for answer in answers.values():
+        assert answer.usage.output_tokens == 16 and answer.output_text
+    assert batch.usage.output_tokens == 48
+    assert batch.usage.input_tokens == sum(answer.usage.input_tokens for answer in answers.values())
+    # It is the route's answer, and it is kept like one.
+    alone = own.post("/v1/responses", lines[0]["body"]).json()
+    assert output["plain"]["response"]["body"]["output"][0]["content"] == alone["output"][0]["content"]
+    assert client.responses.retrieve(answers["goes-on"].id).previous_response_id == first.id
+    further = client.responses.create(model="toy", input="And?", previous_response_id=answers["goes-on"].id, max_output_tokens=16)
+    assert further.usage.input_tokens > answers["goes-on"].usage.total_tokens
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(answers["not-kept"].id)
+    errors = lines_of(client, batch.error_file_id)
+    refused = {name: (line["response"]["status_code"], line["response"]["body"]["error"]["param"]) for name, line in errors.items()}
+    assert refused == {
+        "streams": (400, "stream"), "background": (400, "background"), "unknown": (400, "max_tokens"),
+        "from-nothing": (404, "previous_response_id"),
+    }  # fmt: skip
+
+
+def test_a_model_that_waits_holds_no_other_up(start_server, toy, tmp_path):
+    """The lines of one model are tried again for half a minute; those of another, behind them in the same file, are done."""
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    server = start_server("--model", toy, "--model", f"broken={broken}")
+    client = client_of(server)
+    batch = order(client, [chat_line(f"b{i}", model="broken") for i in range(3)] + [chat_line(f"t{i}") for i in range(5)])
+    harness.wait_until("the other model's lines are done", lambda: client.batches.retrieve(batch.id).request_counts.completed == 5, 20)
+    client.batches.cancel(batch.id)
+    assert ended(client, batch.id).request_counts.completed == 5
+
+
 def test_lists_of_batches(own):
     client = client_of(own)
     ids = [order(client, [chat_line("a")]).id for _ in range(5)]
