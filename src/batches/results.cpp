@@ -36,6 +36,8 @@ Result<std::int64_t> keep_results(Store& store, std::int64_t batch, std::span<co
         text += result.text;
     }
     if (auto written = write_all(file, std::as_bytes(std::span(text))); !written) {
+        // What there was room for must not keep the records from being written.
+        if (::ftruncate(file.fd(), status.st_size) != 0) return std::unexpected(disk_error("results are left", errno));
         return std::unexpected(std::move(written.error()));
     }
     if (fdatasync(file.fd()) != 0) return std::unexpected(disk_error("results cannot be kept", errno));

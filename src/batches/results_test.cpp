@@ -1,7 +1,9 @@
 #include "batches/results.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -46,6 +48,23 @@ class FromInputToOutput : public StoreTest {
         return store_.batch("", record.object.id)->object;
     }
 };
+
+TEST_F(FromInputToOutput, ResultsThatTheDiskHasNoRoomForTakeNone) {
+    const std::int64_t batch = begun({"a", "b"});
+    ASSERT_TRUE(keep_results(store_, batch, std::vector<NewResult>{{1, true, "first\n"}}));
+    rlimit usual{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &usual), 0);
+    const rlimit little{1 << 20, usual.rlim_max};
+    const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &little), 0);
+    const auto kept = keep_results(store_, batch, std::vector<NewResult>{{2, true, std::string(2 << 20, 'x')}});
+    ::setrlimit(RLIMIT_FSIZE, &usual);
+    std::signal(SIGXFSZ, ignored);
+    EXPECT_FALSE(kept);
+    EXPECT_EQ(fs::file_size(store_.results_path(batch)), 6U);
+    ASSERT_TRUE(keep_results(store_, batch, std::vector<NewResult>{{2, true, "second\n"}}));
+    EXPECT_EQ(text_of(finish(BatchStatus::kCompleted).output_file_id), "first\nsecond\n");
+}
 
 TEST_F(FromInputToOutput, FindsLinesWhereTheyAre) {
     const std::string content = "\n" + input_line("a") + "\r\n  \n" + input_line("b");  // no end of line at the end

@@ -42,6 +42,8 @@ class Store {
                                                  UnixTime now);
     /// The record alone. kInvalidArgument for the input of a batch that has not ended.
     [[nodiscard]] Result<void> remove_file(const std::string& tenant, const std::string& id, UnixTime now);
+    /// Whether remove_file() would remove it.
+    [[nodiscard]] Result<void> check_removable(const std::string& tenant, const std::string& id);
     [[nodiscard]] Result<std::uint64_t> bytes_in_all();
     [[nodiscard]] Result<bool> has_file(const std::string& id);
     /// Removes the records of files past their time that no unfinished batch reads; their ids.

@@ -20,6 +20,11 @@ std::unexpected<Error> no_such_file() {
     return fail(ErrorCode::kNotFound, "There is no such file.", "file_id");
 }
 
+std::unexpected<Error> is_read() {
+    return fail(ErrorCode::kInvalidArgument, "The file is the input of a batch that has not ended; cancel that first.",
+                "file_id");
+}
+
 }  // namespace
 
 Result<void> Store::add_file(const std::string& tenant, const FileObject& file, std::uint64_t most_in_all) {
@@ -101,10 +106,18 @@ Result<void> Store::remove_file(const std::string& tenant, const std::string& id
                                  fmt::format("DELETE FROM files WHERE id = ? AND tenant = ? AND {}", kUnread));
         remove.bind(1, id);
         remove.bind(2, tenant);
-        if (remove.exec() == 0) {
-            return fail(ErrorCode::kInvalidArgument,
-                        "The file is the input of a batch that has not ended; cancel that first.", "file_id");
-        }
+        if (remove.exec() == 0) return is_read();
+        return {};
+    });
+}
+
+Result<void> Store::check_removable(const std::string& tenant, const std::string& id) {
+    return read("A file cannot be looked up", [&](SQLite::Database& database) -> Result<void> {
+        SQLite::Statement query(database,
+                                fmt::format("SELECT 1 FROM files WHERE id = ? AND tenant = ? AND {}", kUnread));
+        query.bind(1, id);
+        query.bind(2, tenant);
+        if (!query.executeStep()) return is_read();
         return {};
     });
 }

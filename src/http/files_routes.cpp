@@ -260,8 +260,15 @@ asio::awaitable<Result<void>> delete_file(Services& services, Exchange& exchange
     const auto file = co_await find_file(services, exchange, exchange.parameter);
     if (!file) co_return std::unexpected(file.error());
     auto remove = [store = services.batch_store, tenant = exchange.caller.tenant, id = file->id]() -> Result<void> {
-        if (auto removed = store->remove_file(tenant, id, unix_now()); !removed) return removed;
         std::error_code ignored;
+        auto removed = store->remove_file(tenant, id, unix_now());
+        if (!removed && removed.error().code == ErrorCode::kUnavailable) {
+            // On a full disk its record goes when its content has made room.
+            if (auto may = store->check_removable(tenant, id); !may) return may;
+            std::filesystem::remove(store->file_path(id), ignored);
+            removed = store->remove_file(tenant, id, unix_now());
+        }
+        if (!removed) return removed;
         std::filesystem::remove(store->file_path(id), ignored);
         return {};
     };

@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import statistics
+import subprocess
 import threading
 import time
 
@@ -402,6 +403,51 @@ def at_home(tmp_path, toy):
     finally:
         for one in started:
             one.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder], capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_loses_nothing(start_server, toy, small_disk):
+    ballast = small_disk / "ballast"
+
+    def fill():
+        with open(ballast, "ab", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(bytes(4096))
+
+    server = start_server("--model", toy, SUTAZAI_HOME=str(small_disk))
+    client = client_of(server)
+    lines = upload(client, [chat_line(f"id-{i}") for i in range(50)])
+    blob = client.files.create(file=("blob", b"x" * (1 << 20)), purpose="user_data")
+    with pytest.raises(openai.InternalServerError, match="No space left"):
+        client.files.create(file=("blob", b"x" * (4 << 20)), purpose="user_data")
+    batch = client.batches.create(input_file_id=lines.id, endpoint="/v1/chat/completions", completion_window="24h")
+    fill()
+    for call in (lambda: upload(client, [chat_line("a")]),
+                 lambda: client.responses.create(model="toy", input="a", background=True)):  # fmt: skip
+        with pytest.raises(openai.APIStatusError) as refused:
+            call()
+        assert refused.value.status_code == 503, refused.value.message
+    assert client.responses.create(model="toy", input="a", max_output_tokens=16).store is False, "answers are made all the same"
+    assert client.files.content(blob.id).content == b"x" * (1 << 20)
+    # There is a way out.
+    assert client.files.delete(blob.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(blob.id)
+    ballast.unlink()
+    batch = ended(client, batch.id)
+    assert (batch.status, batch.request_counts.completed) == ("completed", 50)
+    assert len(lines_of(client, batch.output_file_id)) == 50
+    harness.wait_until("responses are stored again", lambda: client.responses.create(model="toy", input="a", max_output_tokens=16).store, 20)
 
 
 def kill(server):
