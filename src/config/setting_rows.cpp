@@ -189,6 +189,14 @@ Parsed<void> set_log_format(Settings& settings, std::string_view text) {
     return {};
 }
 
+Parsed<void> set_otlp_endpoint(Settings& settings, std::string_view text) {
+    if (!text.empty() && !parse_upstream(fmt::format("sutazai+{}", text))) {
+        return std::unexpected("an http or https URL without user, query and fragment, or empty");
+    }
+    settings.otlp_endpoint = text;
+    return {};
+}
+
 Parsed<void> set_chat_template(Settings& settings, std::string_view text) {
     const bool is_name = std::ranges::all_of(text, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
@@ -359,6 +367,8 @@ std::vector<SettingRow> make_rows() {
         size("CACHE_ARTIFACT_BYTES", &Settings::cache_artifact_bytes, 0, 1ULL << 50,
              "disk space for the cache artifacts of all models; 0: none are written or read"),
         boolean("PERFORMANCE_MONITORING", &Settings::performance_monitoring, "measure requests and offer the metrics"),
+        boolean("METRICS_VLLM_NAMES", &Settings::metrics_vllm_names,
+                "offer the metrics under vLLM's names too, for routers and dashboards that know those"),
 
         row("HOST", "address to listen on; set API_KEYS before it is wider than loopback", set_host,
             [](const Settings& settings) { return settings.host; }),
@@ -371,6 +381,10 @@ std::vector<SettingRow> make_rows() {
             [](const Settings& settings) {
                 return std::string(settings.log_format == LogFormat::kJson ? "json" : "text");
             }),
+        boolean("LOG_PROMPTS", &Settings::log_prompts, "write prompts into the log; else nothing of them is there"),
+        row("OTLP_ENDPOINT",
+            "where spans of requests go, OpenTelemetry's OTLP over HTTP, such as http://127.0.0.1:4318; empty: nowhere",
+            set_otlp_endpoint, [](const Settings& settings) { return settings.otlp_endpoint; }),
         std::move(home),
         std::move(keys),
         std::move(admin_keys),

@@ -38,6 +38,7 @@ struct Settings {
     std::string cache_artifacts_dir;                  ///< CACHE_ARTIFACTS_DIR; default <home>/artifacts
     std::uint64_t cache_artifact_bytes = 8ULL << 30;  ///< CACHE_ARTIFACT_BYTES, 0 to 1 PiB; 0 switches artifacts off
     bool performance_monitoring = true;               ///< PERFORMANCE_MONITORING
+    bool metrics_vllm_names = false;                  ///< METRICS_VLLM_NAMES
 
     // The server.
     std::string host = "127.0.0.1";           ///< HOST
@@ -45,6 +46,8 @@ struct Settings {
     std::uint16_t ollama_compat_port = 0;     ///< OLLAMA_COMPAT_PORT; 0: none
     std::string log_level = "info";           ///< LOG_LEVEL: trace, debug, info, warn, error
     LogFormat log_format = LogFormat::kText;  ///< LOG_FORMAT: text, json
+    bool log_prompts = false;                 ///< LOG_PROMPTS
+    std::string otlp_endpoint;                ///< OTLP_ENDPOINT, an http or https URL; empty: no spans
     std::string home;                   ///< SUTAZAI_HOME; default $XDG_DATA_HOME/sutazai or ~/.local/share/sutazai
     std::vector<std::string> api_keys;  ///< API_KEYS, comma separated
     std::vector<std::string> admin_api_keys;   ///< ADMIN_API_KEYS, the same; no key is asked for when both are empty

@@ -57,7 +57,10 @@ bool ArtifactTraffic::fetch_first(Prepared& prepared) {
 std::optional<Prepared> ArtifactTraffic::take(FetchedBlocks fetched) {
     fetch_cost_.observe(fetched.n_tokens, fetched.took);
     std::optional<Prepared> prepared = waiting_.take(fetched.request);
-    if (prepared) states_.import(prepared->salt(), prepared->prompt, std::move(fetched.blocks));
+    if (prepared) {
+        const int n_blocks = states_.import(prepared->salt(), prepared->prompt, std::move(fetched.blocks));
+        prepared->fetched_tokens = n_blocks * static_cast<int>(kBlock);
+    }
     return prepared;
 }
 

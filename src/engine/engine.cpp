@@ -225,6 +225,7 @@ bool Engine::run_step(StepReport& report) {
     state_.counters.step_us += static_cast<std::uint64_t>(took.count());
     if (outcome == Model::Outcome::kDone) {
         state_.scheduler.commit(step, took);
+        generations_.tell_prompts(step, report);
         generations_.sample(step, report);
         return true;
     }

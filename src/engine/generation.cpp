@@ -60,6 +60,7 @@ Generation::Generation(const Model& model, const Prepared& prepared, RequestId a
       salt_(prepared.request.cache_salt),
       adapters_(prepared.adapters),
       submitted_(prepared.submitted),
+      fetched_tokens_(prepared.fetched_tokens),
       form_(prepared.form),
       most_thoughts_(prepared.most_thoughts),
       thoughts_end_(prepared.thoughts_end) {

@@ -44,6 +44,7 @@ class Generation {
     /// is left out where the rest was cut off, and is U+FFFD where the model ended in it.
     void release_rest(FinishReason reason, GenerationUpdate& update);
 
+    [[nodiscard]] int fetched_tokens() const { return fetched_tokens_; }    ///< of the prompt, from the disk for it
     [[nodiscard]] std::uint32_t n_tokens() const { return n_tokens_; }      ///< accepted
     [[nodiscard]] std::uint32_t n_thoughts() const { return n_thoughts_; }  ///< of these, within thoughts
     /// Why it ended, in the words of the message: release_rest() has been called with `reason`.
@@ -81,6 +82,7 @@ class Generation {
     std::shared_ptr<const llama::AdapterSet> adapters_;
     std::chrono::steady_clock::time_point submitted_;
     std::optional<std::chrono::steady_clock::time_point> first_token_;
+    int fetched_tokens_;
     std::uint32_t n_tokens_ = 0;
     std::size_t n_bytes_out_ = 0;  ///< of the text
     // Where the answer is a message with parts.

@@ -68,6 +68,26 @@ void Generations::begin(Prepared prepared, StepReport& report) {
     report.fail(answers, {ErrorCode::kInternal, "the scheduler refused the request"});
 }
 
+void Generations::tell_prompts(const sched::Step& step, StepReport& report) const {
+    for (const sched::Chunk& chunk : step.chunks) {
+        const Generation& generation = *generations_.at(chunk.request);
+        if (generation.n_tokens() > 0) continue;
+        const auto view = state_.scheduler.view(chunk.request);
+        const int from_disk = std::min(generation.fetched_tokens(), view.copied_tokens);
+        const auto tokens = [](int n) { return static_cast<std::uint32_t>(n); };
+        report.prompts.emplace_back(
+            chunk.request,
+            PromptProgress{
+                .prompt_tokens = tokens(view.prompt_tokens),
+                .ready_tokens = tokens(chunk.first + chunk.n_tokens),
+                .shared_tokens = tokens(view.shared_tokens),
+                .kept_tokens = tokens(view.cached_tokens - view.shared_tokens - view.copied_tokens),
+                .host_tokens = tokens(view.copied_tokens - from_disk),
+                .artifact_tokens = tokens(from_disk),
+                .queued = duration_cast<microseconds>(state_.origin + *view.begun - generation.submitted())});
+    }
+}
+
 void Generations::sample(const sched::Step& step, StepReport& report) {
     const auto vocabulary = static_cast<std::size_t>(state_.model->properties().vocabulary);
     std::vector<Draw> draws;

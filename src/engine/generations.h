@@ -20,6 +20,8 @@ class Generations {
 
     /// Every answer of the request that is still wanted, at least one.
     void begin(Prepared prepared, StepReport& report);
+    /// Says of each prompt in the step how far it has got. The step has been computed and committed.
+    void tell_prompts(const sched::Step& step, StepReport& report) const;
     /// Draws and delivers a token of each chunk that wants one. The step has been computed and committed.
     void sample(const sched::Step& step, StepReport& report);
     /// A token that was drawn slowly is there.

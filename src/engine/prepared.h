@@ -31,6 +31,7 @@ struct Prepared {
     std::chrono::steady_clock::time_point submitted;
     std::vector<Token> prompt = {};
     std::vector<ArtifactKeeper::Find> on_disk = {};              ///< blocks of the prompt, as of its preparation
+    int fetched_tokens = 0;                                      ///< that came from there for it
     std::shared_ptr<const llama::CompiledGrammar> grammar = {};  ///< null: the text may be anything
     std::shared_ptr<const llama::AdapterSet> adapters = {};      ///< null: the model as it is
     std::string echo = {};                                       ///< the prompt's text, if the request wants it back

@@ -7,13 +7,15 @@
 
 #include "base/engine_stats.h"
 #include "base/generation.h"
+#include "base/prompt_progress.h"
 
 namespace sutazai::engine {
 
 /// What one step (or one refused request) brought, for all requests at once.
 struct StepReport {
     std::vector<std::pair<RequestId, GenerationUpdate>> updates;
-    std::optional<EngineStats> stats;  ///< after the step; none for a refused request
+    std::vector<std::pair<RequestId, PromptProgress>> prompts;  ///< of requests without a token, before the updates
+    std::optional<EngineStats> stats;                           ///< after the step; none for a refused request
 
     void add(RequestId id, GenerationUpdate update) { updates.emplace_back(id, std::move(update)); }
     /// The last update of a request.

@@ -5,9 +5,10 @@
 
 #include <chrono>
 #include <ctime>
-#include <random>
+#include <utility>
 
 #include "http/status.h"
+#include "serve/request_id.h"
 #include "upstream/upstreams.h"
 
 namespace sutazai::http {
@@ -33,12 +34,17 @@ const std::string& http_date() {
 
 }  // namespace
 
+Exchange::Exchange(Request request, Transport& transport)
+    : request_(std::move(request)),
+      transport_(transport),
+      request_id_(serve::is_request_id(request_.request_id) ? request_.request_id : serve::new_request_id()) {
+    add_header("X-Request-Id", request_id_);
+}
+
 void Exchange::set_family(Family to) {
+    // Anthropic's clients know it by this name.
+    if (to == Family::kAnthropic && family != to) add_header("request-id", request_id_);
     family = to;
-    if (to != Family::kAnthropic || !request_id_.empty()) return;
-    thread_local std::mt19937_64 random{(std::uint64_t{std::random_device{}()} << 32) | std::random_device{}()};
-    request_id_ = fmt::format("req_{:016x}{:08x}", random(), random() & 0xffffffffU);
-    add_header("request-id", request_id_);
 }
 
 void Exchange::add_header(std::string_view name, std::string_view value) {

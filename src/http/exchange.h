@@ -32,7 +32,7 @@ class IncomingBody {
 /// One request and the means to answer it, once. Lives in its session's coroutine.
 class Exchange {
   public:
-    Exchange(Request request, Transport& transport) : request_(std::move(request)), transport_(transport) {}
+    Exchange(Request request, Transport& transport);
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
 
@@ -47,9 +47,9 @@ class Exchange {
     IncomingBody* incoming = nullptr;      ///< of a route that streams
     bool keep_alive = false;               ///< is the connection to stay open after this answer
 
-    /// Where the family has names for requests, this one gets one, which goes with every answer.
     void set_family(Family to);
-    [[nodiscard]] const std::string& request_id() const { return request_id_; }  ///< may be empty
+    /// Of the request: its X-Request-Id, where that is one, or a new one. Goes with every answer.
+    [[nodiscard]] const std::string& request_id() const { return request_id_; }
 
     /// For every answer to this request.
     void add_header(std::string_view name, std::string_view value);

@@ -64,6 +64,7 @@ Result<const Route*> admit(const Services& services, Exchange& exchange) {
     const bool cors = services.hosts.is_listed_origin(request.origin);
     if (cors) {
         exchange.add_header("Access-Control-Allow-Origin", request.origin);
+        exchange.add_header("Access-Control-Expose-Headers", "X-Request-Id");
         exchange.add_header("Vary", "Origin");
     }
     if (request.method == Method::kOptions && (!match.allowed.empty() || request.path == "*")) {

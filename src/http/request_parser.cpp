@@ -123,11 +123,14 @@ void RequestParser::on_field_impl(Field field, Text name, Text value, error_code
         case Field::content_type: set_once(request_.content_type, text); break;
         case Field::content_encoding: add_to_list(request_.content_encoding, text); break;
         case Field::transfer_encoding: add_to_list(transfer_encoding_, text); break;
+        case Field::accept: add_to_list(request_.accept, text); break;
         case Field::via: add_to_list(request_.via, text); break;
         case Field::access_control_request_method: set_once(request_.requested_method, text); break;
         case Field::access_control_request_headers: set_once(request_.requested_headers, text); break;
         case Field::expect: expects_continue_ = beast::iequals(value, "100-continue"); break;
         default:
+            if (beast::iequals(name, "X-Request-Id")) set_once(request_.request_id, text);
+            if (beast::iequals(name, "traceparent")) set_once(request_.traceparent, text);
             if (beast::iequals(name, "X-API-Key")) set_once(request_.api_key, text);
             if (beast::iequals(name, "anthropic-version")) set_once(request_.anthropic_version, text);
     }

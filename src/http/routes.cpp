@@ -60,8 +60,11 @@ std::vector<Route> all_routes() {
         {kGet, "/api/version", kOllama, get_ollama_version, true},
         {kGet, "/", kStreamingV1, get_root, true},
         {kGet, "/health", kStreamingV1, get_health, true},
+        {kGet, "/livez", kStreamingV1, get_health, true},
+        {kGet, "/metrics", kStreamingV1, get_prometheus},
         {kGet, "/openapi.json", kStreamingV1, get_openapi, true},
         {kGet, "/ready", kStreamingV1, get_ready, true},
+        {kGet, "/readyz", kStreamingV1, get_ready, true},
     };
 }
 

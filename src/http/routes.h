@@ -16,7 +16,10 @@ namespace sutazai::http {
 // streaming_v1_routes.cpp
 boost::asio::awaitable<Result<void>> post_chat_stream(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& exchange);
+
+// metrics_routes.cpp
 boost::asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_prometheus(Services& services, Exchange& exchange);
 
 // cache_manage_route.cpp
 boost::asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange);

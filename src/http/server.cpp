@@ -22,6 +22,7 @@
 #include "http/routes.h"
 #include "http/session.h"
 #include "http/status.h"
+#include "spans/exporter.h"
 
 namespace sutazai::http {
 
@@ -83,6 +84,10 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
         services.batch_runner = std::make_shared<batches::Runner>(
             services, services.batch_store, *services.responses,
             [](const Error& error) { return http_status(error.code, Family::kOpenAi); });
+        if (settings.otlp_endpoint.empty()) return;
+        services.spans =
+            std::make_shared<spans::Exporter>(context.get_executor(), pool, settings.otlp_endpoint, SUTAZAI_VERSION);
+        services.requests.on_end = [to = services.spans](const serve::RequestRecord& record) { to->add(record); };
     }
 
     asio::io_context& io;
@@ -207,6 +212,7 @@ Result<std::uint16_t> Server::listen() {
                      impl_->services.places, settings.max_connections);
     }
     impl_->services.responses->begin();
+    if (impl_->services.spans) impl_->services.spans->start();
     impl_->accept_all();
     impl_->services.batch_runner->start(impl_->io.get_executor());
     return port;
@@ -226,6 +232,7 @@ asio::awaitable<void> Server::drain(std::chrono::milliseconds deadline) {
     }
     co_await impl->wait_until_empty(kUnwind);
     co_await impl->services.responses->stop();
+    if (impl->services.spans) co_await impl->services.spans->stop();
 }
 
 }  // namespace sutazai::http

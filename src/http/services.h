@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -18,6 +19,10 @@ namespace sutazai::batches {
 class Runner;
 class Store;
 }  // namespace sutazai::batches
+
+namespace sutazai::spans {
+class Exporter;
+}  // namespace sutazai::spans
 
 namespace sutazai::http {
 
@@ -42,8 +47,10 @@ struct Services : serve::Context {
     std::shared_ptr<serve::Responses> responses = {};  ///< made with the rest of this, which it uses
     std::shared_ptr<batches::Store> batch_store = {};
     std::shared_ptr<batches::Runner> batch_runner = {};
-    std::uint64_t bytes_being_sent = 0;  ///< to /v1/files
-    bool draining = false;               ///< no new requests are taken
+    std::shared_ptr<spans::Exporter> spans = {};  ///< null: none are sent
+    std::uint64_t bytes_being_sent = 0;           ///< to /v1/files
+    bool draining = false;                        ///< no new requests are taken
+    std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
 }  // namespace sutazai::http

@@ -15,6 +15,7 @@
 
 #include "http/gate.h"
 #include "http/status.h"
+#include "serve/request_id.h"
 
 namespace sutazai::http {
 
@@ -283,6 +284,7 @@ asio::awaitable<Session::Next> Session::serve_one() {
         exchange.set_family(family_of_path(parser.target()));
         co_return co_await refuse_unread(failure, parser, exchange);
     }
+    const auto arrived = std::chrono::steady_clock::now();
     waiting.end();
     auto request = parser.take_head();
     Exchange exchange(request ? std::move(*request) : Request{}, *this);
@@ -303,6 +305,12 @@ asio::awaitable<Session::Next> Session::serve_one() {
         if (!co_await exchange.send_error(std::move(route.error()), status)) co_return Next::kClose;
         co_return body_is_left ? Next::kLinger : exchange.keep_alive ? Next::kRead : Next::kClose;
     }
+    exchange.caller.request_id = exchange.request_id();
+    if (serve::is_traceparent(exchange.request().traceparent)) {
+        exchange.caller.traceparent = exchange.request().traceparent;
+    }
+    exchange.caller.route = (*route)->path;
+    exchange.caller.arrived = arrived;
     if (parser.streams()) co_return co_await serve_streaming(**route, parser, exchange);
     if (!parser.is_done()) {
         if (parser.expects_continue() && exchange.request().http_1_1 &&
@@ -354,14 +362,15 @@ asio::awaitable<Result<void>> Session::handle(const Route& route, Exchange& exch
     } catch (const std::exception& error) {
         if (aborted_) co_return std::unexpected(client_gone());
         done = fail(ErrorCode::kInternal, "The server failed to handle the request.");
-        spdlog::error("{} {}: {}", to_string(exchange.request().method), route.path, error.what());
+        spdlog::error("{} {} {}: {}", exchange.request_id(), to_string(exchange.request().method), route.path,
+                      error.what());
     }
     // A stream that broke off can only be told by closing the connection; one with an error event at its end did not.
     if (!done && exchange.answered() && !exchange.ended() && done.error().code == ErrorCode::kInternal)
         exchange.keep_alive = false;
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun;
-    spdlog::debug("{} {} {} {:.1f} ms", to_string(exchange.request().method), route.path, exchange.status(),
-                  took.count());
+    spdlog::debug("{} {} {} {} {:.1f} ms", exchange.request_id(), to_string(exchange.request().method), route.path,
+                  exchange.status(), took.count());
     co_return done;
 }
 

@@ -2,13 +2,11 @@
 
 #include "api/batch.h"
 #include "api/streaming_v1.h"
-#include "batches/runner.h"
 #include "http/answer.h"
 #include "http/body.h"
 #include "http/routes.h"
 #include "serve/batch.h"
 #include "serve/formats.h"
-#include "status/status_json.h"
 
 namespace sutazai::http {
 
@@ -37,15 +35,6 @@ asio::awaitable<Result<void>> post_batch_process(Services& services, Exchange& e
         return api::batch::encode(all.id, all.model, all.batch_size, all.results);
     };
     co_return co_await send_made(services, exchange, 200, bytes, encode);
-}
-
-asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchange& exchange) {
-    if (!services.settings.performance_monitoring) {
-        co_return fail(ErrorCode::kForbidden, "Performance metrics are switched off (PERFORMANCE_MONITORING=false).");
-    }
-    const batches::Figures figures = services.batch_runner->figures();
-    co_return co_await exchange.send_json(
-        200, status::performance_metrics(services.models.status(), services.latencies, &figures));
 }
 
 }  // namespace sutazai::http

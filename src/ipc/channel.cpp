@@ -54,6 +54,7 @@ void TokenStream::Channel::wake(error_code error) {
 
 void TokenStream::Channel::abandon() {
     ended_ = true;
+    on_prompt_ = nullptr;
     if (cancel_) std::exchange(cancel_, nullptr)();
     taken_.notify();
     wake(asio::error::operation_aborted);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "ipc/signal.h"
 #include "ipc/token_stream.h"
@@ -28,6 +29,9 @@ struct TokenStream::Channel {
     void add(GenerationUpdate update);  ///< all that it holds beside its end
     void finish(const Finished& finished);
     void fail(Error error);
+    void note_prompt(const PromptProgress& progress) {  ///< the reader's listener hears of it at once
+        if (on_prompt_) on_prompt_(progress);
+    }
     /// Of what nobody has taken yet.
     [[nodiscard]] std::size_t unread_bytes() const { return pending_.delta.text_bytes(); }
     /// Returns when the reader has taken something or gone away.
@@ -37,6 +41,7 @@ struct TokenStream::Channel {
     [[nodiscard]] boost::asio::awaitable<void> ready(std::shared_ptr<Channel> self);
     [[nodiscard]] boost::asio::awaitable<GenerationUpdate> next(std::shared_ptr<Channel> self);
     [[nodiscard]] bool has_update() const { return has_pending_ || ended_; }
+    void on_prompt(PromptListener listener) { on_prompt_ = std::move(listener); }
     void abandon();
 
   private:
@@ -47,6 +52,7 @@ struct TokenStream::Channel {
     bool has_pending_ = false;
     bool ended_ = false;  // the last update was put in
     Signal taken_;
+    PromptListener on_prompt_;
     std::move_only_function<void()> cancel_;
     std::move_only_function<void(boost::system::error_code)> waiter_;
 };

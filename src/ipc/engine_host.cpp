@@ -227,7 +227,10 @@ class Host {
     void send(engine::StepReport report, engine::Engine& engine) {
         std::optional<wire::Stats> stats;
         if (report.stats) stats = ipc::to_wire(*report.stats);
-        const StepFrames frames = ipc::step_frames(std::move(report.updates), stats ? &*stats : nullptr);
+        StepFrames frames = ipc::step_frames(std::move(report.updates), stats ? &*stats : nullptr);
+        for (const auto& [id, prompt] : report.prompts) {
+            *frames.messages.front().mutable_step()->add_prompts() = ipc::to_wire(id, prompt);
+        }
         for (const wire::FromEngine& message : frames.messages) outbox_.send(message);
         for (const RequestId id : frames.failed) engine.cancel(id);
     }

@@ -36,6 +36,10 @@ std::pair<std::uint64_t, std::shared_ptr<OpenWork::Order>> OpenWork::add_order()
 }
 
 void OpenWork::deliver(const wire::StepOutput& step) {
+    for (const wire::PromptProgress& progress : step.prompts()) {
+        const auto found = channels_.find(progress.request_id());
+        if (found != channels_.end()) found->second->note_prompt(from_wire(progress));
+    }
     for (const wire::Delta& delta : step.deltas()) {
         const auto found = channels_.find(delta.request_id());
         if (found == channels_.end()) continue;

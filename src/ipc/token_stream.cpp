@@ -36,6 +36,9 @@ asio::awaitable<GenerationUpdate> TokenStream::next() {
 asio::awaitable<void> TokenStream::ready() {
     return channel().ready(channel_);
 }
+void TokenStream::on_prompt(PromptListener listener) {
+    channel().on_prompt(std::move(listener));
+}
 bool TokenStream::has_update() const {
     return !channel_ || channel_->has_update();
 }

@@ -1,12 +1,16 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "base/generation.h"
+#include "base/prompt_progress.h"
 
 namespace sutazai::ipc {
+
+using PromptListener = std::function<void(const PromptProgress&)>;
 
 /// The reader's half of one request. Destroying it before the last update cancels the request: its sequence is freed by
 /// the engine's next step, or the connection to its server is closed. Move-only; outlives its client safely (it then
@@ -30,6 +34,9 @@ class TokenStream {
 
     /// Waits as next() does, but takes nothing: what may be raced against a timer without losing an update.
     [[nodiscard]] boost::asio::awaitable<void> ready();
+    /// Called when the engine has got on with the prompt, from within its messages, until this is destroyed. Of models
+    /// of other servers nothing is heard.
+    void on_prompt(PromptListener listener);
     [[nodiscard]] bool has_update() const;  ///< would next() return at once
 
   private:

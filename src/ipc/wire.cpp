@@ -122,6 +122,29 @@ Finished from_wire(const wire::Finished& finished) {
     return out;
 }
 
+wire::PromptProgress to_wire(RequestId id, const PromptProgress& progress) {
+    wire::PromptProgress out;
+    out.set_request_id(id);
+    out.set_prompt_tokens(progress.prompt_tokens);
+    out.set_ready_tokens(progress.ready_tokens);
+    out.set_shared_tokens(progress.shared_tokens);
+    out.set_kept_tokens(progress.kept_tokens);
+    out.set_host_tokens(progress.host_tokens);
+    out.set_artifact_tokens(progress.artifact_tokens);
+    out.set_queued_us(to_us(progress.queued));
+    return out;
+}
+
+PromptProgress from_wire(const wire::PromptProgress& progress) {
+    return {.prompt_tokens = progress.prompt_tokens(),
+            .ready_tokens = progress.ready_tokens(),
+            .shared_tokens = progress.shared_tokens(),
+            .kept_tokens = progress.kept_tokens(),
+            .host_tokens = progress.host_tokens(),
+            .artifact_tokens = progress.artifact_tokens(),
+            .queued = from_us(progress.queued_us())};
+}
+
 wire::Failed to_wire(RequestId id, Error error) {
     wire::Failed out;
     out.set_request_id(id);

@@ -4,6 +4,7 @@
 #include "base/engine_stats.h"
 #include "base/error.h"
 #include "base/generation.h"
+#include "base/prompt_progress.h"
 #include "ipc/engine_options.h"
 #include "proto/engine.pb.h"
 
@@ -19,6 +20,9 @@ namespace sutazai::ipc {
 
 [[nodiscard]] wire::Finished to_wire(RequestId id, const Finished& finished);
 [[nodiscard]] Finished from_wire(const wire::Finished& finished);  ///< an unknown reason becomes kStop
+
+[[nodiscard]] wire::PromptProgress to_wire(RequestId id, const PromptProgress& progress);
+[[nodiscard]] PromptProgress from_wire(const wire::PromptProgress& progress);
 
 [[nodiscard]] wire::Failed to_wire(RequestId id, Error error);
 [[nodiscard]] Error from_wire(const wire::Failed& failed);  ///< an unknown code becomes kInternal

@@ -39,6 +39,11 @@ ipc::Generator& Lease::generator() const {
     if (remote_) return *remote_;
     return *slot_->engine;
 }
+std::string Lease::upstream() const {
+    if (!is_remote()) return {};
+    const std::string& name = remote_->upstream().identity().name;
+    return name.empty() ? "models.toml" : name;
+}
 bool Lease::has_chat_template() const {
     return is_remote() || engine().info().has_chat_template;
 }

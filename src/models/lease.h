@@ -34,6 +34,8 @@ class Lease {
     /// Who answers.
     [[nodiscard]] ipc::Generator& generator() const;
     [[nodiscard]] bool is_remote() const { return remote_ != nullptr; }
+    /// The other server that has the model, as UPSTREAMS or models.toml names it; empty: it is here.
+    [[nodiscard]] std::string upstream() const;
     [[nodiscard]] bool has_chat_template() const;
     /// Of a warm model, not of a remote one.
     [[nodiscard]] ipc::EngineClient& engine() const;

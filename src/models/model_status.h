@@ -26,6 +26,15 @@ enum class ModelState : std::uint8_t {
 };
 [[nodiscard]] const char* to_string(ModelState state);
 
+/// How often a model has come and gone since the server started.
+struct ModelMoves {
+    std::uint64_t loads = 0;
+    std::uint64_t failed_loads = 0;
+    std::uint64_t evictions = 0;           ///< to make room for another
+    std::uint64_t unloads = 0;             ///< idle for its keep-alive, or by order
+    std::chrono::milliseconds loading{0};  ///< all the loads together
+};
+
 /// Who has the model, where it is not here.
 struct RemoteStatus {
     std::string upstream;  ///< its name in UPSTREAMS; empty: models.toml says where
@@ -44,8 +53,9 @@ struct ModelStatus {
     /// What is to be said of its file: "changed on disk" while a warm model has weights that the file no longer has,
     /// and why they are not replaced if they are not; a missing part. Empty when all is well.
     std::string file_note;
-    std::uint64_t crashes = 0;     ///< engines that ended without having been told to, since the server started
-    std::string last_crash;        ///< why the last of them did
+    std::uint64_t crashes = 0;  ///< engines that ended without having been told to, since the server started
+    std::string last_crash;     ///< why the last of them did
+    ModelMoves moves = {};
     std::uint64_t requests = 0;    ///< leases given out since the server started
     std::uint64_t found_warm = 0;  ///< of those, how many found the model warm
     std::size_t in_use = 0;        ///< leases that are out

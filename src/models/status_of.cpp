@@ -34,6 +34,7 @@ ModelStatus status_of(const WarmModel& model, const catalog::ModelFile* listed) 
     if (model.failures.last) out.last_error = model.failures.last->message;
     out.crashes = model.failures.crashes;
     out.last_crash = model.failures.last_crash;
+    out.moves = model.moves;
     out.requests = model.use.requests;
     out.found_warm = model.use.found_warm;
     out.waiting = model.n_waiting();

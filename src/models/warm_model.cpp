@@ -105,6 +105,8 @@ void WarmModel::loaded(ipc::OwnedEngine engine, KeepAlive otherwise) {
     if (displaced_until && *displaced_until != Clock::time_point::max()) slot->unload_at = *displaced_until;
     displaced_until.reset();
     load.took = slot->loaded_at - load.since;
+    ++moves.loads;
+    moves.loading += std::chrono::duration_cast<std::chrono::milliseconds>(load.took);
     failures.last.reset();
     const ipc::ModelInfo::SharedWeights& shared = slot->engine->info().shared;
     if (file.shared_bytes > 0 && shared.sibling.empty()) file.may_share = false;
@@ -121,6 +123,7 @@ void WarmModel::loaded(ipc::OwnedEngine engine, KeepAlive otherwise) {
 Error WarmModel::load_failed(Error error) {
     const auto now = Clock::now();
     failures.backoff.load_failed(now);
+    ++moves.failed_loads;
     displaced_until.reset();
     error.code = ErrorCode::kLoadFailed;
     error.message = fmt::format("'{}' could not be loaded: {}", name, error.message);

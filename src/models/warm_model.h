@@ -106,6 +106,8 @@ struct WarmModel {
         std::string last_crash = {};
     } failures;
 
+    ModelMoves moves;
+
     struct Use {
         Popularity popularity;
         std::optional<std::chrono::system_clock::time_point> last;

@@ -249,11 +249,13 @@ void WarmSet::carry_out(placement::Action::Kind kind, WarmModel& model) {
             break;
         case Kind::kEvict:
             spdlog::info("model {}: makes room for another", model.name);
+            ++model.moves.evictions;
             model.displaced_until = model.slot->unload_at.value_or(Clock::time_point::max());
             end_engine(model);
             break;
         case Kind::kUnload:
             spdlog::info("model {}: is unloaded", model.name);
+            ++model.moves.unloads;
             // Memory that was given back on purpose is not filled again by itself.
             if (!model.slot->stale) {
                 for (const auto& [name, other] : models_) other->displaced_until.reset();

@@ -31,6 +31,8 @@ struct Request {
     int n_prompt = 0;
     int n_max = 0;     ///< length at which it ends
     int n_cached = 0;  ///< of the prompt, reused at its first admission
+    int n_shared = 0;  ///< of these, what a running request had computed
+    int n_copied = 0;  ///< and what was copied back from host memory
     SlotId slot = kNoSlot;
     std::optional<Time> begun;  ///< when it was first admitted
     CheckpointPlan checkpoints;

@@ -144,11 +144,14 @@ bool Scheduler::can_admit(const Request& request, const Start& start) const {
 void Scheduler::admit(Step& step, Request& request, const Start& start, Time now) {
     waiting_.remove(request);
     running_.push_back(&request);
+    const bool shares = start.from != kNoSlot && kv_.slots()[start.from].owner != nullptr;
     kv_.admit(request, start, step.ops);
     want_checkpoint(request, start.n_shared);
     if (!request.begun) {
         request.begun = now;
         request.n_cached = kv_.slots()[request.slot].n_computed;
+        request.n_shared = shares ? std::min(start.n_forked, request.n_cached) : 0;
+        request.n_copied = std::max(request.n_cached - start.n_forked, 0);
     }
 }
 
@@ -282,7 +285,7 @@ void Scheduler::cancel(RequestId id) {
 
 Scheduler::RequestView Scheduler::view(RequestId id) const {
     const Request& r = requests_.at(id);
-    return {r.n_prompt, r.length() - r.n_prompt, r.n_cached, r.begun};
+    return {r.n_prompt, r.length() - r.n_prompt, r.n_cached, r.n_shared, r.n_copied, r.begun};
 }
 
 bool Scheduler::is_running(RequestId id) const {

@@ -99,6 +99,8 @@ class Scheduler {
         int prompt_tokens;
         int generated_tokens;
         int cached_tokens;          ///< of the prompt, reused at its first admission
+        int shared_tokens;          ///< of these, what a running request had computed
+        int copied_tokens;          ///< and what was copied back from host memory
         std::optional<Time> begun;  ///< when it was first admitted
     };
     [[nodiscard]] RequestView view(RequestId request) const;

@@ -1,11 +1,15 @@
 #include "serve/admission.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "serve/model_defaults.h"
 
@@ -22,6 +26,27 @@ Result<void> check_priority(const Caller& caller, int priority, std::string_view
                             "(ADMIN_API_KEYS).",
                             path, priority),
                 fmt::format("{}priority", path));
+}
+
+std::string text_of(const GenerationRequest& request) {
+    struct Text {
+        std::string operator()(const Chat& chat) const {
+            std::string text;
+            for (const ChatMessage& message : chat.messages) {
+                text += fmt::format("{}{}:", text.empty() ? "" : "\n", to_string(message.role));
+                for (const ContentPart& part : message.content) text += " " + part.text;
+            }
+            return text;
+        }
+        std::string operator()(const std::string& text) const { return text; }
+        std::string operator()(const std::vector<std::int32_t>& tokens) const {
+            return fmt::format("{} tokens", tokens.size());
+        }
+        std::string operator()(const Infill& infill) const { return infill.prefix + "|" + infill.suffix; }
+        std::string operator()(const BareText& text) const { return text.text; }
+        std::string operator()(const RankedPair& pair) const { return pair.query + "|" + pair.document; }
+    };
+    return std::visit(Text(), request.prompt);
 }
 
 Error too_narrow(std::string_view model, const ipc::ModelInfo& info, const Caller& caller, std::uint32_t wanted) {
@@ -59,6 +84,13 @@ Result<void> complete_request(const Caller& caller, GenerationRequest& request, 
     request.cache_salt = caller.tenant;
     request.via = caller.via;
     return {};
+}
+
+void log_prompt(const Context& context, const Caller& caller, const GenerationRequest& request) {
+    constexpr std::size_t kMostBytes = 4096;
+    if (!context.settings.log_prompts) return;
+    spdlog::info("prompt of {}: {}", caller.request_id.empty() ? "-" : caller.request_id,
+                 text_of(request).substr(0, kMostBytes));
 }
 
 Result<void> settle(const Context& context, const models::Lease& lease, GenerationRequest& request) {

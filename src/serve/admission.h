@@ -22,6 +22,9 @@ namespace sutazai::serve {
 [[nodiscard]] Result<void> complete_request(const Caller& caller, GenerationRequest& request,
                                             std::string_view path = {});
 
+/// Writes the prompt into the log, cut to 4 KiB, where LOG_PROMPTS says so.
+void log_prompt(const Context& context, const Caller& caller, const GenerationRequest& request);
+
 /// What is left open once it is known which model has the request: its defaults (model_defaults.h), then the cap on
 /// max_tokens. kInvalidArgument for adapters that the model has not.
 [[nodiscard]] Result<void> settle(const Context& context, const models::Lease& lease, GenerationRequest& request);

@@ -16,12 +16,12 @@
 #include "serve/admission.h"
 #include "serve/heavy.h"
 #include "serve/read_all.h"
+#include "serve/request_book.h"
 #include "serve/stream_writer.h"
 
 namespace sutazai::serve {
 
 namespace asio = boost::asio;
-using Clock = std::chrono::steady_clock;
 
 namespace {
 
@@ -70,8 +70,10 @@ Result<void> check_abilities(const models::Lease& lease, const GenerationRequest
     return {};
 }
 
-asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Caller caller, AnswerRequest request) {
+asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Caller caller, AnswerRequest request,
+                                                         OpenRequest& open) {
     for (GenerationRequest& one : request.generations) {
+        log_prompt(context, caller, one);
         if (auto complete = complete_request(caller, one); !complete) {
             co_return std::unexpected(std::move(complete.error()));
         }
@@ -79,6 +81,7 @@ asio::awaitable<Result<std::unique_ptr<Running>>> submit(Context& context, Calle
     auto lease = co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive,
                                       request.context_tokens);
     if (!lease) co_return std::unexpected(std::move(lease.error()));
+    open.leased(*lease);
     for (GenerationRequest& one : request.generations) {
         one.context_tokens = request.context_tokens;
         if (auto settled = settle(context, *lease, one); !settled)
@@ -127,43 +130,58 @@ asio::awaitable<bool> comes_in_time(Generations& generations) {
     co_return generations.has_events();
 }
 
-}  // namespace
-
-asio::awaitable<Result<void>> stream_answer(Context& context, Caller caller, AnswerRequest request, EventSink& sink) {
-    const auto arrived = Clock::now();
-    const Foreground::Hold waited_for(context.foreground, caller);
+asio::awaitable<Result<void>> stream_it(Context& context, Caller caller, AnswerRequest request, EventSink& sink,
+                                        OpenRequest& open) {
     if (!context.settings.streaming_enabled) {
         co_return fail(ErrorCode::kForbidden,
                        "Streaming is switched off (STREAMING_ENABLED=false); send \"stream\": false.", "stream");
     }
-    const auto running = co_await submit(context, std::move(caller), std::move(request));
+    const auto running = co_await submit(context, std::move(caller), std::move(request), open);
     if (!running) co_return std::unexpected(running.error());
     Generations& generations = (*running)->generations;
+    open.listen_to(generations);
     StreamWriter writer(context.pool, (*running)->format, (*running)->n, sink);
     if (!co_await comes_in_time(generations)) {
         if (auto sent = co_await writer.begin(); !sent) co_return sent;
     }
-    Result<void> done = co_await read_all(generations, writer);
+    Result<void> done = co_await read_all(generations, writer, open);
     if (done) done = co_await writer.finish();
-    if (done) context.latencies.record((*running)->lease.model(), Clock::now() - arrived);
     co_return done;
 }
 
-asio::awaitable<Result<std::string>> whole_answer(Context& context, Caller caller, AnswerRequest request) {
-    const auto arrived = Clock::now();
-    const Foreground::Hold waited_for(context.foreground, caller);
-    const auto running = co_await submit(context, std::move(caller), std::move(request));
+asio::awaitable<Result<std::string>> make_whole(Context& context, Caller caller, AnswerRequest request,
+                                                OpenRequest& open) {
+    const auto running = co_await submit(context, std::move(caller), std::move(request), open);
     if (!running) co_return std::unexpected(running.error());
+    open.listen_to((*running)->generations);
     ChoiceKeeper keeper(**running);
-    if (auto done = co_await read_all((*running)->generations, keeper); !done) {
+    if (auto done = co_await read_all((*running)->generations, keeper, open); !done) {
         co_return std::unexpected(std::move(done.error()));
     }
     std::vector<api::Choice> choices = std::move(keeper).choices();
     std::size_t bytes = 0;
     for (const api::Choice& choice : choices) bytes += choice.answer.text_bytes() + json_bytes(choice.scores);
     auto encode = [format = (*running)->format, all = std::move(choices)] { return format->answer(all); };
-    Result<std::string> text = co_await run_by_size(context.pool, bytes, encode);
-    if (text) context.latencies.record((*running)->lease.model(), Clock::now() - arrived);
+    co_return co_await run_by_size(context.pool, bytes, encode);
+}
+
+}  // namespace
+
+asio::awaitable<Result<void>> stream_answer(Context& context, Caller caller, AnswerRequest request, EventSink& sink) {
+    const Foreground::Hold waited_for(context.foreground, caller);
+    OpenRequest open(context.requests, caller, request.model, request.generations.front(),
+                     Generations::count(request.generations), true);
+    Result<void> done = co_await stream_it(context, std::move(caller), std::move(request), sink, open);
+    open.end(done);
+    co_return done;
+}
+
+asio::awaitable<Result<std::string>> whole_answer(Context& context, Caller caller, AnswerRequest request) {
+    const Foreground::Hold waited_for(context.foreground, caller);
+    OpenRequest open(context.requests, caller, request.model, request.generations.front(),
+                     Generations::count(request.generations));
+    Result<std::string> text = co_await make_whole(context, std::move(caller), std::move(request), open);
+    open.end(text);
     co_return text;
 }
 

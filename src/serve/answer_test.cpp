@@ -193,9 +193,9 @@ TEST_F(AnswerTest, AWholeAnswerFailsWithItsFirstError) {
 
 asio::awaitable<void> good_and_bad(Context& context, AnswerRequest good, AnswerRequest bad, double& mean_s) {
     EXPECT_TRUE(co_await whole_answer(context, kNobody, std::move(good)));
-    mean_s = context.latencies.mean_s("m");
+    mean_s = context.requests.metrics().at("m").e2e.mean_s();
     EXPECT_FALSE(co_await whole_answer(context, kNobody, std::move(bad)));
-    EXPECT_EQ(context.latencies.mean_s("m"), mean_s) << "what fails has no latency";
+    EXPECT_EQ(context.requests.metrics().at("m").e2e.mean_s(), mean_s) << "what fails has no latency";
 }
 
 TEST_F(AnswerTest, WhatEndsWellIsInTheLatencies) {

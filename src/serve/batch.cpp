@@ -20,9 +20,9 @@ namespace {
 class BatchKeeper final : public Listener {
   public:
     /// The generation i is the item `order[i]`. Of `is_prompt` and `results` there is one for each item.
-    BatchKeeper(LatencyBook& latencies, const std::string& model, const std::vector<std::size_t>& order,
-                const std::vector<bool>& is_prompt, std::vector<Result<api::Choice>>& results)
-        : latencies_(latencies), model_(model), order_(order), is_prompt_(is_prompt), results_(results) {}
+    BatchKeeper(const std::vector<std::size_t>& order, const std::vector<bool>& is_prompt,
+                std::vector<Result<api::Choice>>& results)
+        : order_(order), is_prompt_(is_prompt), results_(results) {}
 
     /// The engine knows nothing of batches, nor that a prompt became a chat.
     Error explain(Error error, std::size_t index) override {
@@ -40,18 +40,12 @@ class BatchKeeper final : public Listener {
                 continue;
             }
             result->answer.append(std::move(update.delta));
-            if (update.finished) {
-                const Timings& took = update.finished->timings;
-                latencies_.record(model_, took.queued + took.prefill + took.decode);
-                result->finished = *update.finished;
-            }
+            if (update.finished) result->finished = *update.finished;
         }
         co_return Result<void>{};
     }
 
   private:
-    LatencyBook& latencies_;
-    const std::string& model_;
     const std::vector<std::size_t>& order_;
     const std::vector<bool>& is_prompt_;
     std::vector<Result<api::Choice>>& results_;
@@ -66,11 +60,13 @@ Result<BatchJob> parse_batch(std::string_view body, std::size_t max_requests) {
     return BatchJob{std::move(*request), std::move(order)};
 }
 
-asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, BatchJob job) {
-    const Foreground::Hold waited_for(context.foreground, caller);
+namespace {
+
+asio::awaitable<Result<BatchAnswer>> run_it(Context& context, Caller caller, BatchJob job, OpenRequest& open) {
     api::batch::BatchRequest& batch = job.request;
     for (const std::size_t index : job.order) {
         auto& item = batch.items[index];
+        log_prompt(context, caller, *item);
         auto complete = complete_request(caller, *item, fmt::format("requests[{}].", index));
         if (!complete) item = std::unexpected(std::move(complete.error()));
     }
@@ -82,6 +78,7 @@ asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, 
     const Result<models::Lease> lease =
         co_await lease_model(context, std::move(caller), std::move(batch.model), batch.keep_alive);
     if (!lease) co_return std::unexpected(lease.error());
+    open.leased(*lease);
     answer.model = lease->model();
 
     std::vector<bool> is_prompt;
@@ -102,8 +99,23 @@ asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, 
         requests.push_back(std::move(request));
     }
     Generations generations(lease->generator(), std::move(requests), static_cast<std::size_t>(answer.batch_size));
-    BatchKeeper keeper(context.latencies, answer.model, job.order, is_prompt, answer.results);
-    if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
+    open.listen_to(generations);
+    BatchKeeper keeper(job.order, is_prompt, answer.results);
+    if (auto done = co_await read_all(generations, keeper, open); !done)
+        co_return std::unexpected(std::move(done.error()));
+    co_return answer;
+}
+
+}  // namespace
+
+asio::awaitable<Result<BatchAnswer>> run_batch(Context& context, Caller caller, BatchJob job) {
+    const Foreground::Hold waited_for(context.foreground, caller);
+    const auto& items = job.request.items;
+    const GenerationRequest nothing;
+    const GenerationRequest& first = job.order.empty() ? nothing : *items.at(job.order.front());
+    OpenRequest open(context.requests, caller, job.request.model, first, job.order.size());
+    Result<BatchAnswer> answer = co_await run_it(context, std::move(caller), std::move(job), open);
+    open.end(answer);
     co_return answer;
 }
 

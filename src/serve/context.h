@@ -6,8 +6,8 @@
 #include "config/settings.h"
 #include "models/model_manager.h"
 #include "serve/foreground.h"
-#include "serve/latency_book.h"
 #include "serve/model_pages.h"
+#include "serve/request_book.h"
 
 namespace sutazai::serve {
 
@@ -17,7 +17,7 @@ struct Context {
     models::AdvancedModelManager& models;
     const catalog::Catalog& catalog;
     BlockingPool& pool;
-    LatencyBook latencies = {};
+    RequestBook requests = RequestBook(settings);
     ModelCards cards = {};
     api::batch::BatchIds batch_ids = {};
     Foreground foreground = {};

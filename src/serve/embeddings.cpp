@@ -45,9 +45,11 @@ class VectorKeeper final : public Listener {
 
 }  // namespace
 
-asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, EmbedRequest request) {
-    const Foreground::Hold waited_for(context.foreground, caller);
+namespace {
+
+asio::awaitable<Result<Embeddings>> embed_it(Context& context, Caller caller, EmbedRequest request, OpenRequest& open) {
     for (GenerationRequest& input : request.inputs) {
+        log_prompt(context, caller, input);
         if (auto complete = complete_request(caller, input); !complete) {
             co_return std::unexpected(std::move(complete.error()));
         }
@@ -55,6 +57,7 @@ asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, Embed
     const Result<models::Lease> lease =
         co_await lease_model(context, std::move(caller), std::move(request.model), request.keep_alive);
     if (!lease) co_return std::unexpected(lease.error());
+    open.leased(*lease);
     for (GenerationRequest& input : request.inputs) {
         if (lease->is_remote()) break;
         if (auto chosen = choose_adapters(lease->profile(), input); !chosen) {
@@ -67,7 +70,19 @@ asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, Embed
     embeddings.vectors.resize(request.inputs.size());
     Generations generations(lease->generator(), std::move(request.inputs), generations_at_once(context.settings));
     VectorKeeper keeper(embeddings, request.field);
-    if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
+    if (auto done = co_await read_all(generations, keeper, open); !done)
+        co_return std::unexpected(std::move(done.error()));
+    co_return embeddings;
+}
+
+}  // namespace
+
+asio::awaitable<Result<Embeddings>> embed(Context& context, Caller caller, EmbedRequest request) {
+    const Foreground::Hold waited_for(context.foreground, caller);
+    OpenRequest open(context.requests, caller, request.model, request.inputs.front(),
+                     Generations::count(request.inputs));
+    Result<Embeddings> embeddings = co_await embed_it(context, std::move(caller), std::move(request), open);
+    open.end(embeddings);
     co_return embeddings;
 }
 

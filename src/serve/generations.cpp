@@ -37,6 +37,7 @@ struct Generations::State : std::enable_shared_from_this<State> {
     std::map<std::size_t, std::size_t> event_of;  ///< where in `events` an index's is
     ipc::Signal changed;
     ipc::Signal taken;  ///< events
+    std::function<void(std::size_t, const PromptProgress&)> on_prompt;
     bool closed = false;
     bool started = false;
 
@@ -46,9 +47,16 @@ struct Generations::State : std::enable_shared_from_this<State> {
     void submit_more() {
         while (n_requests_submitted < requests.size() && running.size() < width) {
             for (ipc::TokenStream& stream : engine->submit_all(std::move(requests[n_requests_submitted++]))) {
+                listen(n_submitted, stream);
                 running.emplace(n_submitted++, std::move(stream));
             }
         }
+    }
+
+    /// The stream lives no longer than this.
+    void listen(std::size_t index, ipc::TokenStream& stream) {
+        if (!on_prompt) return;
+        stream.on_prompt([this, index](const PromptProgress& progress) { on_prompt(index, progress); });
     }
 
     void put(std::size_t index, GenerationUpdate update) {
@@ -135,6 +143,11 @@ Generations::Generations(ipc::Generator& engine, std::vector<GenerationRequest> 
     state_->width = std::max<std::size_t>(width, 1);
     state_->n_generations = count(state_->requests);
     state_->submit_more();
+}
+
+void Generations::on_prompt(std::function<void(std::size_t, const PromptProgress&)> listener) {
+    state_->on_prompt = std::move(listener);
+    for (auto& [index, stream] : state_->running) state_->listen(index, stream);
 }
 
 Generations::~Generations() {

@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -29,6 +30,10 @@ class Generations {
 
     /// How many generations the requests make.
     [[nodiscard]] static std::size_t count(std::span<const GenerationRequest> requests);
+
+    /// Called with the index of a generation when its engine has got on with the prompt, from within the engine's
+    /// messages, as long as this lives.
+    void on_prompt(std::function<void(std::size_t, const PromptProgress&)> listener);
 
     /// What has come since the last call, one event a generation; waits while there is nothing. Empty when all have
     /// ended and been read. A generation that failed is an event like others.

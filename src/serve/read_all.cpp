@@ -7,9 +7,10 @@ namespace sutazai::serve {
 
 namespace asio = boost::asio;
 
-asio::awaitable<Result<void>> read_all(Generations& generations, Listener& listener) {
+asio::awaitable<Result<void>> read_all(Generations& generations, Listener& listener, OpenRequest& open) {
     while (!generations.ended()) {
         std::vector<Generations::Event> events = co_await generations.next();
+        open.take(events);
         for (Generations::Event& event : events) {
             auto& error = event.update.error;
             if (error) error = listener.explain(std::move(*error), event.index);

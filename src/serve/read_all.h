@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "serve/generations.h"
+#include "serve/request_book.h"
 
 namespace sutazai::serve {
 
@@ -21,7 +22,9 @@ class Listener {
                                                                     bool last) = 0;
 };
 
-/// Tells `listener` of everything until all generations have ended, or until it has enough: that is the result.
-[[nodiscard]] boost::asio::awaitable<Result<void>> read_all(Generations& generations, Listener& listener);
+/// Tells `listener` of everything until all generations have ended, or until it has enough: that is the result. `open`
+/// hears of it first, and listens to them already.
+[[nodiscard]] boost::asio::awaitable<Result<void>> read_all(Generations& generations, Listener& listener,
+                                                            OpenRequest& open);
 
 }  // namespace sutazai::serve

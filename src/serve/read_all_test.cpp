@@ -36,55 +36,67 @@ class Diary final : public Listener {
     int patience = -1;
 };
 
-asio::awaitable<void> read_two(HandEngine& engine, Diary& diary, Result<void>& done) {
+asio::awaitable<void> read_two(RequestBook& book, HandEngine& engine, Diary& diary, Result<void>& done) {
     Generations generations(engine, requests(2), 1);
     engine.channels.at(0)->add("a", 1);
     engine.channels.at(0)->fail({ErrorCode::kInternal, "no"});
     co_await generations.ready();  // the next one is submitted when the first has ended
     asio::post(co_await asio::this_coro::executor, [&] { engine.channels.at(1)->finish({}); });
-    done = co_await read_all(generations, diary);
+    OpenRequest open(book, {}, "m", {}, 2);
+    open.listen_to(generations);
+    done = co_await read_all(generations, diary, open);
 }
 
 TEST(ReadAll, TellsOfEverythingWithErrorsExplained) {
     asio::io_context io;
+    const config::Settings settings;
+    RequestBook book(settings);
     HandEngine engine;
     Diary diary;
     Result<void> done;
-    run(io, read_two(engine, diary, done));
+    run(io, read_two(book, engine, diary, done));
     EXPECT_TRUE(done) << "an error of one generation ends nothing by itself";
     EXPECT_EQ(diary.told, "0a!0 1 last");
 }
 
-asio::awaitable<void> read_until_enough(HandEngine& engine, Diary& diary, Result<void>& done) {
+asio::awaitable<void> read_until_enough(RequestBook& book, HandEngine& engine, Diary& diary, Result<void>& done) {
     Generations generations(engine, requests(2), 2);
     engine.channels.at(0)->add("a", 1);
-    done = co_await read_all(generations, diary);
+    OpenRequest open(book, {}, "m", {}, 2);
+    open.listen_to(generations);
+    done = co_await read_all(generations, diary, open);
 }
 
 TEST(ReadAll, EndsWhenTheListenerHasEnough) {
     asio::io_context io;
+    const config::Settings settings;
+    RequestBook book(settings);
     HandEngine engine;
     Diary diary;
     diary.patience = 1;
     Result<void> done;
-    run(io, read_until_enough(engine, diary, done));
+    run(io, read_until_enough(book, engine, diary, done));
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().message, "enough");
     EXPECT_EQ(diary.told, "0a ");
     EXPECT_EQ(engine.cancelled.size(), 2U) << "what runs goes with the generations";
 }
 
-asio::awaitable<void> read_none(HandEngine& engine, Diary& diary, Result<void>& done) {
+asio::awaitable<void> read_none(RequestBook& book, HandEngine& engine, Diary& diary, Result<void>& done) {
     Generations generations(engine, {}, 2);
-    done = co_await read_all(generations, diary);
+    OpenRequest open(book, {}, "m", {}, 2);
+    open.listen_to(generations);
+    done = co_await read_all(generations, diary, open);
 }
 
 TEST(ReadAll, OfNothingTellsNothing) {
     asio::io_context io;
+    const config::Settings settings;
+    RequestBook book(settings);
     HandEngine engine;
     Diary diary;
     Result<void> done;
-    run(io, read_none(engine, diary, done));
+    run(io, read_none(book, engine, diary, done));
     EXPECT_TRUE(done);
     EXPECT_EQ(diary.told, "");
 }

@@ -30,15 +30,15 @@ class ReadingKeeper final : public Listener {
     Reading& reading_;
 };
 
-}  // namespace
-
-asio::awaitable<Result<Reading>> read_prompt(Context& context, Caller caller, std::string model,
-                                             GenerationRequest request) {
+asio::awaitable<Result<Reading>> read_it(Context& context, Caller caller, std::string model, GenerationRequest request,
+                                         OpenRequest& open) {
+    log_prompt(context, caller, request);
     if (auto complete = complete_request(caller, request); !complete) {
         co_return std::unexpected(std::move(complete.error()));
     }
     const Result<models::Lease> lease = co_await lease_model(context, std::move(caller), std::move(model), {});
     if (!lease) co_return std::unexpected(lease.error());
+    open.leased(*lease);
     if (auto settled = settle(context, *lease, request); !settled) {
         co_return std::unexpected(std::move(settled.error()));
     }
@@ -48,7 +48,18 @@ asio::awaitable<Result<Reading>> read_prompt(Context& context, Caller caller, st
     requests.push_back(std::move(request));
     Generations generations(lease->generator(), std::move(requests), 1);
     ReadingKeeper keeper(reading);
-    if (auto done = co_await read_all(generations, keeper); !done) co_return std::unexpected(std::move(done.error()));
+    if (auto done = co_await read_all(generations, keeper, open); !done)
+        co_return std::unexpected(std::move(done.error()));
+    co_return reading;
+}
+
+}  // namespace
+
+asio::awaitable<Result<Reading>> read_prompt(Context& context, Caller caller, std::string model,
+                                             GenerationRequest request) {
+    OpenRequest open(context.requests, caller, model, request, 1);
+    Result<Reading> reading = co_await read_it(context, std::move(caller), std::move(model), std::move(request), open);
+    open.end(reading);
     co_return reading;
 }
 

@@ -57,7 +57,7 @@ def resident_mib(pids):
 #: A batch tells of each of its requests by itself, with 200.
 BATCH = "/api/v1/streaming/batch/process"
 #: Whether a model can answer depends on what the other requests have unloaded.
-STATES = ["/ready", "/api/v1/streaming/health/advanced"]
+STATES = ["/ready", "/readyz", "/api/v1/streaming/health/advanced"]
 
 
 def schemathesis(server, folder, *more):
@@ -66,7 +66,7 @@ def schemathesis(server, folder, *more):
                "--url", server.url, "--no-color", "--generation-deterministic", "--workers", "1",
                "--request-timeout", str(30 * harness.SLOWDOWN), *more,
                # Whether a model can answer depends on what the other requests have unloaded.
-               "--exclude-path", "/ready", "--exclude-path", "/api/v1/streaming/health/advanced"]  # fmt: skip
+               "--exclude-path", "/ready", "--exclude-path", "/readyz", "--exclude-path", "/api/v1/streaming/health/advanced"]  # fmt: skip
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True,
                           env=harness.clean_environment(HOME=str(folder)), timeout=3000)  # fmt: skip
     assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-5000:]
