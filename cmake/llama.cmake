@@ -2,8 +2,9 @@
 #
 # The npm package node-llama-cpp carries the git bundle of the release. It is fetched with `npm pack`, checked against
 # the hash below and cloned into a cache folder outside the build tree. A copy of it gets the patches of patches/llama.cpp
-# and is built there: ggml, llama and llama-common only. The target sutazai::llamacpp is what src/llama, src/kernels and
-# src/synth link; ggml's CPU backend is left out of it and comes with src/kernels, once for each level of processor.
+# and is built there: ggml, llama, llama-common and mtmd only. The target sutazai::llamacpp is what src/llama, src/kernels
+# and src/synth link, sutazai::mtmd (images) src/llama alone; ggml's CPU backend is left out of it and comes with
+# src/kernels, once for each level of processor.
 #
 #   -DSUTAZAI_LLAMA_SOURCE=<dir>   use this checkout instead, to which you have applied the patches
 #   -DSUTAZAI_CACHE_DIR=<dir>      where source and libraries are kept (default $XDG_CACHE_HOME/sutazai)
@@ -198,7 +199,8 @@ foreach(level ${SUTAZAI_CPU_LEVELS})
     list(APPEND variants "${level} ${flags}")
 endforeach()
 list(JOIN variants "," variants)
-list(APPEND llama_options -DGGML_NATIVE=OFF "-DGGML_CPU_STATIC_VARIANTS=${variants}")
+list(APPEND llama_options -DGGML_NATIVE=OFF "-DGGML_CPU_STATIC_VARIANTS=${variants}"
+     -DLLAMA_BUILD_MTMD=ON -DMTMD_VIDEO=OFF)
 if(NOT "native" IN_LIST SUTAZAI_CPU_LEVELS)
     set(processor "")
 endif()
@@ -220,6 +222,7 @@ if(SUTAZAI_CUDA)
     list(APPEND llama_libs ggml/src/ggml-cuda/libggml-cuda.a)
 endif()
 list(TRANSFORM llama_libs PREPEND ${llama_build}/)
+set(mtmd_libs ${llama_build}/tools/mtmd/libmtmd.a ${llama_build}/vendor/hash/libvendor-hash.a)
 set(llama_cpu_libs ${SUTAZAI_CPU_LEVELS})
 list(TRANSFORM llama_cpu_libs REPLACE "(.+)" "${llama_build}/ggml/src/libggml-cpu-\\1.a")
 
@@ -235,13 +238,13 @@ export CCACHE_BASEDIR=${llama_builds} CCACHE_NOHASHDIR=1
 if [ -f ${llama_stamp} ]; then exit 0; fi
 echo 'Building llama.cpp ${SUTAZAI_LLAMA_TAG} (about 7 minutes on 2 cores, once)'
 ${llama_configure} > ${llama_build}/configure.log 2>&1 || { cat ${llama_build}/configure.log; exit 1; }
-${CMAKE_COMMAND} --build ${llama_build} --target llama-common
+${CMAKE_COMMAND} --build ${llama_build} --target llama-common mtmd
 touch ${llama_stamp}
 ")
 file(RENAME ${llama_build}/build.sh.new ${llama_build}/build.sh)
 add_custom_command(
     OUTPUT ${llama_stamp}
-    BYPRODUCTS ${llama_libs} ${llama_cpu_libs}
+    BYPRODUCTS ${llama_libs} ${mtmd_libs} ${llama_cpu_libs}
     COMMAND flock ${llama_build}.lock sh ${llama_build}/build.sh
     USES_TERMINAL
     COMMENT "llama.cpp ${SUTAZAI_LLAMA_TAG}")
@@ -261,3 +264,8 @@ if(SUTAZAI_CUDA)
     find_package(CUDAToolkit REQUIRED)
     target_link_libraries(sutazai_llamacpp INTERFACE CUDA::cudart_static CUDA::cublas CUDA::cublasLt CUDA::cuda_driver)
 endif()
+
+add_library(sutazai_mtmd INTERFACE)
+add_library(sutazai::mtmd ALIAS sutazai_mtmd)
+target_include_directories(sutazai_mtmd SYSTEM INTERFACE ${llama_source}/tools/mtmd)
+target_link_libraries(sutazai_mtmd INTERFACE ${mtmd_libs} sutazai_llamacpp)

@@ -14,6 +14,7 @@ namespace sutazai::sched {
 /// for many answers stands in the queue as one for a few does.
 struct ForkGroup {
     std::shared_ptr<const std::vector<Token>> prompt;
+    std::shared_ptr<const std::vector<Apart>> apart;  ///< of the prompt
     int priority = 0;
     std::uint64_t salt = 0;
     int n_max = 0;
@@ -28,6 +29,7 @@ struct Request {
     Time arrival{0};
     std::shared_ptr<const std::vector<Token>> prompt;  ///< until it is admitted: shared with its forks
     std::vector<Token> own;                            ///< from then on: prompt, then what was generated
+    std::shared_ptr<const std::vector<Apart>> apart;   ///< of the prompt, by position
     int n_prompt = 0;
     int n_max = 0;     ///< length at which it ends
     int n_cached = 0;  ///< of the prompt, reused at its first admission

@@ -26,6 +26,7 @@ Request& RequestTable::insert(RequestId id, const std::shared_ptr<ForkGroup>& gr
     request->salt = group->salt;
     request->arrival = now;
     request->prompt = group->prompt;
+    request->apart = group->apart;
     request->n_prompt = static_cast<int>(group->prompt->size());
     request->n_max = group->n_max;
     request->forks = group;

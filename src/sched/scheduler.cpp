@@ -10,6 +10,15 @@
 namespace sutazai::sched {
 namespace {
 
+/// Where a chunk of the prompt that begins at `at` must end, and whether it must go that far.
+std::pair<int, bool> end_of_chunk(const Request& request, int at) {
+    for (const Apart& apart : *request.apart) {
+        if (at < apart.first) return {apart.first, false};
+        if (at < apart.first + apart.n_tokens) return {apart.first + apart.n_tokens, apart.whole};
+    }
+    return {request.length(), false};
+}
+
 /// How many waiting requests are looked at for a start in one plan: bounds the cost of a long queue.
 constexpr int kCandidates = 16;
 
@@ -33,6 +42,8 @@ Scheduler::Admission Scheduler::submit(NewRequest request, Time now) {
     const int room = limits_.context_per_sequence - n_prompt;
     ForkGroup group;
     group.prompt = std::make_shared<const std::vector<Token>>(std::move(request.prompt));
+    assert(request.apart.empty() || request.apart.back().first + request.apart.back().n_tokens < n_prompt);
+    group.apart = std::make_shared<const std::vector<Apart>>(std::move(request.apart));
     group.priority = request.priority;
     group.salt = request.salt;
     group.n_max = n_prompt + (request.max_new_tokens < 0 ? room : std::min(room, request.max_new_tokens));
@@ -165,7 +176,9 @@ int Scheduler::prefill_budget(const Step& step) const {
 void Scheduler::add_prefills(Step& step) {
     const auto left_to_stop = [&](const Request& request) {
         const int n_computed = kv_.slots()[request.slot].n_computed;
-        return request.checkpoints.next(n_computed, request.length()) - n_computed;
+        const auto [end, whole] = end_of_chunk(request, n_computed);
+        const int stop = request.checkpoints.next(n_computed, request.length());
+        return std::pair((whole ? end : std::min(end, stop)) - n_computed, whole);
     };
     std::vector<Request*> prefilling;
     std::vector<Prefill> prefills;
@@ -173,13 +186,14 @@ void Scheduler::add_prefills(Step& step) {
         const bool decodes = left(*request) == 1 && kv_.cells().length(request->slot) == request->length();
         if (left(*request) == 0 || decodes) continue;
         prefilling.push_back(request);
-        prefills.push_back({request->priority, request->arrival, left_to_stop(*request)});
+        prefills.push_back({request->priority, request->arrival, left_to_stop(*request).first});
     }
     if (prefills.empty()) return;
     for (const auto& [index, n_tokens] : share_prefill(prefills, prefill_budget(step))) {
         Request& request = *prefilling[index];
         if (request.slot == kNoSlot) continue;  // preempted to make room for another
-        const int share = std::min(n_tokens, left_to_stop(request));
+        const auto [left, whole] = left_to_stop(request);
+        const int share = whole && n_tokens > 0 ? left : std::min(n_tokens, left);
         if (share > 0 && make_room(step, share, request)) add_chunk(step, request, share);
     }
 }

@@ -42,6 +42,7 @@ class Scheduler {
         /// More requests that are alike: they are forked from one another's prompt. Of all of them at most
         /// Limits::forks_at_once run or wait in the queue at a time; the next comes in when one has ended.
         std::vector<RequestId> forks = {};
+        std::vector<Apart> apart = {};  ///< of the prompt, by position; the last token is in none
     };
     enum class Admission : std::uint8_t { kAccepted, kQueueFull, kTooLong };
     [[nodiscard]] Admission submit(NewRequest request, Time now);

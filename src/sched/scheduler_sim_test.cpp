@@ -87,6 +87,27 @@ Token next_alone(const std::vector<Token>& sequence) {
     return static_cast<Token>(hash % 50);
 }
 
+/// Images are runs of tokens below zero, -100 * image - place; those of odd numbers are computed whole.
+std::vector<Apart> images_in(const std::vector<Token>& tokens) {
+    std::vector<Apart> out;
+    for (int i = 0; i < static_cast<int>(tokens.size()); ++i) {
+        if (tokens[i] >= 0) continue;
+        if (-tokens[i] % 100 == 0) out.push_back({i, 0, (-tokens[i] / 100) % 2 == 1});
+        ++out.back().n_tokens;
+    }
+    return out;
+}
+
+/// A chunk is of tokens alone, or of one image; then whole, if that is to be.
+void check_chunk(const Chunk& chunk, const std::vector<Token>& tokens) {
+    const int end = chunk.first + chunk.n_tokens;
+    for (const Apart& apart : images_in(tokens)) {
+        if (end <= apart.first || apart.first + apart.n_tokens <= chunk.first) continue;
+        ASSERT_TRUE(apart.first <= chunk.first && end <= apart.first + apart.n_tokens) << "a chunk of two kinds";
+        ASSERT_TRUE(!apart.whole || end == apart.first + apart.n_tokens) << "a part of what is to be whole";
+    }
+}
+
 struct Tracked {
     std::vector<Token> tokens;
     int n_prompt = 0;
@@ -138,6 +159,11 @@ void simulate(std::uint32_t seed, Saved& saved) {
         const int head = below(4);
         const int n_head = 1 + below(limits.context_per_sequence / 2);
         for (int i = 0; i < n_head; ++i) t.tokens.push_back(head * 100 + i % 50);
+        for (int n = below(3) == 0 ? 1 + below(2) : 0; n > 0; --n) {
+            const int image = 1 + below(4);
+            for (int i = 0; i < 4 + 9 * image; ++i) t.tokens.push_back(-100 * image - i);
+            t.tokens.push_back(below(50));
+        }
         for (int i = below(10); i > 0; --i) t.tokens.push_back(below(50));
         if (!open.empty() && below(3) == 0) t.tokens = open.begin()->second.tokens;
         t.n_prompt = static_cast<int>(t.tokens.size());
@@ -147,7 +173,8 @@ void simulate(std::uint32_t seed, Saved& saved) {
         std::vector<RequestId> forks;
         for (int n = below(4) == 0 ? below(9) : 0; n > 0 && submitted < requests; --n) forks.push_back(++submitted);
         t.salt = below(4) == 0 ? 1 : 0;
-        const auto admission = scheduler.submit({id, t.tokens, max_new, below(3), t.salt, forks}, now);
+        const auto admission =
+            scheduler.submit({id, t.tokens, max_new, below(3), t.salt, forks, images_in(t.tokens)}, now);
         if (t.n_prompt >= limits.context_per_sequence) {
             ASSERT_EQ(admission, Scheduler::Admission::kTooLong);
             ended += 1 + static_cast<int>(forks.size());
@@ -172,7 +199,13 @@ void simulate(std::uint32_t seed, Saved& saved) {
         }
         now += Time(1000 + below(20'000));
         const Step step = scheduler.plan(now);
-        ASSERT_LE(step.n_tokens, limits.batch_tokens);
+        int n_apart = 0;  // which is not in the step's own batch
+        for (const Chunk& chunk : step.chunks) {
+            const std::vector<Token>& tokens = open.at(chunk.request).tokens;
+            ASSERT_NO_FATAL_FAILURE(check_chunk(chunk, tokens));
+            if (tokens[chunk.first] < 0) n_apart += chunk.n_tokens;
+        }
+        ASSERT_LE(step.n_tokens - n_apart, limits.batch_tokens);
         ASSERT_LE(scheduler.running(), limits.batch_size_max);
         ASSERT_EQ(scheduler.running() + scheduler.waiting(), static_cast<int>(open.size()));
         idle_steps = step.empty() && !open.empty() ? idle_steps + 1 : 0;

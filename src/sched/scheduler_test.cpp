@@ -405,5 +405,50 @@ TEST(Scheduler, OneWhoComesLaterNeedNotWaitForAllForksOfAnother) {
     EXPECT_EQ(scheduler.waiting(), 0);
 }
 
+TEST(Scheduler, WhatIsComputedApartIsInChunksOfItsOwn) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({.id = 1, .prompt = sequence(600), .max_new_tokens = 2, .apart = {{50, 300, false}}},
+                           Time(0));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 0, 50, false}}));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 50, 256, false}}));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 306, 44, false}}));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 350, 250, true}}));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{1, 0, 600, 1, true}}));
+    EXPECT_TRUE(scheduler.idle());
+}
+
+TEST(Scheduler, WhatIsComputedWholeIsInOneChunkHoweverLittleAStepMayHold) {
+    Scheduler scheduler(limits());
+    (void)scheduler.submit({.id = 1, .prompt = sequence(400, 1000), .max_new_tokens = 200}, Time(0));
+    run(scheduler);
+    run(scheduler);
+    (void)scheduler.submit(
+        {.id = 2, .prompt = sequence(400), .max_new_tokens = 2, .apart = {{10, 300, true}, {310, 20, true}}}, Time(0));
+    std::vector<Chunk> chunks;
+    for (int i = 0; i < 100 && chunks.size() < 5; ++i) {
+        const Step step = run(scheduler);
+        ASSERT_FALSE(step.chunks.empty());
+        EXPECT_EQ(step.chunks.front().request, 1U) << "the stream goes on in every step";
+        for (const Chunk& chunk : step.chunks) {
+            if (chunk.request == 2) chunks.push_back(chunk);
+        }
+    }
+    const auto has = [&](int first, int n) {
+        return std::ranges::any_of(chunks, [&](const Chunk& c) { return c.first == first && c.n_tokens == n; });
+    };
+    EXPECT_TRUE(has(10, 300));
+    EXPECT_TRUE(has(310, 20));
+}
+
+TEST(Scheduler, WhatIsComputedApartIsSharedLikeAnyPrefix) {
+    Scheduler scheduler(limits());
+    const std::vector<Apart> apart{{5, 40, true}};
+    (void)scheduler.submit({.id = 1, .prompt = sequence(60), .max_new_tokens = 2, .apart = apart}, Time(0));
+    while (!scheduler.idle()) run(scheduler);
+    (void)scheduler.submit({.id = 2, .prompt = sequence(60), .max_new_tokens = 2, .apart = apart}, Time(0));
+    EXPECT_EQ(run(scheduler).chunks, (std::vector<Chunk>{{2, 1, 59, 1, true}}));
+    EXPECT_EQ(scheduler.view(2).cached_tokens, 59);
+}
+
 }  // namespace
 }  // namespace sutazai::sched

@@ -67,7 +67,14 @@ struct Chunk {
     bool operator==(const Chunk&) const = default;
 };
 
-/// One llama_decode.
+/// A run of a prompt's positions that is computed by itself: no chunk holds both it and others.
+struct Apart {
+    int first = 0;
+    int n_tokens = 0;
+    bool whole = false;  ///< and in one chunk, whatever a step may hold
+};
+
+/// One llama_decode, and one more for each chunk of what is computed apart.
 struct Step {
     std::vector<KvOp> ops;
     std::vector<Chunk> chunks;  ///< sequences that generate first, then prefill
