@@ -251,6 +251,13 @@ def test_each_request_is_one_line_of_the_log(watched):
     assert "xylophone" not in watched.log(), "prompts are nobody's business"
 
 
+def test_prompts_are_logged_when_that_is_wanted(tmp_path, toy):
+    with harness.running(tmp_path, "--model", toy, LOG_PROMPTS="true") as server:
+        asked = {"model": "toy", "messages": harness.user("marzipan\nand plums"), **GREEDY}
+        server.post("/v1/chat/completions", asked, headers={"X-Request-Id": "sweet"})
+        wait_until("it is there", lambda: "prompt of sweet: user: marzipan\\nand plums" in server.log())
+
+
 def test_what_another_server_fails_has_a_line_too(tmp_path, toy):
     remote = harness.Server(tmp_path / "remote", "--model", toy)
     try:
