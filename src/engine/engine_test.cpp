@@ -60,8 +60,16 @@ TEST(Engine, PrefixesThatWerePushedOutComeBackAndGiveTheSameText) {
     const auto first = harness.wait(harness.submit(greedy(prompt, 20)));
     EXPECT_EQ(first.finished->usage.cached_tokens, 0U);
     for (int i = 0; i < 3; ++i) harness.wait(harness.submit(greedy(std::to_string(i) + story(i) + story(i), 200)));
-    const auto again = harness.wait(harness.submit(greedy(prompt, 20)));
+    const RequestId repeated = harness.submit(greedy(prompt, 20));
+    const auto again = harness.wait(repeated);
     EXPECT_EQ(again.finished->usage.cached_tokens, again.finished->usage.prompt_tokens - 1);
+    const PromptProgress told = harness.prompt(repeated);
+    EXPECT_EQ(told.prompt_tokens, again.finished->usage.prompt_tokens);
+    EXPECT_EQ(told.ready_tokens, told.prompt_tokens);
+    EXPECT_EQ(told.cached_tokens(), again.finished->usage.cached_tokens);
+    EXPECT_GT(told.host_tokens, 100U);
+    EXPECT_EQ(told.shared_tokens + told.artifact_tokens, 0U);
+    EXPECT_EQ(told.queued, again.finished->timings.queued);
     EXPECT_GT(harness.stats().host_restored_tokens, 100U);
     EXPECT_GT(harness.stats().host_bytes, 0U);
     expect_same(reference(prompt, 20), first.delta.content);

@@ -56,6 +56,19 @@ TEST(Wire, SubmitKeepsEveryField) {
     EXPECT_EQ(from_wire(submit), every_field());
 }
 
+TEST(Wire, PromptProgressKeepsEveryField) {
+    const PromptProgress progress{.prompt_tokens = 100,
+                                  .ready_tokens = 90,
+                                  .shared_tokens = 1,
+                                  .kept_tokens = 2,
+                                  .host_tokens = 3,
+                                  .artifact_tokens = 4,
+                                  .queued = std::chrono::microseconds(5'000'000'000)};
+    const wire::PromptProgress message = sent(to_wire(7, progress));
+    EXPECT_EQ(message.request_id(), 7U);
+    EXPECT_EQ(from_wire(message), progress);
+}
+
 TEST(Wire, SubmitKeepsDefaultsAndATextPrompt) {
     GenerationRequest request;
     request.prompt = "plain";

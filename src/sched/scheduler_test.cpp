@@ -89,6 +89,8 @@ TEST(Scheduler, ForksTheSequenceOfARunningRequest) {
     EXPECT_EQ(step.ops, (std::vector<KvOp>{Fork{0, 1, 99}}));
     EXPECT_EQ(step.chunks, (std::vector<Chunk>{{1, 0, 100, 1, true}, {2, 1, 99, 1, true}}));
     EXPECT_EQ(scheduler.view(2).cached_tokens, 99);
+    EXPECT_EQ(scheduler.view(2).shared_tokens, 99) << "of one that runs";
+    EXPECT_EQ(scheduler.view(2).copied_tokens, 0);
     EXPECT_EQ(scheduler.cells().used(), 102);
 }
 
@@ -126,6 +128,7 @@ TEST(Scheduler, TheNextTurnContinuesTheKeptSequence) {
     (void)scheduler.submit({2, next, 3, 0}, Time(0));
     run(scheduler);
     EXPECT_EQ(scheduler.view(2).cached_tokens, 12) << "the last generated token was never computed";
+    EXPECT_EQ(scheduler.view(2).shared_tokens, 0) << "nobody runs";
     while (!scheduler.idle()) run(scheduler);
     EXPECT_EQ(scheduler.kept(), 1) << "the longer sequence replaces the one it begins with";
 }

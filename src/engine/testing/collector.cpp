@@ -25,6 +25,7 @@ void Collector::take(StepReport report) {
         all.finished = update.finished;
         all.error = std::move(update.error);
     }
+    for (const auto& [id, prompt] : report.prompts) prompts_[id] = prompt;
     if (report.stats) stats_ = *report.stats;
     changed_.notify_all();
 }
@@ -48,6 +49,11 @@ std::uint32_t Collector::tokens_of(RequestId id) {
 bool Collector::has_ended(RequestId id) {
     const std::lock_guard lock(mutex_);
     return results_[id].last();
+}
+
+PromptProgress Collector::prompt(RequestId id) {
+    const std::lock_guard lock(mutex_);
+    return prompts_[id];
 }
 
 EngineStats Collector::stats() {

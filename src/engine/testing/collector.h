@@ -19,12 +19,14 @@ class Collector {
     void wait_for_tokens(RequestId id, std::uint32_t n);
     [[nodiscard]] std::uint32_t tokens_of(RequestId id);
     [[nodiscard]] bool has_ended(RequestId id);
-    [[nodiscard]] EngineStats stats();  ///< of the last step
+    [[nodiscard]] EngineStats stats();                  ///< of the last step
+    [[nodiscard]] PromptProgress prompt(RequestId id);  ///< the last that came
 
   private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::map<RequestId, GenerationUpdate> results_;
+    std::map<RequestId, PromptProgress> prompts_;
     EngineStats stats_;
 };
 

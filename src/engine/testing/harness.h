@@ -34,6 +34,7 @@ class Harness {
     [[nodiscard]] std::uint32_t tokens_of(RequestId id) { return collector_.tokens_of(id); }
     [[nodiscard]] bool has_ended(RequestId id) { return collector_.has_ended(id); }
     [[nodiscard]] EngineStats stats() { return collector_.stats(); }
+    [[nodiscard]] PromptProgress prompt(RequestId id) { return collector_.prompt(id); }
     [[nodiscard]] Engine& engine() { return *engine_; }
 
   private:
