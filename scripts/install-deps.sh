@@ -7,6 +7,8 @@ packages=(
     # tools
     g++ cmake ninja-build make git ccache mold clang-format clang-tidy-19 clang-19 libclang-rt-19-dev ca-certificates curl jq
     python3 python3-venv
+    # the browser that tests the page
+    chromium
     # servers that tests pull from
     docker-registry nginx-light
     # libraries

@@ -46,6 +46,7 @@ end_to_end() {
     local preset=$1 python
     shift
     python=$(scripts/venv.sh) || { broken_stages=1; exit 1; }
+    stage "the page's bundle" scripts/page.sh check
     stage "trained test models" scripts/test-models.sh
     stage "clients of Ollama's API" scripts/clients.sh
     stage "end-to-end tests, $preset" env SUTAZAI_BIN="$PWD/build/$preset/sutazai" "$python" -m pytest -q tests/e2e \

@@ -3,9 +3,30 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
+
+#include "base/json_text.h"
 
 namespace sutazai::api {
+
+namespace {
+
+double ms_of(std::chrono::microseconds time) {
+    return rounded(static_cast<double>(time.count()) / 1000, 3);
+}
+
+/// Milliseconds for one, and how many in a second.
+void add_rates(boost::json::object& out, std::string_view what, double n, std::chrono::microseconds time) {
+    const auto us = static_cast<double>(time.count());
+    out[fmt::format("{}_n", what)] = static_cast<std::uint64_t>(n);
+    out[fmt::format("{}_ms", what)] = ms_of(time);
+    out[fmt::format("{}_per_token_ms", what)] = n > 0 ? rounded(us / 1000 / n, 3) : 0.0;
+    out[fmt::format("{}_per_second", what)] = us > 0 ? rounded(n * 1e6 / us, 3) : 0.0;
+}
+
+}  // namespace
 
 boost::json::object usage_json(const Usage& usage) {
     boost::json::object out{{"prompt_tokens", usage.prompt_tokens},
@@ -15,6 +36,15 @@ boost::json::object usage_json(const Usage& usage) {
     if (usage.reasoning_tokens > 0) {
         out["completion_tokens_details"] = {{"reasoning_tokens", usage.reasoning_tokens}};
     }
+    return out;
+}
+
+boost::json::object timings_json(const Finished& finished) {
+    const Usage& usage = finished.usage;
+    boost::json::object out{{"cache_n", usage.cached_tokens}};
+    add_rates(out, "prompt", usage.prompt_tokens - std::min(usage.cached_tokens, usage.prompt_tokens),
+              finished.timings.prefill);
+    add_rates(out, "predicted", usage.completion_tokens, finished.timings.decode);
     return out;
 }
 

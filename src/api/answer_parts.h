@@ -15,6 +15,9 @@ namespace sutazai::api {
 /// with "completion_tokens_details":{"reasoning_tokens"} where there are any.
 [[nodiscard]] boost::json::object usage_json(const Usage& usage);
 
+/// llama-server's timings of one answer: {"cache_n", "prompt_n", "prompt_ms", …, "predicted_n", "predicted_ms", …}
+[[nodiscard]] boost::json::object timings_json(const Finished& finished);
+
 /// null when `text` is empty.
 [[nodiscard]] boost::json::value or_null(std::string_view text);
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <utility>
 
+#include "api/answer_parts.h"
 #include "api/openai_completions.h"
 #include "api/response_format.h"
 #include "api/unsupported.h"
@@ -128,28 +129,6 @@ Infill read_gap(FieldReader& fields) {
         if (fields.failed()) break;
     }
     return gap;
-}
-
-double ms_of(std::chrono::microseconds time) {
-    return rounded(static_cast<double>(time.count()) / 1000, 3);
-}
-
-/// Milliseconds for one, and how many in a second.
-void add_rates(json::object& out, std::string_view what, double n, std::chrono::microseconds time) {
-    const auto us = static_cast<double>(time.count());
-    out[fmt::format("{}_n", what)] = static_cast<std::uint64_t>(n);
-    out[fmt::format("{}_ms", what)] = ms_of(time);
-    out[fmt::format("{}_per_token_ms", what)] = n > 0 ? rounded(us / 1000 / n, 3) : 0.0;
-    out[fmt::format("{}_per_second", what)] = us > 0 ? rounded(n * 1e6 / us, 3) : 0.0;
-}
-
-json::object timings_json(const Finished& finished) {
-    const Usage& usage = finished.usage;
-    json::object out{{"cache_n", usage.cached_tokens}};
-    add_rates(out, "prompt", usage.prompt_tokens - std::min(usage.cached_tokens, usage.prompt_tokens),
-              finished.timings.prefill);
-    add_rates(out, "predicted", usage.completion_tokens, finished.timings.decode);
-    return out;
 }
 
 json::object settings_json(const GenerationRequest& request) {

@@ -155,11 +155,15 @@ void ChunkEncoder::finish(std::string& out, std::size_t index, FinishReason reas
     out += tail_;
 }
 
-void ChunkEncoder::end(std::string& out, const Usage& usage) const {
+void ChunkEncoder::end(std::string& out, const Usage& usage, const json::value& timings) const {
     if (include_usage_) {
         out += head_;
         out += R"(],"usage":)";
         append_json(out, usage_json(usage));
+        if (!timings.is_null()) {
+            out += R"(,"timings":)";
+            append_json(out, timings);
+        }
         out += "}\n\n";
     }
     out += "data: [DONE]\n\n";

@@ -50,7 +50,8 @@ class ChunkEncoder {
     void start(std::string& out, std::size_t index) const;  ///< delta with the role
     void content(std::string& out, std::size_t index, const Delta& delta, std::span<const TokenScore> scores) const;
     void finish(std::string& out, std::size_t index, FinishReason reason) const;
-    void end(std::string& out, const Usage& usage) const;  ///< usage if asked for, [DONE]
+    /// Usage if asked for, with `timings` (an object; null: none) beside it, as llama-server has it; [DONE].
+    void end(std::string& out, const Usage& usage, const boost::json::value& timings = nullptr) const;
 
   private:
     std::string head_;  // up to and with "choices": [

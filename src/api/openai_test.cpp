@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <boost/json/object.hpp>
 
 namespace sutazai::api::openai {
 namespace {
@@ -52,6 +53,16 @@ TEST(OpenAi, WritesTheGoldenStreamWithUsage) {
                        R"(],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,)"
                        R"("prompt_tokens_details":{"cached_tokens":4}}})"
                        "\n\ndata: [DONE]\n\n");
+}
+
+TEST(OpenAi, TimesStandBesideTheUsage) {
+    const ChunkEncoder encoder(kIdentity, true, false);
+    std::string out;
+    encoder.end(out, kFinished.usage, boost::json::object{{"load_ms", 1.5}});
+    EXPECT_NE(out.find(R"("cached_tokens":4}},"timings":{"load_ms":1.5}})"), std::string::npos) << out;
+    out.clear();
+    ChunkEncoder(kIdentity, false, false).end(out, kFinished.usage, boost::json::object{{"load_ms", 1.5}});
+    EXPECT_EQ(out, "data: [DONE]\n\n");
 }
 
 TEST(OpenAi, WritesTheGoldenAnswer) {

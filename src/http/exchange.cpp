@@ -68,9 +68,10 @@ std::string_view Exchange::probe() const {
 asio::awaitable<Result<void>> Exchange::send(unsigned status, std::string_view content_type, std::string_view body) {
     std::string out;
     append_head(out, status, content_type);
-    if (status != 204) fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", body.size());
+    const bool bare = status == 204 || status == 304;
+    if (!bare) fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", body.size());
     out += "\r\n";
-    if (request_.method == Method::kHead || status == 204) body = {};
+    if (request_.method == Method::kHead || bare) body = {};
     if (body.size() <= kOneWriteBytes) {
         out += body;
         body = {};

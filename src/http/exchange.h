@@ -54,7 +54,7 @@ class Exchange {
     /// For every answer to this request.
     void add_header(std::string_view name, std::string_view value);
 
-    /// A whole answer in one write. To HEAD the body is left out. A status of 204 has none.
+    /// A whole answer in one write. To HEAD the body is left out. Statuses 204 and 304 have none.
     [[nodiscard]] boost::asio::awaitable<Result<void>> send(unsigned status, std::string_view content_type,
                                                             std::string_view body);
     [[nodiscard]] boost::asio::awaitable<Result<void>> send_json(unsigned status, std::string_view body);

@@ -176,9 +176,4 @@ asio::awaitable<Result<void>> get_ollama_version(Services& /*services*/, Exchang
     co_return co_await exchange.send_json(200, json);
 }
 
-asio::awaitable<Result<void>> get_root(Services& /*services*/, Exchange& exchange) {
-    // What Ollama's clients look for.
-    co_return co_await exchange.send(200, "text/plain; charset=utf-8", "Ollama is running");
-}
-
 }  // namespace sutazai::http

@@ -20,6 +20,7 @@ struct Request {
     std::string query;  ///< without the '?'
     HeldBody body;
     std::string request_id, traceparent, accept;  ///< as they came
+    std::string accept_encoding, if_none_match;
     std::string host, origin, authorization, api_key, anthropic_version, content_type, content_encoding, via;
     std::string requested_method, requested_headers;  ///< Access-Control-Request-*, of a CORS preflight
     bool http_1_1 = true;                             ///< false: HTTP/1.0, which knows no chunks

@@ -124,6 +124,8 @@ void RequestParser::on_field_impl(Field field, Text name, Text value, error_code
         case Field::content_encoding: add_to_list(request_.content_encoding, text); break;
         case Field::transfer_encoding: add_to_list(transfer_encoding_, text); break;
         case Field::accept: add_to_list(request_.accept, text); break;
+        case Field::accept_encoding: add_to_list(request_.accept_encoding, text); break;
+        case Field::if_none_match: add_to_list(request_.if_none_match, text); break;
         case Field::via: add_to_list(request_.via, text); break;
         case Field::access_control_request_method: set_once(request_.requested_method, text); break;
         case Field::access_control_request_headers: set_once(request_.requested_headers, text); break;

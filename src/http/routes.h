@@ -21,6 +21,9 @@ boost::asio::awaitable<Result<void>> post_batch_process(Services& services, Exch
 boost::asio::awaitable<Result<void>> get_performance_metrics(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_prometheus(Services& services, Exchange& exchange);
 
+// telemetry.cpp
+boost::asio::awaitable<Result<void>> get_telemetry(Services& services, Exchange& exchange);
+
 // cache_manage_route.cpp
 boost::asio::awaitable<Result<void>> post_cache_manage(Services& services, Exchange& exchange);
 
@@ -75,7 +78,6 @@ boost::asio::awaitable<Result<void>> get_ollama_tags(Services& services, Exchang
 boost::asio::awaitable<Result<void>> get_ollama_ps(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_ollama_show(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> get_ollama_version(Services& services, Exchange& exchange);
-boost::asio::awaitable<Result<void>> get_root(Services& services, Exchange& exchange);
 
 // ollama_transfer_routes.cpp
 boost::asio::awaitable<Result<void>> post_ollama_pull(Services& services, Exchange& exchange);
@@ -87,6 +89,10 @@ boost::asio::awaitable<Result<void>> head_ollama_blob(Services& services, Exchan
 boost::asio::awaitable<Result<void>> post_ollama_create(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> post_ollama_copy(Services& services, Exchange& exchange);
 boost::asio::awaitable<Result<void>> delete_ollama_model(Services& services, Exchange& exchange);
+
+// page_routes.cpp
+boost::asio::awaitable<Result<void>> get_root(Services& services, Exchange& exchange);
+boost::asio::awaitable<Result<void>> get_page_part(Services& services, Exchange& exchange);
 
 // health_routes.cpp
 boost::asio::awaitable<Result<void>> get_health(Services& services, Exchange& exchange);

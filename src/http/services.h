@@ -11,6 +11,7 @@
 #include "http/held_body.h"
 #include "http/host_check.h"
 #include "http/router.h"
+#include "http/telemetry.h"
 #include "serve/context.h"
 #include "serve/jobs.h"
 #include "serve/responses.h"
@@ -47,6 +48,7 @@ struct Services : serve::Context {
     std::shared_ptr<serve::Responses> responses = {};  ///< made with the rest of this, which it uses
     std::shared_ptr<batches::Store> batch_store = {};
     std::shared_ptr<batches::Runner> batch_runner = {};
+    Telemetry telemetry = {};
     std::shared_ptr<spans::Exporter> spans = {};  ///< null: none are sent
     std::uint64_t bytes_being_sent = 0;           ///< to /v1/files
     bool draining = false;                        ///< no new requests are taken

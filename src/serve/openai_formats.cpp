@@ -5,6 +5,8 @@
 #include <span>
 #include <utility>
 
+#include "api/answer_parts.h"
+#include "base/json_text.h"
 #include "serve/formats.h"
 
 namespace sutazai::serve {
@@ -19,8 +21,14 @@ api::openai::Identity new_identity(std::string_view prefix, std::string model) {
 
 class ChatFormat final : public AnswerFormat {
   public:
-    ChatFormat(api::openai::Identity identity, std::size_t n, bool include_usage, bool logprobs)
-        : identity_(std::move(identity)), n_(n), logprobs_(logprobs), encoder_(identity_, include_usage, logprobs) {}
+    /// `arrived`: when the request was parsed. What passes until this is made is the wait for a warm model.
+    ChatFormat(api::openai::Identity identity, std::size_t n, bool include_usage, bool logprobs,
+               std::chrono::steady_clock::time_point arrived)
+        : identity_(std::move(identity)),
+          n_(n),
+          logprobs_(logprobs),
+          loaded_(std::chrono::steady_clock::now() - arrived),
+          encoder_(identity_, include_usage, logprobs) {}
 
     void start(std::string& out) override {
         for (std::size_t index = 0; index < n_; ++index) encoder_.start(out, index);
@@ -30,10 +38,11 @@ class ChatFormat final : public AnswerFormat {
         if (!update.delta.empty() || !update.scores.empty()) encoder_.content(out, index, update.delta, update.scores);
         if (update.error) api::openai::append_error_event(out, *update.error);
         if (update.finished) encoder_.finish(out, index, update.finished->reason);
+        if (update.finished && n_ == 1) timings_ = timings_of(*update.finished);
     }
 
     void end(std::string& out, std::span<const Usage> usages) override {
-        encoder_.end(out, api::total_usage(usages, usages.size()));
+        encoder_.end(out, api::total_usage(usages, usages.size()), timings_);
     }
 
     std::string answer(std::span<const api::Choice> choices) override {
@@ -41,9 +50,18 @@ class ChatFormat final : public AnswerFormat {
     }
 
   private:
+    [[nodiscard]] boost::json::object timings_of(const Finished& finished) const {
+        boost::json::object out = api::timings_json(finished);
+        out["load_ms"] = rounded(loaded_.count(), 3);
+        out["queue_ms"] = rounded(std::chrono::duration<double, std::milli>(finished.timings.queued).count(), 3);
+        return out;
+    }
+
     api::openai::Identity identity_;
     std::size_t n_;
     bool logprobs_;
+    std::chrono::duration<double, std::milli> loaded_;
+    boost::json::value timings_;
     api::openai::ChunkEncoder encoder_;
 };
 
@@ -92,8 +110,10 @@ AnswerRequest openai_chat(api::openai::OpenAiChatRequest request) {
     AnswerRequest answer{std::move(request.model), request.stream, {}, request.keep_alive, {}};
     const auto n = static_cast<std::size_t>(request.n);
     const bool logprobs = request.generation.top_logprobs >= 0;
-    answer.make_format = [n, include_usage = request.include_usage, logprobs](std::string model) {
-        return std::make_unique<ChatFormat>(new_identity("chatcmpl", std::move(model)), n, include_usage, logprobs);
+    answer.make_format = [n, include_usage = request.include_usage, logprobs,
+                          arrived = std::chrono::steady_clock::now()](std::string model) {
+        return std::make_unique<ChatFormat>(new_identity("chatcmpl", std::move(model)), n, include_usage, logprobs,
+                                            arrived);
     };
     answer.generations.push_back(std::move(request.generation));
     answer.generations.back().n = request.n;

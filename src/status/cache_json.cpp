@@ -41,6 +41,8 @@ json::value remote_json(const ModelStatus& model) {
                         {"waiting", model.stats.waiting}};
 }
 
+}  // namespace
+
 json::object model_json(const ModelStatus& model) {
     return {{"name", model.name},
             {"alias_of", api::or_null(model.alias_of)},
@@ -79,6 +81,8 @@ json::object model_json(const ModelStatus& model) {
             {"file_note", api::or_null(model.file_note)},
             {"last_error", api::or_null(model.last_error)}};
 }
+
+namespace {
 
 json::object outcome_json(const CacheOutcome& outcome) {
     json::object out{{"model", outcome.model},

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,9 @@
 
 /// What POST cache/manage answers, as JSON text. Pure.
 namespace sutazai::status {
+
+/// One model, as in "models" below.
+[[nodiscard]] boost::json::object model_json(const models::ModelStatus& model);
 
 /// {"action": "status", "config_problem": what is wrong with models.toml or null, figures of the cache as in
 /// cache_status of the metrics, "max_models", "max_cache_size_mb", "standby_engines": [{"pid", "bytes"}...], "models":

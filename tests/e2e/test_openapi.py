@@ -58,6 +58,8 @@ def resident_mib(pids):
 BATCH = "/api/v1/streaming/batch/process"
 #: Whether a model can answer depends on what the other requests have unloaded.
 STATES = ["/ready", "/readyz", "/api/v1/streaming/health/advanced"]
+#: Has no end.
+TELEMETRY = "/api/v1/streaming/telemetry"
 
 
 def schemathesis(server, folder, *more):
@@ -66,7 +68,8 @@ def schemathesis(server, folder, *more):
                "--url", server.url, "--no-color", "--generation-deterministic", "--workers", "1",
                "--request-timeout", str(30 * harness.SLOWDOWN), *more,
                # Whether a model can answer depends on what the other requests have unloaded.
-               "--exclude-path", "/ready", "--exclude-path", "/readyz", "--exclude-path", "/api/v1/streaming/health/advanced"]  # fmt: skip
+               "--exclude-path", "/ready", "--exclude-path", "/readyz", "--exclude-path", "/api/v1/streaming/health/advanced",
+               "--exclude-path", TELEMETRY]  # fmt: skip
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True,
                           env=harness.clean_environment(HOME=str(folder)), timeout=3000)  # fmt: skip
     assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-5000:]
@@ -77,7 +80,7 @@ def test_schemathesis_finds_nothing(start_server, toy, tmp_path):
     server = start_server("--model", toy, MAX_QUEUE="1000")
     # Sanitizers see what is made up at random; all limits of all fields would take them very long.
     phases = ["--phases", "examples,coverage,fuzzing" if harness.SLOWDOWN == 1 else "examples,fuzzing"]
-    exclude = ["--exclude-path-regex", "|".join(f"^{re.escape(path)}$" for path in [BATCH, *STATES])]
+    exclude = ["--exclude-path-regex", "|".join(f"^{re.escape(path)}$" for path in [BATCH, *STATES, TELEMETRY])]
     # What the first requests set up once is no growth.
     schemathesis(server, tmp_path, "--checks", CHECKS[0], *exclude, "--phases", "examples")
     before = resident_mib([server.pid])

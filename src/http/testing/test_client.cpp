@@ -120,7 +120,7 @@ Response TestClient::receive(bool to_head) {
         if (!need(size)) return response;
         response.body = unread_.substr(0, size);
         unread_.erase(0, size);
-    } else if (response.status != 204 && response.status != 100) {
+    } else if (response.status != 204 && response.status != 304 && response.status != 100) {
         while (fill()) {
         }
         response.body = std::exchange(unread_, {});
