@@ -98,4 +98,34 @@ std::string to_base64(Bytes bytes) {
     return out;
 }
 
+std::optional<std::string> from_base64(std::string_view text) {
+    static constexpr auto kValues = [] {
+        std::array<std::int8_t, 256> values{};
+        values.fill(-1);
+        constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        for (std::size_t i = 0; i < kAlphabet.size(); ++i) {
+            values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::int8_t>(i);
+        }
+        return values;
+    }();
+    if (text.size() % 4 == 0) {
+        for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
+    }
+    if (text.size() % 4 == 1) return std::nullopt;
+    std::string out;
+    out.reserve(text.size() / 4 * 3 + 2);
+    std::uint32_t bits = 0;
+    int n_bits = 0;
+    for (const char c : text) {
+        const int value = kValues[static_cast<unsigned char>(c)];
+        if (value < 0) return std::nullopt;
+        bits = bits << 6U | static_cast<std::uint32_t>(value);
+        n_bits += 6;
+        if (n_bits < 8) continue;
+        n_bits -= 8;
+        out += static_cast<char>(bits >> static_cast<unsigned>(n_bits) & 0xFFU);
+    }
+    return out;
+}
+
 }  // namespace sutazai

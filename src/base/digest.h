@@ -53,5 +53,7 @@ class Sha256 {
 
 /// With padding, on one line (RFC 4648).
 [[nodiscard]] std::string to_base64(Bytes bytes);
+/// The padding may be missing; nothing else may, and there is nothing between the characters.
+[[nodiscard]] std::optional<std::string> from_base64(std::string_view text);
 
 }  // namespace sutazai

@@ -4,6 +4,16 @@
 
 namespace sutazai {
 
+std::vector<SharedImage> images_of(const Chat& chat) {
+    std::vector<SharedImage> images;
+    for (const ChatMessage& message : chat.messages) {
+        for (const ContentPart& part : message.content) {
+            if (part.image != nullptr) images.push_back(part.image);
+        }
+    }
+    return images;
+}
+
 bool changes_chain(const SamplingParams& params) {
     if (!params.more) return false;
     const MoreSampling& more = *params.more;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/image.h"
 
 /// The values that travel with one generation: what is asked (GenerationRequest) and what comes back
 /// (GenerationUpdate). Plain data, shared by the API families, the engine client and the engine. No thread or lifetime
@@ -34,11 +35,15 @@ enum class Role : std::uint8_t { kSystem, kDeveloper, kUser, kAssistant, kTool }
     return "user";
 }
 
-/// A part of what a message says; so far there is nothing but text.
+/// A part of what a message says: text, or an image.
 struct ContentPart {
-    std::string text;  ///< UTF-8
+    std::string text = {};   ///< UTF-8
+    SharedImage image = {};  ///< null: the part is its text; else that is empty
 
-    bool operator==(const ContentPart&) const = default;
+    bool operator==(const ContentPart& other) const {
+        if ((image == nullptr) != (other.image == nullptr)) return false;
+        return text == other.text && (image == nullptr || *image == *other.image);
+    }
 };
 
 /// A function that the assistant wants to be called.
@@ -66,6 +71,10 @@ struct ChatMessage {
     message.content.push_back({std::move(text)});
     return message;
 }
+
+/// The images of the messages, in order.
+struct Chat;
+[[nodiscard]] std::vector<SharedImage> images_of(const Chat& chat);
 
 /// What the model is to write behind the messages.
 enum class Turn : std::uint8_t {

@@ -12,6 +12,7 @@
 
 #include "base/small_file.h"
 #include "cli/terminal.h"
+#include "synth/projector.h"
 #include "synth/scripted.h"
 #include "synth/synth.h"
 
@@ -30,6 +31,7 @@ struct SynthFlags {
 };
 
 constexpr const char* kScripted = "scripted";
+constexpr const char* kProjector = "projector";
 
 int write_scripted(const SynthFlags& flags) {
     constexpr std::size_t kMostBytes = 4 << 20;
@@ -44,7 +46,17 @@ int write_scripted(const SynthFlags& flags) {
     return done ? 0 : 1;
 }
 
+int write_projector(const SynthFlags& flags) {
+    synth::ProjectorOptions options{.output = flags.output};
+    if (flags.embedding) options.embedding = *flags.embedding;
+    if (flags.seed) options.seed = *flags.seed;
+    const auto done = synth::write_projector(options);
+    if (!done) fmt::print(stderr, "sutazai: {}\n", done.error().message);
+    return done ? 0 : 1;
+}
+
 int synthesize(const SynthFlags& flags) {
+    if (flags.preset == kProjector) return write_projector(flags);
     if (flags.preset == kScripted) return write_scripted(flags);
     auto options = synth::synth_preset(flags.preset);
     if (!options) {
@@ -85,7 +97,8 @@ void add_synth_command(CLI::App& parent, std::function<int()>& action) {
     const auto flags = std::make_shared<SynthFlags>();
     const auto one_of = [](const auto& names) { return fmt::format("{}", fmt::join(names, ", ")); };
     app->add_option("--preset", flags->preset,
-                    fmt::format("Shape to start from: {}; or {}", one_of(synth::synth_presets()), kScripted))
+                    fmt::format("Shape to start from: {}; or {}, or {} (lets a model take images)",
+                                one_of(synth::synth_presets()), kScripted, kProjector))
         ->type_name("NAME")
         ->capture_default_str();
     app->add_option("--arch", flags->architecture, one_of(synth::synth_architectures()))->type_name("NAME");

@@ -75,9 +75,11 @@ void ArtifactTraffic::note_salt(const Prepared& prepared) {
 }
 
 void ArtifactTraffic::note_reuse(RequestId request, const std::string& salt, int cached_tokens) {
-    const std::size_t whole = static_cast<std::size_t>(cached_tokens) / kBlock * kBlock;
-    if (keeper_ == nullptr || whole == 0) return;
-    const auto prefix = first(state_.scheduler.tokens(request), whole);
+    if (keeper_ == nullptr) return;
+    const auto cached = first(state_.scheduler.tokens(request), static_cast<std::size_t>(cached_tokens));
+    const std::size_t whole = before_images(cached).size() / kBlock * kBlock;
+    if (whole == 0) return;
+    const auto prefix = cached.first(whole);
     if (keeper_->has(salt, prefix)) return;
     hot_.note(salt, prefix, seconds(state_.now()), token_cost());
 }
@@ -131,6 +133,7 @@ ArtifactTraffic::Kept ArtifactTraffic::collect_unwritten() {
             ++kept.n_uncopied;
             return;
         }
+        if (before_images(tokens).size() < tokens.size()) return;
         const std::size_t n_last = (tokens.size() - 1) % kBlock + 1;
         if (n_last < static_cast<std::size_t>(kLeastGainTokens)) return;
         if (host->name || keeper_->has(name->second, tokens)) return;

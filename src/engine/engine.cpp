@@ -69,6 +69,7 @@ Engine::Engine(std::unique_ptr<Model> model, const EngineConfig& config, std::fu
         return abort_.load(std::memory_order_relaxed);
     });
     state_.model->set_adapters_of([this](RequestId id) { return generations_.adapters_of(id); });
+    state_.model->set_images_of([this](RequestId id) { return generations_.images_of(id); });
     decode_thread_ = guarded_thread("the decode thread", on_death, [this] { decode_loop(); });
 }
 

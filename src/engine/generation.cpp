@@ -59,6 +59,7 @@ Generation::Generation(const Model& model, const Prepared& prepared, RequestId a
       input_field_(prepared.input_field),
       salt_(prepared.request.cache_salt),
       adapters_(prepared.adapters),
+      images_(prepared.images),
       submitted_(prepared.submitted),
       fetched_tokens_(prepared.fetched_tokens),
       form_(prepared.form),

@@ -26,6 +26,7 @@ class Generation {
     [[nodiscard]] RequestId id() const { return id_; }
     /// Null: none.
     [[nodiscard]] const llama::AdapterSet* adapters() const { return adapters_.get(); }
+    [[nodiscard]] const llama::PromptImages* images() const { return &images_; }
     [[nodiscard]] const std::string& salt() const { return salt_; }
     [[nodiscard]] const char* input_field() const { return input_field_; }  ///< of the request, for messages
     [[nodiscard]] bool returns_tokens() const { return returns_tokens_; }
@@ -80,6 +81,7 @@ class Generation {
     const char* input_field_;
     std::string salt_;
     std::shared_ptr<const llama::AdapterSet> adapters_;
+    llama::PromptImages images_;  ///< of the prompt, which is computed again when it is preempted
     std::chrono::steady_clock::time_point submitted_;
     std::optional<std::chrono::steady_clock::time_point> first_token_;
     int fetched_tokens_;

@@ -51,16 +51,21 @@ void Generations::begin(Prepared prepared, StepReport& report) {
         const auto index = static_cast<std::size_t>(id - prepared.id);
         if (seed) prepared.request.sampling.seed = *seed + index;
         auto generation = std::make_shared<Generation>(*state_.model, prepared, id);
-        for (const Token token : window) generation->source().accept_prompt(token);
+        for (const Token token : window) {
+            if (token >= 0) generation->source().accept_prompt(token);
+        }
         generations_.emplace(id, std::move(generation));
     }
     artifacts_.note_salt(prepared);
+    std::vector<sched::Apart> apart;
+    for (const llama::ImageRun& run : prepared.images) apart.push_back({run.first, run.n_tokens, run.whole});
     const auto admission = state_.scheduler.submit({.id = answers.front(),
                                                     .prompt = std::move(prepared.prompt),
                                                     .max_new_tokens = prepared.request.max_tokens,
                                                     .priority = prepared.request.priority,
                                                     .salt = prepared.salt(),
-                                                    .forks = {answers.begin() + 1, answers.end()}},
+                                                    .forks = {answers.begin() + 1, answers.end()},
+                                                    .apart = std::move(apart)},
                                                    state_.time_of(prepared.submitted));
     if (admission == sched::Scheduler::Admission::kAccepted) return;
     for (const RequestId id : answers) generations_.erase(id);
@@ -188,6 +193,7 @@ void Generations::end(Generation& generation, FinishReason reason, GenerationUpd
                         duration_cast<microseconds>(first - begun), duration_cast<microseconds>(Clock::now() - first)};
     if (generation.returns_tokens()) {
         finished.tokens = state_.scheduler.tokens(generation.id());
+        std::erase_if(finished.tokens, [](Token token) { return token < 0; });  // of images
         if (!finished.tokens.empty() && reason == FinishReason::kStop &&
             state_.model->ends_generation(finished.tokens.back())) {
             finished.tokens.pop_back();
@@ -203,6 +209,11 @@ void Generations::end(Generation& generation, FinishReason reason, GenerationUpd
 const llama::AdapterSet* Generations::adapters_of(RequestId id) const {
     const auto found = generations_.find(id);
     return found == generations_.end() ? nullptr : found->second->adapters();
+}
+
+const llama::PromptImages* Generations::images_of(RequestId id) const {
+    const auto found = generations_.find(id);
+    return found == generations_.end() ? nullptr : found->second->images();
 }
 
 void Generations::cancel(RequestId id) {

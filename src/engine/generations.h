@@ -35,6 +35,8 @@ class Generations {
 
     /// Of a request that is in the scheduler; null: none.
     [[nodiscard]] const llama::AdapterSet* adapters_of(RequestId id) const;
+    /// The same of the images in its prompt.
+    [[nodiscard]] const llama::PromptImages* images_of(RequestId id) const;
 
     /// Is a token being drawn slowly? Its request sits out until then.
     [[nodiscard]] bool draws_slowly() const { return n_slow_draws_ > 0; }

@@ -37,7 +37,10 @@ bool is_long(const GenerationRequest& request) {
         for (const ChatMessage& message : chat->messages) {
             n_bytes += message.reasoning.size();
             for (const ToolCall& call : message.tool_calls) n_bytes += call.arguments.size();
-            for (const ContentPart& part : message.content) n_bytes += part.text.size();
+            for (const ContentPart& part : message.content) {
+                if (part.image != nullptr) return true;
+                n_bytes += part.text.size();
+            }
         }
     }
     return n_bytes > kShortBytes;
@@ -136,6 +139,7 @@ Result<void> Preparation::prepare_one(Prepared& prepared, const Entry& entry, Pr
     if (!entry.is_unwanted) {
         const Progress::Turn turn(progress);
         const auto is_cancelled = [&] {
+            progress.advance();
             return entry.is_unwanted.load(std::memory_order_relaxed) || timeout_.is_over(prepared.submitted);
         };
         try {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/utf8_stream.h"
@@ -20,7 +21,9 @@ std::vector<RequestId> Prepared::wanted() const {
 
 std::string text_of(const Model& model, std::span<const Token> tokens) {
     std::string bytes;
-    for (const Token token : tokens) bytes += model.piece(token);
+    for (const Token token : tokens) {
+        if (token >= 0) bytes += model.piece(token);  // images have no text
+    }
     std::string text;
     Utf8Stream characters;
     characters.append(bytes, text);
@@ -30,16 +33,17 @@ std::string text_of(const Model& model, std::span<const Token> tokens) {
 
 namespace {
 
-Result<std::vector<Token>> tokens_of(GenerationRequest& request, const Model& model, std::size_t most_tokens,
+Result<std::vector<Token>> tokens_of(Prepared& prepared, const Model& model, std::size_t most_tokens,
                                      const llama::CancelCheck& cancelled) {
+    GenerationRequest& request = prepared.request;
     const auto* chat = std::get_if<Chat>(&request.prompt);
     if (!request.truncate || chat == nullptr || request.task != Task::kGenerate) {
-        return model.tokenize(request, most_tokens, cancelled);
+        return model.tokenize(request, most_tokens, cancelled, &prepared.images);
     }
     const Chat whole = *chat;
     return read_shortened(whole, [&](const Chat& part) {
         request.prompt = part;
-        return model.tokenize(request, most_tokens, cancelled);
+        return model.tokenize(request, most_tokens, cancelled, &prepared.images);
     });
 }
 
@@ -91,6 +95,11 @@ Result<void> find_form(Prepared& prepared, const Model& model) {
 
 }  // namespace
 
+std::span<const Token> before_images(std::span<const Token> tokens) {
+    const auto image = std::ranges::find_if(tokens, [](Token token) { return token < 0; });
+    return tokens.first(static_cast<std::size_t>(image - tokens.begin()));
+}
+
 Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* keeper,
                      const llama::CancelCheck& cancelled) {
     GenerationRequest& request = prepared.request;
@@ -123,15 +132,20 @@ Result<void> prepare(Prepared& prepared, const Model& model, ArtifactKeeper* kee
     if (auto found = find_form(prepared, model); !found) return found;
     const int answer = embeds || request.max_tokens == 0 ? 0 : 1;
     Result<std::vector<Token>> tokens =
-        tokens_of(request, model, static_cast<std::size_t>(p.context_per_sequence - answer), cancelled);
+        tokens_of(prepared, model, static_cast<std::size_t>(p.context_per_sequence - answer), cancelled);
     if (!tokens && tokens.error().code == ErrorCode::kContextOverflow) {
         tokens.error().message += fmt::format("; this model's context holds {}", p.context_per_sequence);
         if (answer > 0) tokens.error().message += ", of which at least one must be left for the answer";
     }
     if (!tokens) return std::unexpected(std::move(tokens.error()));
     prepared.prompt = std::move(*tokens);
+    if (!prepared.images.empty() && (scored || prepared.adapters != nullptr)) {
+        return fail(ErrorCode::kInvalidArgument,
+                    scored ? "scores of a prompt with images are not built" : "images with adapters are not built",
+                    "messages");
+    }
     if (keeper != nullptr && answer > 0 && !scored) {
-        prepared.on_disk = keeper->find(request.cache_salt, prepared.prompt);
+        prepared.on_disk = keeper->find(request.cache_salt, before_images(prepared.prompt));
     }
     if (request.echo) {
         auto* text = std::get_if<std::string>(&request.prompt);

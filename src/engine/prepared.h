@@ -30,6 +30,7 @@ struct Prepared {
     GenerationRequest request;
     std::chrono::steady_clock::time_point submitted;
     std::vector<Token> prompt = {};
+    llama::PromptImages images = {};                             ///< in the prompt
     std::vector<ArtifactKeeper::Find> on_disk = {};              ///< blocks of the prompt, as of its preparation
     int fetched_tokens = 0;                                      ///< that came from there for it
     std::shared_ptr<const llama::CompiledGrammar> grammar = {};  ///< null: the text may be anything
@@ -48,6 +49,10 @@ struct Prepared {
 
 /// The text that the tokens stand for, names of control tokens included.
 [[nodiscard]] std::string text_of(const Model& model, std::span<const Token> tokens);
+
+/// The tokens up to the first that stands for an image. Only these have artifacts: tokens of images mean something in
+/// one engine alone.
+[[nodiscard]] std::span<const Token> before_images(std::span<const Token> tokens);
 
 /// Fills in what the decode thread needs of a request, but for its grammar: template, tokens, what the disk holds.
 /// `keeper` may be null. kCancelled once `cancelled` says so. Any thread but the decode thread.

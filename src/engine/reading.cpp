@@ -39,13 +39,16 @@ Result<std::vector<GenerationUpdate>> read_prompt(const GenerationRequest& reque
             const auto some = std::span(*tokens).subspan(first, std::min(kPiecesAtOnce, tokens->size() - first));
             GenerationUpdate& update = updates.emplace_back();
             update.scores.reserve(some.size());
-            for (const Token token : some) update.scores.push_back({{model.piece(token), 0}, {}, false});
+            for (const Token token : some) {
+                update.scores.push_back({{token < 0 ? std::string() : model.piece(token), 0}, {}, false});
+            }
         }
     }
     GenerationUpdate& update = updates.emplace_back();
     update.delta.content = std::move(*text);
     update.finished.emplace();
     update.finished->usage.prompt_tokens = static_cast<std::uint32_t>(tokens->size());
+    std::erase_if(*tokens, [](Token token) { return token < 0; });  // of images: they say nothing to anybody else
     update.finished->tokens = std::move(*tokens);
     return updates;
 }

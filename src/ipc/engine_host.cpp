@@ -40,6 +40,7 @@ constexpr std::chrono::milliseconds kSavePatience{100};
 Result<std::unique_ptr<llama::Model>> load(const ipc::EngineOptions& wanted, Outbox& outbox) {
     llama::LoadOptions options;
     options.path = wanted.path;
+    options.projector = wanted.projector;
     options.context_tokens = wanted.context_tokens;
     options.batch_size = wanted.batch_size;
     options.max_sequences = std::max(wanted.batch_size, wanted.batch_size_max);
@@ -94,6 +95,7 @@ wire::FromEngine loaded_message(const llama::Model::Properties& p, std::chrono::
     info.has_chat_template = p.has_chat_template;
     info.knows_tools = p.knows_tools;
     info.thinks = p.thinks;
+    info.sees = p.sees;
     info.untouched_bytes = p.untouched_bytes;
     info.shared = {p.shared.fd, p.shared.id, p.shared.bytes, p.shared.sibling};
     info.load_time = took;

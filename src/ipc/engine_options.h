@@ -12,6 +12,7 @@ struct EngineOptions {
     std::string executable;         ///< path of the sutazai binary; run as `sutazai engine --fd N`
     std::string model_name;         ///< for log lines and error messages
     std::string path;               ///< GGUF file
+    std::string projector = {};     ///< GGUF file that makes rows of the model out of images; empty: it sees none
     std::string architecture = {};  ///< what the file is said to hold, when that is known
     std::uint32_t vocabulary = 0;   ///< tokens; 0: not known
     std::uint32_t context_tokens = 0;
@@ -61,6 +62,7 @@ struct ModelInfo {
     bool has_chat_template = false;
     bool knows_tools = false;  ///< its chat template does
     bool thinks = false;       ///< before it answers, and its chat template tells how
+    bool sees = false;         ///< it takes images
     std::chrono::microseconds load_time{0};
     std::uint64_t untouched_bytes = 0;  ///< memory that it has not touched yet and will grow by in use
     struct SharedWeights {

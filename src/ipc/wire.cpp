@@ -169,6 +169,7 @@ Error from_wire(const wire::Failed& failed) {
 wire::Load to_wire(const EngineOptions& options) {
     wire::Load out;
     out.set_path(options.path);
+    out.set_projector(options.projector);
     out.set_context_tokens(options.context_tokens);
     out.set_batch_size(options.batch_size);
     out.set_batch_size_max(options.batch_size_max);
@@ -207,6 +208,7 @@ wire::Load to_wire(const EngineOptions& options) {
 EngineOptions from_wire(const wire::Load& load) {
     EngineOptions out;
     out.path = load.path();
+    out.projector = load.projector();
     out.context_tokens = load.context_tokens();
     out.batch_size = load.batch_size();
     out.batch_size_max = load.batch_size_max();
@@ -251,6 +253,7 @@ wire::Loaded to_wire(const ModelInfo& info) {
     out.set_has_chat_template(info.has_chat_template);
     out.set_knows_tools(info.knows_tools);
     out.set_thinks(info.thinks);
+    out.set_sees(info.sees);
     out.set_load_us(to_us(info.load_time));
     out.set_untouched_bytes(info.untouched_bytes);
     if (info.shared.fd >= 0) {
@@ -275,6 +278,7 @@ ModelInfo from_wire(const wire::Loaded& loaded) {
     out.has_chat_template = loaded.has_chat_template();
     out.knows_tools = loaded.knows_tools();
     out.thinks = loaded.thinks();
+    out.sees = loaded.sees();
     out.load_time = from_us(loaded.load_us());
     out.untouched_bytes = loaded.untouched_bytes();
     if (loaded.has_shared()) {

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <limits>
+#include <memory>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -17,7 +19,11 @@ T enum_of(std::uint32_t value, T last) {
 
 void set_message(wire::Message& to, ChatMessage message) {
     to.set_role(static_cast<std::uint32_t>(message.role));
-    for (ContentPart& part : message.content) to.add_content()->set_text(std::move(part.text));
+    for (ContentPart& part : message.content) {
+        wire::ContentPart& part_to = *to.add_content();
+        part_to.set_text(std::move(part.text));
+        if (part.image != nullptr) part_to.set_image(part.image->bytes);
+    }
     to.set_name(std::move(message.name));
     to.set_reasoning(std::move(message.reasoning));
     for (ToolCall& call : message.tool_calls) {
@@ -32,7 +38,12 @@ void set_message(wire::Message& to, ChatMessage message) {
 ChatMessage message_of(wire::Message message) {
     ChatMessage out;
     out.role = enum_of(message.role(), Role::kTool);
-    for (wire::ContentPart& part : *message.mutable_content()) out.content.push_back({std::move(*part.mutable_text())});
+    for (wire::ContentPart& part : *message.mutable_content()) {
+        ContentPart& part_out = out.content.emplace_back(std::move(*part.mutable_text()));
+        if (part.image().empty()) continue;
+        const Digest digest = sha256(std::as_bytes(std::span(part.image())));
+        part_out.image = std::make_shared<const Image>(Image{std::move(*part.mutable_image()), digest});
+    }
     out.name = std::move(*message.mutable_name());
     out.reasoning = std::move(*message.mutable_reasoning());
     for (wire::ToolCall& call : *message.mutable_tool_calls()) {

@@ -27,6 +27,9 @@ GenerationRequest every_field() {
     answer.name = "Bo";
     answer.reasoning = "hm";
     answer.tool_calls = {{"1", "wetter", R"({"ort": "日本"})"}, {"2", "zeit", "{}"}};
+    const std::string file("GIF89a\0\xff", 8);
+    answer.content.push_back(
+        {.image = std::make_shared<const Image>(Image{file, sha256(std::as_bytes(std::span(file)))})});
     ChatMessage result = text_message(Role::kTool, "kalt");
     result.tool_call_id = "1";
     request.prompt = Chat{{text_message(Role::kSystem, "Kurz."), text_message(Role::kDeveloper, ""),
@@ -269,7 +272,8 @@ TEST(Wire, WhatAChatSaysOfToolsAndThoughtsIsKept) {
 }
 
 TEST(Wire, LoadedKeepsEveryField) {
-    const ModelInfo info{1, 2, 3, 4, 5, "llama 0.5B Q4_0", true, true, true, true, std::chrono::microseconds(6), 7};
+    const ModelInfo info{1, 2, 3, 4, 5, "llama 0.5B Q4_0", true, true, true, true, true, std::chrono::microseconds(6),
+                         7};
     const ModelInfo got = from_wire(sent(to_wire(info)));
     EXPECT_EQ(got.context_tokens, 1U);
     EXPECT_EQ(got.context_per_sequence, 2U);
@@ -278,6 +282,7 @@ TEST(Wire, LoadedKeepsEveryField) {
     EXPECT_EQ(got.parameters, 5U);
     EXPECT_EQ(got.description, info.description);
     EXPECT_TRUE(got.on_gpu);
+    EXPECT_TRUE(got.sees);
     EXPECT_TRUE(got.has_chat_template);
     EXPECT_TRUE(got.knows_tools);
     EXPECT_TRUE(got.thinks);

@@ -60,6 +60,7 @@ Model::Outcome Model::decode_adapted(const sched::Step& step, std::span<const Ad
         const sched::Chunk& chunk = step.chunks[i];
         const int set = number_of(sets[i]);
         const std::vector<Token>& tokens = chain(chunk.request);
+        if (tokens[static_cast<std::size_t>(chunk.first)] < 0) continue;  // of an image
         for (int k = 0; k < chunk.n_tokens; ++k) {
             const bool wants = chunk.wants_logits && k + 1 == chunk.n_tokens;
             const int position = chunk.first + k;
@@ -95,7 +96,7 @@ Model::Outcome Model::decode_adapted(const sched::Step& step, std::span<const Ad
             impl_->output_rows[static_cast<std::size_t>(row.chunk)] = at;
         }
         const Computed computed(adapted);
-        const Outcome outcome = decode_batch();
+        const Outcome outcome = decode_batch(batch);
         if (outcome != Outcome::kDone) return outcome;
         if (adapted.is_broken) {
             spdlog::error("this model's products are not of the rows of its batch; adapters cannot be added to them");

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/generation.h"
 #include "base/model_parts.h"
+#include "llama/prompt_images.h"
 #include "llama/side_context.h"
 #include "llama/tokenizer.h"
 #include "sched/types.h"
@@ -69,6 +70,7 @@ class LanguageModel {
         bool has_chat_template = false;
         bool knows_tools = false;  ///< its chat template does
         bool thinks = false;       ///< before it answers, and its chat template tells how
+        bool sees = false;         ///< it takes images
         bool generates = true;     ///< false: an encoder, which makes embeddings only
         Pooling pooling = Pooling::kMean;
         int embedding_width = 0;
@@ -95,10 +97,11 @@ class LanguageModel {
 
     /// The prompt as the model reads it. kInvalidArgument when the chat template refuses it (field "messages") or it
     /// holds what is no token (field "prompt"), and what Tokenizer::tokenize() fails with. At least one token, but of
-    /// Task::kRead. Any thread; takes about a millisecond for a chat.
+    /// Task::kRead. Any thread; takes about a millisecond for a chat. Images in it are encoded, which takes seconds,
+    /// and appended to `images`; without that they are only counted. kInvalidArgument when the model takes none.
     [[nodiscard]] virtual Result<std::vector<Token>> tokenize(
         const GenerationRequest& request, std::size_t most_tokens = std::numeric_limits<std::size_t>::max(),
-        const CancelCheck& cancelled = {}) const = 0;
+        const CancelCheck& cancelled = {}, PromptImages* images = nullptr) const = 0;
     /// A chat as the template writes it, that of the request or the model's. Fails as tokenize() does; any thread.
     [[nodiscard]] virtual Result<std::string> chat_text(const GenerationRequest& request,
                                                         const CancelCheck& cancelled) const = 0;
@@ -169,6 +172,12 @@ class LanguageModel {
         adapters_of_ = std::move(adapters_of);
     }
 
+    /// Asked by decode() where a chunk's tokens stand for an image: those of its request's prompt. Set before the first
+    /// decode; what it names lives through the decode.
+    void set_images_of(std::function<const PromptImages*(sched::RequestId)> images_of) {
+        images_of_ = std::move(images_of);
+    }
+
     /// Asked often during decode(), on any thread: true ends it with kAborted.
     void set_abort_check(std::function<bool()> check) { abort_check_ = std::move(check); }
 
@@ -178,6 +187,7 @@ class LanguageModel {
     Properties properties_;
     std::function<bool()> abort_check_;
     std::function<const AdapterSet*(sched::RequestId)> adapters_of_;
+    std::function<const PromptImages*(sched::RequestId)> images_of_;
 };
 
 }  // namespace sutazai::llama

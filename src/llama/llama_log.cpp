@@ -10,7 +10,9 @@ namespace {
 
 thread_local std::string t_last_error;
 
-void on_line(ggml_log_level level, const char* line, void*) {
+}  // namespace
+
+void llama_log(ggml_log_level level, const char* line, void* /*user*/) {
     std::string_view message(line);
     while (!message.empty() && message.back() == '\n') message.remove_suffix(1);
     if (message.empty()) return;
@@ -18,10 +20,8 @@ void on_line(ggml_log_level level, const char* line, void*) {
     spdlog::debug("llama.cpp: {}", message);
 }
 
-}  // namespace
-
 void install_llama_log() {
-    llama_log_set(on_line, nullptr);
+    llama_log_set(llama_log, nullptr);
 }
 
 const std::string& last_llama_error() {

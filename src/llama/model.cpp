@@ -17,6 +17,7 @@
 #include "grammar/token_trie.h"
 #include "llama/chain_sampler.h"
 #include "llama/chat_form.h"
+#include "llama/image_marks.h"
 #include "llama/infill.h"
 #include "llama/llama_log.h"
 #include "llama/model_impl.h"
@@ -90,7 +91,8 @@ std::string Model::rank_template() const {
 }
 
 Result<std::string> Model::chat_text(const GenerationRequest& request, const CancelCheck& cancelled) const {
-    const auto runs = render(std::get<Chat>(request.prompt), request.chat_template, cancelled);
+    const Chat chat = with_marks(std::get<Chat>(request.prompt), kImageWord, false);
+    const auto runs = render(chat, request.chat_template, cancelled);
     if (!runs) return std::unexpected(runs.error());
     std::string text;
     for (const TextRun& run : *runs) text += run.text;
@@ -149,7 +151,10 @@ Result<std::vector<Token>> Model::tokenize_prompt(const GenerationRequest& reque
 }
 
 Result<std::vector<Token>> Model::tokenize(const GenerationRequest& request, std::size_t most_tokens,
-                                           const CancelCheck& cancelled) const {
+                                           const CancelCheck& cancelled, PromptImages* images) const {
+    if (images != nullptr) images->clear();
+    const auto* chat = std::get_if<Chat>(&request.prompt);
+    if (chat != nullptr && !images_of(*chat).empty()) return tokenize_seen(request, most_tokens, cancelled, images);
     const std::vector<Token>& before = request.context;
     if (auto known = check_tokens(before, properties_.vocabulary, "context"); !known) {
         return std::unexpected(std::move(known.error()));
@@ -330,6 +335,7 @@ float* Model::logits_of_passage(int position, Token token) {
 Model::Outcome Model::decode(const sched::Step& step,
                              const std::function<const std::vector<Token>&(sched::RequestId)>& chain) {
     impl_->output_rows.assign(step.chunks.size(), -1);
+    if (const Outcome outcome = decode_images(step, chain); outcome != Outcome::kDone) return outcome;
     if (adapters_of_ != nullptr && impl_->shelf->was_used()) {
         std::vector<const AdapterSet*> sets;
         sets.reserve(step.chunks.size());
@@ -347,6 +353,7 @@ Model::Outcome Model::decode(const sched::Step& step,
     for (const std::size_t index : order) {
         const sched::Chunk& chunk = step.chunks[index];
         const std::vector<Token>& tokens = chain(chunk.request);
+        if (tokens[chunk.first] < 0) continue;
         for (int i = 0; i < chunk.n_tokens; ++i) {
             const int row = batch.n_tokens++;
             batch.token[row] = tokens[chunk.first + i];
@@ -359,19 +366,18 @@ Model::Outcome Model::decode(const sched::Step& step,
         batch.logits[batch.n_tokens - 1] = 1;
         impl_->output_rows[index] = batch.n_tokens - 1;
     }
-    return decode_batch();
+    return batch.n_tokens == 0 ? Outcome::kDone : decode_batch(batch);
 }
 
-Model::Outcome Model::decode_batch() {
+Model::Outcome Model::decode_batch(const llama_batch& batch) {
     try {
-        const int code = llama_decode(impl_->context.get(), impl_->batch);
+        const int code = llama_decode(impl_->context.get(), batch);
         if (code == 0) {
             llama_synchronize(impl_->context.get());
             return Outcome::kDone;
         }
         if (code == 2) return Outcome::kAborted;
-        spdlog::error("llama_decode failed with code {} ({} tokens): {}", code, impl_->batch.n_tokens,
-                      last_llama_error());
+        spdlog::error("llama_decode failed with code {} ({} tokens): {}", code, batch.n_tokens, last_llama_error());
     } catch (const std::exception& e) {
         spdlog::error("llama_decode threw: {}", e.what());
     }

@@ -15,6 +15,7 @@
 #include "llama/tokenizer.h"
 #include "sched/types.h"
 
+struct llama_batch;
 struct llama_model;
 struct llama_vocab;
 
@@ -24,6 +25,7 @@ struct ModelSource;  // vocabulary.h
 
 struct LoadOptions {
     std::string path;                   ///< GGUF file
+    std::string projector = {};         ///< GGUF file that makes rows of the model out of images; empty: it sees none
     std::uint32_t context_tokens = 0;   ///< KV cells in all; 0: from the training context and batch_size
     std::uint32_t batch_size = 8;       ///< chains usually decoded together, which the default context is made for
     std::uint32_t max_sequences = 8;    ///< decoded together at most
@@ -63,7 +65,8 @@ class Model final : public LanguageModel {
 
     [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request,
                                                       std::size_t most_tokens = std::numeric_limits<std::size_t>::max(),
-                                                      const CancelCheck& cancelled = {}) const override;
+                                                      const CancelCheck& cancelled = {},
+                                                      PromptImages* images = nullptr) const override;
     [[nodiscard]] const Tokenizer& tokenizer() const;
     [[nodiscard]] bool names_hidden_token(std::string_view text) const override;
     [[nodiscard]] const grammar::TokenTrie& texts() const override;
@@ -105,6 +108,10 @@ class Model final : public LanguageModel {
     [[nodiscard]] Result<std::vector<TextRun>> render(const Chat& chat, const std::string& other,
                                                       const CancelCheck& cancelled) const;
     [[nodiscard]] std::string rank_template() const;
+    [[nodiscard]] Result<void> add_image(const Image& image, std::size_t number, const CancelCheck& cancelled,
+                                         std::vector<Token>& tokens, PromptImages* images) const;
+    [[nodiscard]] Result<std::vector<Token>> tokenize_seen(const GenerationRequest& request, std::size_t most_tokens,
+                                                           const CancelCheck& cancelled, PromptImages* images) const;
     [[nodiscard]] Result<std::vector<Token>> tokenize_prompt(const GenerationRequest& request, std::size_t most_tokens,
                                                              const CancelCheck& cancelled) const;
     [[nodiscard]] static Result<std::unique_ptr<Model>> load(const LoadOptions& options, const ModelSource& source,
@@ -115,7 +122,10 @@ class Model final : public LanguageModel {
     [[nodiscard]] float* logits_of_passage(int position, Token token);
     [[nodiscard]] Outcome decode_adapted(const sched::Step& step, std::span<const AdapterSet* const> sets,
                                          const std::function<const std::vector<Token>&(sched::RequestId)>& chain);
-    [[nodiscard]] Outcome decode_batch();
+    [[nodiscard]] Outcome decode_batch(const llama_batch& batch);
+    [[nodiscard]] Outcome decode_images(const sched::Step& step,
+                                        const std::function<const std::vector<Token>&(sched::RequestId)>& chain);
+    [[nodiscard]] Outcome decode_rows(const sched::Chunk& chunk, const ImageRun& run);
     struct Impl;
     std::unique_ptr<Impl> impl_;
     int threads_ = 1;

@@ -13,6 +13,7 @@
 #include "llama/adapter_places.h"
 #include "llama/adapters.h"
 #include "llama/model.h"
+#include "llama/vision.h"
 #include "llama/vocabulary.h"
 
 /// For model.cpp and model_load.cpp.
@@ -31,6 +32,7 @@ struct Model::Impl {
     const llama_vocab* vocab = nullptr;  ///< of `words`, or of `model`
     bool control_tokens_in_messages = false;
     llama_batch batch{};
+    std::unique_ptr<const Vision> vision;  ///< null: there is no projector
     std::unique_ptr<AdapterShelf> shelf;
     std::unique_ptr<AdapterPlaces> places;
     /// Puts a state into an empty sequence; false when it does not begin where it should.

@@ -28,7 +28,7 @@
 namespace sutazai::llama {
 namespace {
 
-constexpr std::uint32_t kMicroBatchTokens = 512;
+constexpr std::uint32_t kMicroBatchTokens = 512;  // and rows of an image that are computed together
 constexpr int kSpareCells = 256;
 constexpr int kKeptChains = 64;  // chains of finished requests beside the running ones
 constexpr int kLeastKeptChains = 4;
@@ -105,7 +105,8 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const std
         spdlog::info("{} is read as llama.cpp expects it ({})", options.path, source.translated->translation().id());
     }
     auto model = [&]() -> Result<std::unique_ptr<Model>> {
-        if (options.vocabulary > 0 && !options.architecture.empty()) {
+        // A projector looks for its words in the weights' own vocabulary.
+        if (options.vocabulary > 0 && !options.architecture.empty() && options.projector.empty()) {
             if (auto loaded = load(options, source, files->stamps(), progress, true)) return loaded;
             spdlog::debug("{} is not loaded in parts", options.path);
         }
@@ -197,6 +198,7 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Mod
         cells = (cells + kSpareCells - 1) / kSpareCells * kSpareCells;
         context.n_ctx = static_cast<std::uint32_t>(cells + kSpareCells);
         context.n_batch = std::max(options.batch_tokens, static_cast<std::uint32_t>(chains));
+        if (!options.projector.empty()) context.n_batch = std::max(context.n_batch, kMicroBatchTokens);
         context.n_ubatch = std::min(context.n_batch, kMicroBatchTokens);
         context.n_seq_max = static_cast<std::uint32_t>(chains) + 1;
         context.n_threads = threads;
@@ -281,6 +283,15 @@ Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Mod
                 p.knows_tools = forms->knows_tools();
                 p.thinks = forms->thinks();
             }
+        }
+        if (!options.projector.empty()) {
+            auto vision = Vision::load({.path = options.projector,
+                                        .threads = threads,
+                                        .most_rows_at_once = static_cast<int>(kMicroBatchTokens)},
+                                       impl.model.get());
+            if (!vision) return std::unexpected(std::move(vision.error()));
+            p.sees = (*vision)->refusal().empty();
+            impl.vision = std::move(*vision);
         }
         impl.control_tokens_in_messages = options.control_tokens_in_messages;
         impl.batch = llama_batch_init(static_cast<std::int32_t>(context.n_batch), 0, 1);

@@ -151,7 +151,8 @@ void FakeModel::expect(bool right, const char* what) const {
 }
 
 Result<std::vector<Token>> FakeModel::tokenize(const GenerationRequest& request, std::size_t most_tokens,
-                                               const llama::CancelCheck& /*cancelled*/) const {
+                                               const llama::CancelCheck& /*cancelled*/,
+                                               llama::PromptImages* /*images*/) const {
     const auto& text = std::get<std::string>(request.prompt);
     if (faults_ != nullptr && faults_->unreadable != '\0' && text.find(faults_->unreadable) != std::string::npos) {
         throw std::runtime_error("it cannot be read");

@@ -48,7 +48,8 @@ class FakeModel final : public llama::LanguageModel {
     [[nodiscard]] static std::vector<std::string>& wrongs();
 
     [[nodiscard]] Result<std::vector<Token>> tokenize(const GenerationRequest& request, std::size_t most_tokens,
-                                                      const llama::CancelCheck& cancelled) const override;
+                                                      const llama::CancelCheck& cancelled,
+                                                      llama::PromptImages* images) const override;
     [[nodiscard]] std::unique_ptr<llama::Sampler> sampler(const SamplingParams& params) const override {
         return std::make_unique<llama::QuickSampler>(params);
     }
