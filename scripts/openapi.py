@@ -76,13 +76,21 @@ def ref(name):
 
 TEXT_PART = obj({"type": words("", "text"), "text": text(), "annotations": idle(), "cache_control": idle()},
                 required=("type", "text"))
+IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+URL = text("A data URL of a PNG, JPEG, GIF or BMP file: data:image/png;base64,...")
+DETAIL = words("Taken, and changes nothing here.", "", "auto", "low", "high", "original")
+IMAGE_PART = obj({"type": words("", "image_url"), "cache_control": idle(),
+                  "image_url": one_of("", URL, obj({"url": URL, "detail": DETAIL}, required=("url",)))},
+                 required=("type", "image_url"))
+IMAGES = array(text("Base64 of a PNG, JPEG, GIF or BMP file."), "Images, in front of the text.", maxItems=32)
 TOOL_CALL = obj({"id": text(), "index": idle(), "type": idle(),
                  "function": obj({"name": text(), "index": idle(),
                                   "arguments": one_of("JSON of an object, or the object.", text(), free(""))},
                                  required=("name",))},
                 "A call that the assistant made.", required=("function",))
 MESSAGE = obj({"role": words("", "system", "developer", "user", "assistant", "tool"),
-               "content": one_of("", text(), array(TEXT_PART)),
+               "content": one_of("", text(), array(one_of("", TEXT_PART, IMAGE_PART))),
+               "images": IMAGES,
                "name": text("Of who speaks."),
                "tool_calls": array(TOOL_CALL, "Of the assistant."),
                "tool_call_id": text("Of a tool's message: the call that it answers."),
@@ -222,15 +230,22 @@ MARK = obj({"type": words("", "ephemeral"), "ttl": words("", "5m", "1h"), "scope
            "That the prompt up to here is worth keeping, which it is anyway.", required=("type",))
 BLOCK_TEXT = obj({"type": words("", "text"), "text": text(), "cache_control": MARK, "citations": idle()},
                  required=("type", "text"))
+BLOCK_IMAGE = obj({"type": words("", "image"), "cache_control": MARK,
+                   "source": one_of("", obj({"type": words("", "base64"), "media_type": text(),
+                                             "data": text("Base64 of a PNG, JPEG, GIF or BMP file.")},
+                                            required=("type", "media_type", "data")),
+                                    obj({"type": words("", "url"), "url": URL}, required=("type", "url")))},
+                  required=("type", "source"))
 BLOCK = one_of(
-    "", BLOCK_TEXT,
+    "", BLOCK_TEXT, BLOCK_IMAGE,
     obj({"type": words("Of the assistant.", "thinking"), "thinking": text(), "signature": text()},
         required=("type", "thinking")),
     obj({"type": words("Of the assistant.", "redacted_thinking"), "data": text()}, required=("type", "data")),
     obj({"type": words("Of the assistant.", "tool_use"), "id": text(), "name": text(), "input": free(""),
          "cache_control": MARK, "caller": idle(), "toolset_name": idle()}, required=("type", "id", "name", "input")),
     obj({"type": words("Of the user.", "tool_result"), "tool_use_id": text(),
-         "content": one_of("", text(), array(BLOCK_TEXT)), "is_error": boolean("The tool failed."), "cache_control": MARK,
+         "content": one_of("", text(), array(one_of("", BLOCK_TEXT, BLOCK_IMAGE))),
+         "is_error": boolean("The tool failed."), "cache_control": MARK,
          "toolset_name": idle()}, required=("type", "tool_use_id")))
 SCHEMAS["Block"] = BLOCK
 SCHEMAS["AnthropicMessage"] = obj(
@@ -292,6 +307,16 @@ MESSAGES_EXAMPLES = (
      "cache_control": {"type": "ephemeral", "ttl": "1h"}, "adapters": [{"name": "polite"}],
      "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
      "chat_template_kwargs": {"enable_thinking": False}},
+    {"model": "x", "max_tokens": 8, "messages": [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "weather", "input": {}}]},
+        {"role": "user", "content": [
+            {"type": "image", "cache_control": {"type": "ephemeral"},
+             "source": {"type": "base64", "media_type": "image/png", "data": IMAGE.partition(",")[2]}},
+            {"type": "image", "source": {"type": "url", "url": IMAGE}},
+            {"type": "tool_result", "tool_use_id": "a", "content": [
+                {"type": "image", "cache_control": {"type": "ephemeral"},
+                 "source": {"type": "base64", "media_type": "image/png", "data": IMAGE.partition(",")[2]}},
+                {"type": "image", "source": {"type": "url", "url": IMAGE}}]}]}]},
     {"model": "x", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}],
      "output_format": {"type": "json_schema", "schema": {"type": "object"}}},
     {"model": "x", "max_tokens": 8, "messages": [
@@ -304,11 +329,12 @@ MESSAGES_EXAMPLES = (
 
 # --- Responses
 
-PART = obj({"type": words("", "input_text", "output_text", "text", "refusal"), "text": text(), "refusal": text(),
+PART = obj({"type": words("", "input_text", "input_image", "output_text", "text", "refusal"), "text": text(),
+            "refusal": text(), "image_url": URL, "detail": DETAIL,
             **{name: idle() for name in ("annotations", "cache_control", "logprobs", "prompt_cache_breakpoint")}},
            required=("type",))
 RESULT_PART = obj({**{name: each for name, each in PART["properties"].items() if name != "refusal"},
-                   "type": words("", "input_text", "text")}, required=("type", "text"))
+                   "type": words("", "input_text", "input_image", "text")}, required=("type",))
 THOUGHT = obj({"type": words("", "reasoning_text", "summary_text"), "text": text(),
                **{name: idle() for name in ("annotations", "cache_control", "logprobs", "prompt_cache_breakpoint")}},
               required=("type", "text"))
@@ -376,13 +402,15 @@ RESPONSE_EXAMPLES = (
     {"model": "x", "input": [{"role": "user", "content": "Hello", "phase": None}],
      "tools": [{"type": "function", "name": "weather"}], "tool_choice": {"type": "function", "name": "weather"}},
     *({"model": "x", "input": [item]} for item in (
+        {"role": "user", "content": [{"type": "input_image", "image_url": IMAGE, "detail": "auto"}]},
         {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Well"}]},
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Well"}]},
         {"role": "assistant", "content": [{"type": "output_text", "text": "Hello"}]},
         {"type": "function_call", "call_id": "a", "name": "weather"})),
     {"model": "x", "input": [{"type": "function_call", "call_id": "a", "name": "weather"},
                              {"type": "function_call_output", "call_id": "a",
-                              "output": [{"type": "input_text", "text": "sunny"}]}]})
+                              "output": [{"type": "input_text", "text": "sunny"},
+                                         {"type": "input_image", "image_url": IMAGE, "detail": "auto"}]}]})
 RESPONSE_ID = {"name": "response_id", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
@@ -472,6 +500,9 @@ def route(method, path, family, what, body=None, answer=None, examples=(), requi
 
 SSE, LINES = "text/event-stream", "application/x-ndjson"
 HELLO = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+SEEN = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": IMAGE, "detail": "low"}}]},
+                     {"role": "user", "content": [{"type": "image_url", "image_url": IMAGE, "cache_control": None}]},
+                     {"role": "user", "content": "Hello", "images": [IMAGE]}]}
 CALLED = [*HELLO, {"role": "assistant", "tool_calls": [{"id": "abcdefghi", "type": "function",
                                                        "function": {"name": "weather", "arguments": "{}"}}]},
           {"role": "tool", "tool_call_id": "abcdefghi", "content": "sunny"}]
@@ -499,7 +530,7 @@ OWN_CHAT = {**GENERATION, **CHAT, **HARMLESS}
 ROUTES = [
     route("post", "/api/v1/streaming/chat/stream", "own", "A chat, streamed.",
           {**OWN_CHAT, "stream": boolean("Events as they come; false: one object.", default=True)},
-          "The answer as one object.", (WITH_TOOLS, WITH_SCHEMA, AS_OBJECT), ("messages",), streams=SSE),
+          "The answer as one object.", (WITH_TOOLS, WITH_SCHEMA, AS_OBJECT, SEEN), ("messages",), streams=SSE),
     route("post", "/api/v1/streaming/batch/process", "own", "Many requests in one.",
           {**GENERATION, **HARMLESS, "parallel_tool_calls": idle(), "stream": boolean("Only false."),
            "batch_size": integer(1, 256, "Requests that run at once; default: BATCH_SIZE."),
@@ -507,7 +538,7 @@ ROUTES = [
                              "Each with fields of its own; those beside the list are defaults.", minItems=1)},
           "`results`, in the order of the requests.",
           ({"batch_size": 2, "adapters": [{"name": "polite"}], "response_format": WITH_SCHEMA["response_format"],
-            "requests": [{"prompt": "Hello"}, {**WITH_TOOLS}, {**WITH_SCHEMA}, {**AS_OBJECT}]},
+            "requests": [{"prompt": "Hello"}, {**WITH_TOOLS}, {**WITH_SCHEMA}, {**AS_OBJECT}, SEEN]},
            {"response_format": AS_OBJECT["response_format"], "requests": [{"prompt": "Hello"}]}), ("requests",)),
     route("post", "/api/v1/streaming/cache/manage", "own", "See and manage what is warm.",
           {"action": words("", "status", "warmup", "save", "load", "evict", "pin", "unpin", "prune"),
@@ -537,7 +568,7 @@ ROUTES = [
           {**OWN_CHAT, **LOGPROBS, "n": integer(1, 128, "Answers.", default=1),
            "max_completion_tokens": integer(1, INT_MAX, "Goes before max_tokens."), "stream_options": STREAM_OPTIONS},
           "ChatCompletion",
-          (WITH_TOOLS, {**WITH_SCHEMA, "stream": True, "stream_options": {"include_usage": True}}, AS_OBJECT),
+          (WITH_TOOLS, {**WITH_SCHEMA, "stream": True, "stream_options": {"include_usage": True}}, AS_OBJECT, SEEN),
           ("messages",), streams=SSE),
     route("post", "/v1/completions", "openai", "Text as it is.",
           {**GENERATION, **HARMLESS, "parallel_tool_calls": idle(), "prompt": PROMPT,
@@ -632,19 +663,20 @@ ROUTES = [
            "tokens": array({"type": "integer", "minimum": 0, "maximum": INT_MAX})}, "`content`", ({"tokens": [1]},),
           ("tokens",)),
     route("post", "/apply-template", "llama", "A chat as the model reads it.", {**CHAT, **HARMLESS, "model": MODEL},
-          "`prompt`", (WITH_TOOLS,), ("messages",)),
+          "`prompt`", (WITH_TOOLS, SEEN), ("messages",)),
     route("get", "/props", "llama", "Context, places, chat template.", answer="What the model is.", parameters=(WHICH,)),
     route("get", "/slots", "llama", "Which places are in use.", answer="Slots", parameters=(WHICH,)),
     route("post", "/api/chat", "ollama", "A chat; without messages the model is loaded.",
           {**OLLAMA, **CHAT, **HARMLESS, "messages": array(ref("Message"), maxItems=4096),
            "truncate": boolean("A chat that is too long loses its oldest messages.")}, "OllamaLine",
-          ({**WITH_TOOLS, "options": {}}, {"messages": HELLO, "adapters": [{"name": "polite"}]}), streams=LINES),
+          ({**WITH_TOOLS, "options": {}}, SEEN, {"messages": HELLO, "adapters": [{"name": "polite"}]}), streams=LINES),
     route("post", "/api/generate", "ollama", "An answer to one prompt; without one the model is loaded.",
           {**OLLAMA, **HARMLESS, "parallel_tool_calls": idle(), "prompt": text(), "suffix": text("What comes behind a gap."),
            "system": text("In place of the model's."), "template": text("A Go template in place of the model's."),
            "raw": boolean("The prompt as it is."), "truncate": boolean("Only false."),
+           "images": IMAGES,
            "context": array({"type": "integer", "minimum": 0, "maximum": INT_MAX}, "Of an earlier answer.")},
-          "OllamaLine", ({"prompt": "Hello", "options": {}, "adapters": [{"name": "polite"}]},), streams=LINES),
+          "OllamaLine", ({"prompt": "Hello", "images": [IMAGE]}, {"prompt": "Hello", "options": {}, "adapters": [{"name": "polite"}]},), streams=LINES),
     route("post", "/api/embed", "ollama", "Vectors of length 1.",
           {"model": MODEL, "input": one_of("One text, or several; or token ids.", text(), array({})), "keep_alive": KEEP_ALIVE,
            "options": LOAD_OPTIONS,

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <charconv>
+#include <iterator>
 #include <map>
 #include <span>
 #include <utility>
 
 #include "api/chat_fields.h"
+#include "api/image_fields.h"
 #include "api/response_format.h"
 #include "api/tool_fields.h"
 #include "api/unsupported.h"
@@ -55,7 +57,7 @@ std::string type_of(FieldReader& block) {
 }
 
 void refuse_type(FieldReader& block, const std::string& type, std::string_view known) {
-    const bool later = type == "image" || type == "document";
+    const bool later = type == "document";
     block.refuse("type", fmt::format("{} is not supported{}; {} is", quoted(type), later ? " yet" : "", known));
 }
 
@@ -67,8 +69,34 @@ std::string read_text(FieldReader& block, CacheMarks& marks) {
     return text;
 }
 
-/// A string or blocks of text.
-std::vector<ContentPart> read_texts(FieldReader& fields, std::string_view name, CacheMarks& marks) {
+void read_image(FieldReader& block, CacheMarks& marks, ChatMessage& out) {
+    const json::value* value = block.find("source");
+    if (value == nullptr) return block.refuse("source", "is missing");
+    if (!value->is_object()) return block.refuse("source", fmt::format("must be an object (got {})", kind_of(*value)));
+    FieldReader source(value->get_object(), block.error(), block.path_of("source."));
+    const std::string type = type_of(source);
+    if (type == "base64") {
+        std::string media_type;
+        read_present(source, "media_type", media_type);
+        const json::value* data = source.find("data");
+        if (data == nullptr) return source.refuse("data", "is missing");
+        if (!data->is_string()) return source.refuse("data", fmt::format("must be a string (got {})", kind_of(*data)));
+        read_base64_image(source, "data", data->get_string(), out);
+    } else if (type == "url") {
+        std::string url;
+        read_present(source, "url", url);
+        read_image_url(source, "url", url, out);
+    } else {
+        source.refuse("type", "must be \"base64\" or \"url\"");
+    }
+    refuse_unknown(source);
+    read_cache_control(block, marks);
+    refuse_unknown(block);
+}
+
+/// A string or blocks of text; with `images` also of images.
+std::vector<ContentPart> read_texts(FieldReader& fields, std::string_view name, CacheMarks& marks,
+                                    bool images = false) {
     std::vector<ContentPart> parts;
     const json::value* value = fields.find(name);
     if (value == nullptr) return parts;
@@ -77,7 +105,13 @@ std::vector<ContentPart> read_texts(FieldReader& fields, std::string_view name, 
     } else if (value->is_array()) {
         read_objects(fields, name, value->get_array(), [&](FieldReader& block) {
             const std::string type = type_of(block);
-            if (type != "text") return refuse_type(block, type, "\"text\"");
+            if (type == "image" && images) {
+                ChatMessage image;
+                read_image(block, marks, image);
+                std::ranges::move(image.content, std::back_inserter(parts));
+                return;
+            }
+            if (type != "text") return refuse_type(block, type, images ? "text or image" : "\"text\"");
             parts.push_back({read_text(block, marks)});
         });
     } else {
@@ -150,7 +184,9 @@ class Conversation {
     }
 
     static void add_paragraph(ChatMessage& message) {
-        if (!message.content.empty()) message.content.back().text += "\n\n";
+        if (message.content.empty()) return;
+        if (message.content.back().image != nullptr) message.content.emplace_back();
+        message.content.back().text += "\n\n";
     }
 
     void add_text(Role role, std::string text) {
@@ -177,6 +213,11 @@ class Conversation {
     void add_block(FieldReader& block, Role role) {
         const std::string type = type_of(block);
         if (type == "text") return add_text(role, read_text(block, marks_));
+        if (type == "image" && role == Role::kUser) {
+            ChatMessage& message = of(role);
+            if (std::exchange(begins_, false)) add_paragraph(message);
+            return read_image(block, marks_, message);
+        }
         if (type == "tool_result" && role == Role::kUser) return add_result(block);
         if (type == "tool_use" && role == Role::kAssistant) return add_call(block);
         if (type == "thinking" && role == Role::kAssistant) return add_thoughts(block);
@@ -189,8 +230,9 @@ class Conversation {
         const bool misplaced =
             type == "tool_result" || type == "tool_use" || type == "thinking" || type == "redacted_thinking";
         if (misplaced) return block.refuse("type", fmt::format("{} goes with another role", quoted(type)));
-        refuse_type(block, type,
-                    role == Role::kUser ? "text or tool_result" : "text, thinking, redacted_thinking or tool_use");
+        refuse_type(
+            block, type,
+            role == Role::kUser ? "text, image or tool_result" : "text, thinking, redacted_thinking or tool_use");
     }
 
     void add_thoughts(FieldReader& block) {
@@ -225,7 +267,7 @@ class Conversation {
     void add_result(FieldReader& block) {
         ChatMessage result{.role = Role::kTool};
         read_present(block, "tool_use_id", result.tool_call_id);
-        result.content = read_texts(block, "content", marks_);
+        result.content = read_texts(block, "content", marks_, true);
         bool failed = false;
         block.boolean("is_error", failed);
         read_cache_control(block, marks_);
@@ -233,7 +275,9 @@ class Conversation {
         if (const auto known = names_.find(result.tool_call_id); known != names_.end()) result.name = known->second;
         if (failed) {
             // Templates have no other word for it.
-            if (result.content.empty()) result.content.emplace_back();
+            if (result.content.empty() || result.content.front().image != nullptr) {
+                result.content.emplace(result.content.begin());
+            }
             result.content.front().text.insert(0, "Error: ");
         }
         chat_.messages.push_back(std::move(result));
@@ -350,6 +394,7 @@ void read_conversation(FieldReader& fields, Chat& out, CacheMarks& marks) {
     read_objects(fields, "messages", list, [&](FieldReader& message) { conversation.add(message); });
     if (fields.failed()) return;
     if (out.messages.empty()) return fields.refuse("messages", "hold nothing that can be read here");
+    check_images(fields, "messages", out);
     if (out.messages.back().role == Role::kAssistant) out.turn = Turn::kContinue;
 }
 

@@ -97,8 +97,11 @@ TEST(AnthropicMessages, AreRefusedByName) {
     EXPECT_EQ(refusal(with_messages(R"({"role":"tool","content":"a"})")),
               "messages[0].role: messages[0].role must be user, assistant or system");
     EXPECT_EQ(refusal(with_messages(R"({"role":"user","content":[{"type":"image","source":{}}]})")),
-              "messages[0].content[0].type: messages[0].content[0].type \"image\" is not supported yet; text or "
-              "tool_result is");
+              "messages[0].content[0].source.type: messages[0].content[0].source.type is missing");
+    EXPECT_EQ(
+        refusal(with_messages(R"({"role":"user","content":[{"type":"document","source":{}}]})")),
+        "messages[0].content[0].type: messages[0].content[0].type \"document\" is not supported yet; text, image or "
+        "tool_result is");
     EXPECT_EQ(refusal(with_messages(R"({"role":"user","content":[{"type":"thinking","thinking":""}]})")),
               "messages[0].content[0].type: messages[0].content[0].type \"thinking\" goes with another role");
     EXPECT_EQ(refusal(with_messages(R"({"role":"user","content":[{"type":"text","text":"a","x":1}]})")),

@@ -67,7 +67,9 @@ std::string key_of(const GenerationRequest& request) {
     };
     if (const auto* chat = std::get_if<Chat>(&request.prompt)) {
         for (const ChatMessage& message : chat->messages) {
-            for (const ContentPart& part : message.content) add(to_string(message.role), part.text);
+            for (const ContentPart& part : message.content) {
+                add(to_string(message.role), part.image == nullptr ? part.text : to_hex(part.image->digest));
+            }
         }
     } else if (const auto* text = std::get_if<std::string>(&request.prompt)) {
         add("user", *text);

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "api/image_fields.h"
 #include "api/response_format.h"
 #include "api/sampler_fields.h"
 #include "api/tool_fields.h"
@@ -29,9 +30,13 @@ void read_part(const json::value& part, FieldReader& message, const std::string&
     FieldReader fields(part.get_object(), message.error(), message.path_of(name) + ".");
     std::string type;
     fields.string("type", type);
+    if (type == "image_url") {
+        read_image_url_field(fields, out);
+        return refuse_unknown(fields, {"cache_control"});
+    }
     if (type != "text") {
-        if (type.empty()) return fields.refuse("type", "is missing; only \"text\" is supported");
-        return fields.refuse("type", fmt::format("{} is not supported; only \"text\" is", shown(type)));
+        if (type.empty()) return fields.refuse("type", "is missing; \"text\" and \"image_url\" are supported");
+        return fields.refuse("type", fmt::format("{} is not supported; \"text\" and \"image_url\" are", shown(type)));
     }
     if (fields.find("text") == nullptr) return fields.refuse("text", "is missing");
     std::string text;
@@ -52,7 +57,7 @@ void read_content(FieldReader& message, ChatMessage& out) {
             if (message.failed()) return;
         }
     } else {
-        message.refuse("content", fmt::format("must be a string or an array of text parts (got {})", kind_of(*value)));
+        message.refuse("content", fmt::format("must be a string or an array of parts (got {})", kind_of(*value)));
     }
 }
 
@@ -91,6 +96,7 @@ ChatMessage read_message(FieldReader& message) {
             message.refuse(name, "goes with the assistant's messages only");
         }
     }
+    read_image_list(message, out);  // Ollama's way
     // What an answer holds, and clients send back as it came.
     refuse_unknown(message, {"annotations", "id", "refusal", "type"});
     return out;
@@ -137,6 +143,7 @@ void read_optional(FieldReader& fields, const char* name, std::optional<bool>& o
 
 Chat read_chat(FieldReader& fields) {
     Chat chat{.messages = read_messages(fields)};
+    check_images(fields, "messages", chat);
     std::optional<bool> goes_on;
     std::optional<bool> begins;
     read_optional(fields, "continue_final_message", goes_on);

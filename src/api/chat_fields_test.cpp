@@ -134,9 +134,9 @@ TEST(ChatFields, ContentMayComeInTextParts) {
     ChatMessage expected = text_message(Role::kDeveloper, "a");
     expected.content.push_back({"b"});
     EXPECT_EQ(std::get<Chat>(request->generation.prompt), (Chat{{expected}}));
-    EXPECT_EQ(
-        refusal(with_message(R"({"role":"user","content":[{"type":"image_url","image_url":{}}]})")),
-        "messages[0].content[0].type: messages[0].content[0].type \"image_url\" is not supported; only \"text\" is");
+    EXPECT_EQ(refusal(with_message(R"({"role":"user","content":[{"type":"input_audio","input_audio":{}}]})")),
+              "messages[0].content[0].type: messages[0].content[0].type \"input_audio\" is not supported; \"text\" and "
+              "\"image_url\" are");
     EXPECT_EQ(refusal(with_message(R"({"role":"user","content":[{"type":"text"}]})")),
               "messages[0].content[0].text: messages[0].content[0].text is missing");
     EXPECT_EQ(refusal(with_message(R"({"role":"user","content":["a"]})")),
@@ -153,7 +153,7 @@ TEST(ChatFields, MessagesAreChecked) {
     EXPECT_EQ(refusal(with_message(R"({"role":"god","content":"x"})")),
               "messages[0].role: messages[0].role must be system, developer, user, assistant or tool (got \"god\")");
     EXPECT_EQ(refusal(with_message(R"({"role":"user","content":{}})")),
-              "messages[0].content: messages[0].content must be a string or an array of text parts (got an object)");
+              "messages[0].content: messages[0].content must be a string or an array of parts (got an object)");
     std::string many = R"({"messages":[)";
     for (int i = 0; i < 4097; ++i) many += i == 0 ? "0" : ",0";
     EXPECT_EQ(refusal(read(many + "]}")), "messages: messages must hold 1 to 4096 messages (got 4097)");

@@ -125,7 +125,7 @@ std::string encode_props(const ModelProps& props, std::string_view build) {
                                 {"total_slots", props.places},
                                 {"model_alias", props.model},
                                 {"model_path", props.file},
-                                {"modalities", {{"vision", false}, {"audio", false}}},
+                                {"modalities", {{"vision", props.sees}, {"audio", false}}},
                                 {"chat_template", props.chat_template},
                                 {"build_info", build},
                                 {"is_sleeping", !props.is_warm}});

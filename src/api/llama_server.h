@@ -44,6 +44,7 @@ struct ModelProps {
     std::size_t places = 0;     ///< requests that are computed together at most
     std::size_t running = 0;    ///< of them, in use now
     bool is_warm = false;
+    bool sees = false;  ///< it takes images
 };
 [[nodiscard]] std::string encode_props(const ModelProps& props, std::string_view build);
 /// One entry a place. Requests have no place of their own here: the first `running` ones are said to be in use.

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "api/image_fields.h"
 #include "api/response_format.h"
 #include "api/unsupported.h"
 #include "catalog/ollama_parameters.h"
@@ -127,10 +128,6 @@ void read_shared(FieldReader& fields, AnswerBody& out, bool has_prompt) {
     out.order = unloads ? Order::kUnload : Order::kLoad;
 }
 
-void refuse_unless_absent(FieldReader& fields, const char* name, const char* what) {
-    if (!is_absent(fields.find_unsupported(name))) fields.refuse(name, what);
-}
-
 /// Clients that know OpenAI's API put them beside the messages, where Ollama ignores them.
 void point_to_options(FieldReader& fields) {
     for (const char* name : {"temperature", "top_p", "top_k", "min_p", "seed", "stop", "num_ctx", "num_predict"}) {
@@ -167,6 +164,8 @@ void read_generate_prompt(FieldReader& fields, AnswerBody& request, std::string 
     fields.boolean("raw", raw);
     fields.boolean("truncate", truncate);
     read_context(fields, generation.context);
+    ChatMessage question = text_message(Role::kUser, std::move(prompt));
+    read_image_list(fields, question);
     if (truncate) fields.refuse("truncate", "is not supported here: one prompt is never cut; /api/chat cuts chats");
     for (const auto& [is_so, what] : {std::pair{raw, "raw, which takes the prompt as it is"},
                                       std::pair{!suffix.empty(), "suffix, which is about the prompt's text alone"}}) {
@@ -174,18 +173,22 @@ void read_generate_prompt(FieldReader& fields, AnswerBody& request, std::string 
         if (!system.empty()) fields.refuse("system", fmt::format("does not go with {}", what));
         if (!generation.context.empty()) fields.refuse("context", fmt::format("does not go with {}", what));
         if (!generation.chat_template.empty()) fields.refuse("template", fmt::format("does not go with {}", what));
+        if (question.content.size() > 1) fields.refuse("images", fmt::format("do not go with {}", what));
     }
+    std::string& text = question.content.back().text;
     if (!suffix.empty()) {
         if (raw) fields.refuse("suffix", "does not go with raw, which takes the prompt as it is");
-        generation.prompt = Infill{std::move(prompt), std::move(suffix)};
+        generation.prompt = Infill{std::move(text), std::move(suffix)};
     } else if (raw) {
-        generation.prompt = std::move(prompt);
+        generation.prompt = std::move(text);
     } else {
         Chat chat;
         if (!system.empty()) chat.messages.push_back(text_message(Role::kSystem, std::move(system)));
-        chat.messages.push_back(text_message(Role::kUser, std::move(prompt)));
+        // A context is tokens, and an image has none that could be given back.
+        generation.returns_tokens = question.content.size() == 1;
+        chat.messages.push_back(std::move(question));
+        check_images(fields, "images", chat);
         generation.prompt = std::move(chat);
-        generation.returns_tokens = true;
         request.plain_without_template = generation.chat_template.empty();
     }
 }
@@ -219,7 +222,6 @@ Result<AnswerBody> parse_generate(std::string_view body) {
     fields.string("prompt", prompt);
     const bool has_suffix = fields.find("suffix") != nullptr && !is_absent(fields.find("suffix"));
     read_shared(fields, request, !prompt.empty() || has_suffix);
-    refuse_unless_absent(fields, "images", "are not supported yet");
     read_generate_prompt(fields, request, std::move(prompt));
     read_think(fields, request);
     point_to_options(fields);

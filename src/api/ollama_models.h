@@ -30,7 +30,7 @@ struct ModelCard {
     std::string quantization = {};    ///< "Q4_K_M" and so on
     std::uint64_t context_length = 0;
     std::uint64_t embedding_length = 0;
-    std::vector<std::string> capabilities = {};  ///< "completion", "embedding", "insert"
+    std::vector<std::string> capabilities = {};  ///< "completion", "embedding", "insert", "vision", ...
 };
 
 /// A warm model.

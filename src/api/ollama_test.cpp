@@ -173,7 +173,7 @@ TEST(Ollama, WhatWouldChangeTheAnswerIsRefusedByName) {
     }
     for (const char* field :
          {R"("truncate":true)", R"("template":7)", R"("context":7)", R"("context":[-1])", R"("context":[1.5])",
-          R"("context":["1"])", R"("context":[4294967296])", R"("suffix":1)", R"("images":["aGk="])"}) {
+          R"("context":["1"])", R"("context":[4294967296])", R"("suffix":1)", R"("images":"aGk=")"}) {
         const auto request = generate(field);
         ASSERT_FALSE(request) << field;
         EXPECT_NE(std::string_view(field).find('"' + request.error().field + '"'), std::string_view::npos);

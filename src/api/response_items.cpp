@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "api/image_fields.h"
 #include "api/unsupported.h"
 
 namespace sutazai::api::responses {
@@ -22,7 +23,21 @@ void read_id(FieldReader& item, std::string_view name, std::string& out) {
     if (out.size() > kMaxIdBytes) item.refuse(name, fmt::format("must have at most {} bytes", kMaxIdBytes));
 }
 
-/// Text parts of the types `allowed`, as they are stored; `what` says which there are.
+void read_image(FieldReader& part, ChatMessage& out, json::object& stored) {
+    std::string detail = "auto";
+    part.string("detail", detail);
+    if (detail != "auto" && detail != "low" && detail != "high" && detail != "original") {
+        part.refuse("detail", "must be auto, low, high or original");
+    }
+    if (part.find_unsupported("file_id") != nullptr) part.refuse("file_id", "is not supported; image_url is");
+    const json::value* url = part.find("image_url");
+    if (url == nullptr) return part.refuse("image_url", "is missing");
+    if (!url->is_string()) return part.refuse("image_url", fmt::format("must be a URL (got {})", kind_of(*url)));
+    read_image_url(part, "image_url", url->get_string(), out);
+    stored = {{"type", "input_image"}, {"detail", detail}, {"image_url", *url}};
+}
+
+/// Parts of the types `allowed`, as they are stored; `what` says which there are.
 void read_parts(FieldReader& item, std::string_view list_name, const json::array& list,
                 std::initializer_list<std::string_view> allowed, std::string_view stored_type,
                 std::vector<ContentPart>& out, json::array& stored) {
@@ -37,6 +52,16 @@ void read_parts(FieldReader& item, std::string_view list_name, const json::array
         if (std::find(allowed.begin(), allowed.end(), type) == allowed.end()) {
             return part.refuse(
                 "type", type.empty() ? "is missing" : fmt::format("is not supported here; {} is", *allowed.begin()));
+        }
+        if (type == "input_image") {
+            json::object as_stored;
+            ChatMessage image;
+            read_image(part, image, as_stored);
+            refuse_unknown(part, {"cache_control", "prompt_cache_breakpoint"});
+            if (item.failed()) return;
+            stored.push_back(std::move(as_stored));
+            out.push_back(std::move(image.content.front()));
+            continue;
         }
         const char* text_name = type == "refusal" ? "refusal" : "text";
         if (part.find(text_name) == nullptr) return part.refuse(text_name, "is missing");
@@ -78,7 +103,8 @@ void read_message(FieldReader& item, Item& out) {
             read_parts(item, "content", *list, {"output_text", "refusal", "input_text", "text"}, type,
                        out.message.content, parts);
         } else {
-            read_parts(item, "content", *list, {"input_text", "output_text", "text"}, type, out.message.content, parts);
+            read_parts(item, "content", *list, {"input_text", "input_image", "output_text", "text"}, type,
+                       out.message.content, parts);
         }
     } else {
         return item.refuse("content", fmt::format("must be a string or a list of parts (got {})", kind_of(*content)));
@@ -115,7 +141,8 @@ void read_result(FieldReader& item, Item& out) {
         stored = *text;
     } else if (const auto* list = output->if_array()) {
         json::array parts;
-        read_parts(item, "output", *list, {"input_text", "text"}, "input_text", out.message.content, parts);
+        read_parts(item, "output", *list, {"input_text", "input_image", "text"}, "input_text", out.message.content,
+                   parts);
         stored = std::move(parts);
     } else {
         return item.refuse("output", fmt::format("must be a string or a list of parts (got {})", kind_of(*output)));

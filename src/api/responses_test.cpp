@@ -195,6 +195,8 @@ TEST(Responses, WhatIsNotThereIsRefusedByName) {
         {R"({"input":[{"role":"tool","content":"a"}]})", "input[0].role must be user, assistant, system or developer"},
         {R"({"input":[{"role":"user"}]})", "input[0].content is missing"},
         {R"({"input":[{"role":"user","content":[{"type":"input_image","image_url":"x"}]}]})",
+         "input[0].content[0].image_url must be a data URL (\"data:image/png;base64,...\"): no images are fetched"},
+        {R"({"input":[{"role":"user","content":[{"type":"input_audio"}]}]})",
          "input[0].content[0].type is not supported here; input_text is"},
         {R"({"input":[{"role":"user","content":[{"type":"input_text"}]}]})", "input[0].content[0].text is missing"},
         {R"({"input":[{"type":"function_call","name":"f"}]})", "input[0].call_id is missing"},

@@ -113,7 +113,7 @@ TEST(Unsupported, FieldsOfNestedObjectsCountToo) {
     const auto message = [](const std::string& field) {
         return refusal_of(openai::parse_chat(R"({"messages":[{"role":"user","content":"hi",)" + field + "}]}"));
     };
-    EXPECT_EQ(message(R"("images": ["x"])"), "messages[0].images: messages[0].images is not supported");
+    EXPECT_EQ(message(R"("sounds": ["x"])"), "messages[0].sounds: messages[0].sounds is not supported");
     EXPECT_EQ(message(R"("refusal": "no", "annotations": [])"), "accepted") << "as an answer came";
     const auto part = [](const std::string& field) {
         return refusal_of(openai::parse_chat(R"({"messages":[{"role":"user","content":[{"type":"text","text":"hi",)" +

@@ -45,7 +45,7 @@ struct Running {
 
 void make_plain(GenerationRequest& request) {
     const auto* chat = std::get_if<Chat>(&request.prompt);
-    if (chat == nullptr) return;
+    if (chat == nullptr || !images_of(*chat).empty()) return;  // images need a template
     std::string text;
     for (const ChatMessage& message : chat->messages) {
         if (!text.empty()) text += "\n\n";

@@ -10,6 +10,8 @@
 #include <utility>
 #include <variant>
 
+#include "api/image_fields.h"
+
 namespace sutazai::serve {
 
 namespace asio = boost::asio;
@@ -72,6 +74,9 @@ Result<std::vector<Item>> earlier_items(ResponseStore& store, std::string_view t
 Result<void> fill(ResponseRequest& request, const std::vector<Item>& before) {
     auto messages = api::responses::join(request.asked.instructions, before, request.asked.items);
     if (!messages) return std::unexpected(std::move(messages.error()));
+    if (const std::string wrong = api::wrong_with_images(*messages); !wrong.empty()) {
+        return fail(ErrorCode::kInvalidArgument, "The messages " + wrong + ".", "input");
+    }
     std::get<Chat>(request.asked.generation.prompt).messages = std::move(*messages);
     request.asked.items = {};
     return {};

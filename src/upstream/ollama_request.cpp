@@ -4,6 +4,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/system/error_code.hpp>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -36,6 +37,11 @@ json::object message_json(const ChatMessage& message) {
     json::object out{{"role", to_string(role)}, {"content", text_of(message)}};
     if (!message.reasoning.empty()) out["thinking"] = message.reasoning;
     if (message.role == Role::kTool && !message.name.empty()) out["tool_name"] = message.name;
+    json::array images;
+    for (const ContentPart& part : message.content) {
+        if (part.image != nullptr) images.emplace_back(to_base64(std::as_bytes(std::span(part.image->bytes))));
+    }
+    if (!images.empty()) out["images"] = std::move(images);
     json::array calls;
     for (const ToolCall& call : message.tool_calls) {
         boost::system::error_code broken;

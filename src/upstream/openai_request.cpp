@@ -1,7 +1,9 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -21,10 +23,21 @@ constexpr const char* kServer = "an OpenAI-compatible server";
 constexpr std::string_view kAnyObject = R"({"type":"object"})";
 
 json::value content_json(const ChatMessage& message) {
-    if (message.content.size() == 1) return json::string(message.content.front().text);
     if (message.content.empty()) return json::string();
+    if (message.content.size() == 1 && message.content.front().image == nullptr) {
+        return json::string(message.content.front().text);
+    }
     json::array parts;
-    for (const ContentPart& part : message.content) parts.push_back({{"type", "text"}, {"text", part.text}});
+    for (const ContentPart& part : message.content) {
+        if (part.image == nullptr) {
+            parts.push_back({{"type", "text"}, {"text", part.text}});
+            continue;
+        }
+        const std::string_view type = media_type_of(part.image->bytes);
+        std::string url = "data:" + std::string(type) + ";base64,";
+        url += to_base64(std::as_bytes(std::span(part.image->bytes)));
+        parts.push_back({{"type", "image_url"}, {"image_url", {{"url", std::move(url)}}}});
+    }
     return parts;
 }
 
