@@ -66,6 +66,16 @@ TEST_F(CatalogTest, ListsTheFolderByFileName) {
     EXPECT_GT(found->modified_unix_s, 1'600'000'000);
 }
 
+TEST_F(CatalogTest, AProjectorInTheFolderIsNoModel) {
+    put("tiny-Q4_0.gguf");
+    put("other.gguf");
+    put("mmproj-tiny-f16.gguf");
+    const Catalog catalog({}, folder_.string(), {});
+    EXPECT_EQ(names(catalog), (Names{"other", "tiny-Q4_0"}));
+    EXPECT_EQ(profile_of(*catalog.find("tiny-Q4_0")).load.projector, (folder_ / "mmproj-tiny-f16.gguf").string());
+    EXPECT_EQ(profile_of(*catalog.find("other")).load.projector, "");
+}
+
 TEST_F(CatalogTest, SeesFilesThatComeAndGo) {
     Catalog catalog({}, folder_.string(), {});
     EXPECT_FALSE(catalog.find("late"));

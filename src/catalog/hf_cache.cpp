@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <system_error>
@@ -12,6 +13,7 @@
 #include "base/small_file.h"
 #include "catalog/model_names.h"
 #include "catalog/ollama_name.h"
+#include "catalog/projectors.h"
 
 namespace sutazai::catalog {
 
@@ -113,9 +115,11 @@ class RepositoryScan {
             const std::string snapshot = folder_ + "/snapshots/" + revision;
             std::vector<std::string> files;
             list_files(snapshot, "", 1, visit_, files);
+            std::vector<std::string> projectors;
+            std::ranges::copy_if(files, std::back_inserter(projectors), is_projector_name);
             const auto named = name_hf_files(repo, std::move(files));
             if (named.empty()) continue;
-            for (const HfNamed& one : named) add(one, snapshot, found);
+            for (const HfNamed& one : named) add(one, snapshot, projectors, found);
             found.defaults.push_back(hf_default(named).name);
             return;
         }
@@ -135,7 +139,8 @@ class RepositoryScan {
         return all;
     }
 
-    void add(const HfNamed& named, const std::string& snapshot, HfFound& found) const {
+    void add(const HfNamed& named, const std::string& snapshot, const std::vector<std::string>& projectors,
+             HfFound& found) const {
         const std::string path = snapshot + "/" + named.file;
         if (!is_valid_model_name(named.name)) {
             found.notes.push_back(fmt::format("{} of the Hugging Face cache has a name that no model may have", path));
@@ -149,6 +154,11 @@ class RepositoryScan {
         auto model = look_at_model(named.name, path);
         if (!model) return;
         model->weights = model->engine = *weights;
+        // Those of a repository go with all of its models.
+        const std::string projector = projector_for(named.file, projectors, true);
+        if (!projector.empty() && weights_of(root_, snapshot + "/" + projector)) {
+            set_projector(*model, snapshot + "/" + projector);
+        }
         model->in_store = true;
         found.models.push_back(std::move(*model));
     }

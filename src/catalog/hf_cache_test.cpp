@@ -90,6 +90,18 @@ TEST_F(HfCacheTest, FindsTheFilesOfTheMainRevision) {
     EXPECT_EQ(scan().models.front().bytes, 3U) << "no folder of that name: the first by name";
 }
 
+TEST_F(HfCacheTest, AProjectorGoesWithTheModelsOfItsRepository) {
+    put("models--o--r", "r", "m-Q4_0.gguf", "x", digest_);
+    put("models--o--r", "r", "mmproj-BF16.gguf", "p", std::string(64, 'a'));
+    put("models--o--r", "r", "mmproj-F16.gguf", "q", std::string(64, 'b'));
+    const HfFound found = scan();
+    ASSERT_EQ(found.models.size(), 1U);
+    const ModelFile& model = found.models.front();
+    EXPECT_TRUE(profile_of(model).load.projector.ends_with("/snapshots/r/mmproj-F16.gguf"));
+    EXPECT_EQ(model.engine, engine_key(model.weights, profile_of(model).load));
+    EXPECT_NE(model.engine, model.weights) << "an engine that sees is another one";
+}
+
 TEST_F(HfCacheTest, LinksLeadNowhereElse) {
     const fs::path outside = temporary_.path() / "outside.gguf";
     std::ofstream(outside) << "x";

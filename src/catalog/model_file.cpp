@@ -46,6 +46,13 @@ ModelFile remote_model(std::string name, RemoteModel remote) {
     return {.name = std::move(name), .weights = key, .engine = key, .remote = std::move(remote)};
 }
 
+void set_projector(ModelFile& model, std::string path) {
+    ModelProfile profile = profile_of(model);
+    profile.load.projector = std::move(path);
+    model.engine = engine_key(model.weights, profile.load);
+    model.profile = std::make_shared<const ModelProfile>(std::move(profile));
+}
+
 const ModelProfile& profile_of(const ModelFile& model) {
     static const ModelProfile kNothing;
     return model.profile ? *model.profile : kNothing;

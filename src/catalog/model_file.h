@@ -45,6 +45,9 @@ struct ModelFile {
 /// One that an upstream has; `name` as it is called here.
 [[nodiscard]] ModelFile remote_model(std::string name, RemoteModel remote);
 
+/// Lets a model that was just looked at take images.
+void set_projector(ModelFile& model, std::string path);
+
 /// Never null.
 [[nodiscard]] const ModelProfile& profile_of(const ModelFile& model);
 

@@ -21,6 +21,7 @@ void take(LoadChoices& into, const LoadChoices& from) {
     take(into.kv_type, from.kv_type);
     take(into.chat_template, from.chat_template);
     take(into.fallback_template, from.fallback_template);
+    take(into.projector, from.projector);
     // One answer to one question: what is not looked at makes no other engine.
     if (into.context_tokens != 0) into.least_context_tokens = 0;
     if (!into.chat_template.empty()) into.fallback_template.clear();
@@ -69,6 +70,7 @@ std::string engine_key(std::string_view weights, const LoadChoices& load) {
     add(load.kv_type);
     add(load.chat_template);
     add(load.fallback_template);
+    if (!load.projector.empty()) add(load.projector);  // keys without one are as they were
     const Digest digest = sum.finish();
     key += '#';
     key += to_hex(Bytes(digest).first(8));

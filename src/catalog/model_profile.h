@@ -19,6 +19,7 @@ struct LoadChoices {
     std::string kv_type = {};                ///< one of kKvTypes; empty: nothing is said
     std::string chat_template = {};          ///< in place of the file's own: a Jinja template, or a built-in one's name
     std::string fallback_template = {};      ///< where the file has none: a text or a name that llama.cpp knows
+    std::string projector = {};              ///< path of the GGUF file that lets it take images; empty: it takes none
 
     bool operator==(const LoadChoices&) const = default;
 };

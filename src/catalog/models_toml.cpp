@@ -69,6 +69,7 @@ class ModelReader {
         read_source();
         read_upstream();
         read_load();
+        read_projector();
         read_request();
         if (const toml::node* node = take("pinned")) {
             if (const auto value = node->value_exact<bool>()) {
@@ -188,6 +189,15 @@ class ModelReader {
             }
             (is_file ? model_.template_file : load.chat_template) = is_file ? absolute(*name) : *name;
         }
+    }
+
+    void read_projector() {
+        const auto path = text("projector", 4096);
+        if (!path) return;
+        if (path->empty() || path->starts_with('~')) {
+            refuse("projector", *table_.get("projector"), "the path of a GGUF file");
+        }
+        model_.profile.load.projector = absolute(*path);
     }
 
     void read_request() {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <utility>
@@ -46,6 +47,7 @@ keep_alive = "5m"
 [models."qwen2.5:3b"]
 stop = "END"
 keep_alive = -1
+projector = "mmproj.gguf"
 template = "templates/x.jinja"
 
 [models]
@@ -58,6 +60,8 @@ file = { from = "sub/x.gguf" }
     EXPECT_EQ(fast.from, "qwen2.5:3b");
     EXPECT_EQ(fast.place, "models.toml:3");
     EXPECT_EQ(fast.profile.load, (LoadChoices{8192, 0, "q8_0", "chatml", ""}));
+    const auto named = std::ranges::find(*read, "qwen2.5:3b", &ConfiguredModel::name);
+    EXPECT_EQ(named->profile.load.projector, "/home/s/mmproj.gguf");
     const RequestDefaults& request = fast.profile.request;
     EXPECT_EQ(request.system, "Be brief.");
     EXPECT_EQ(request.temperature, 0.0F);

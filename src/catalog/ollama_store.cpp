@@ -101,6 +101,17 @@ Result<void> take_adapter(const std::string& blobs, const json::object& layer, M
     return {};
 }
 
+Result<void> take_projector(const std::string& blobs, const json::object& layer, ModelProfile& profile) {
+    auto path = blob_path(blobs, layer, "projector");
+    if (!path) return std::unexpected(path.error());
+    if (!stamp_of(*path)) {
+        return refuse(fmt::format("the blob {} of its projector is missing", path->substr(path->rfind('/') + 1)));
+    }
+    if (!profile.load.projector.empty()) return refuse("it has several projectors, which are not supported");
+    profile.load.projector = std::move(*path);
+    return {};
+}
+
 Result<void> take_layer(const std::string& blobs, const json::object& layer, ModelFile& model, ModelProfile& profile) {
     const std::string type = text_field(layer, "mediaType");
     if (!type.starts_with(kLayerPrefix)) return {};
@@ -108,6 +119,7 @@ Result<void> take_layer(const std::string& blobs, const json::object& layer, Mod
     if (kind == "model") return take_weights(blobs, layer, model);
     if (kind == "draft") profile.facts.has_draft = true;
     if (kind == "adapter") return take_adapter(blobs, layer, profile);
+    if (kind == "projector") return take_projector(blobs, layer, profile);
     if (kind == "tensor" || kind == "json") return refuse("its weights are safetensors; only GGUF can be read");
     if (kind != "system" && kind != "params" && kind != "template" && kind != "prompt" && kind != "messages") return {};
     auto text = read_layer(blobs, layer, kind);

@@ -120,6 +120,17 @@ TEST_F(OllamaStoreTest, OneDigestAndOneSetOfLoadChoicesAreOneEngine) {
     EXPECT_NE(all[0].engine, all[3].engine);
 }
 
+TEST_F(OllamaStoreTest, AProjectorIsPartOfHowAModelIsLoaded) {
+    files_.put("registry.ollama.ai/library/a/latest", {{"model", "weights"}, {"projector", "eyes"}});
+    files_.put("registry.ollama.ai/library/b/latest", {{"model", "weights"}});
+    const auto all = scan();
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(profile_of(all[0]).load.projector, files_.blob("eyes").string());
+    EXPECT_NE(all[0].engine, all[1].engine);
+    files_.put("registry.ollama.ai/library/c/latest", {{"model", "weights"}, {"projector", "a"}, {"projector", "b"}});
+    EXPECT_EQ(scan()[2].problem, "it has several projectors, which are not supported");
+}
+
 TEST_F(OllamaStoreTest, WhatCannotBeUsedSaysWhy) {
     const std::string hex(64, 'a');
     const auto manifest = [](std::string_view layers) { return fmt::format(R"({{"layers":[{}]}})", layers); };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <system_error>
 #include <tuple>
@@ -13,6 +14,7 @@
 #include "catalog/hf_cache.h"
 #include "catalog/model_names.h"
 #include "catalog/ollama_name.h"
+#include "catalog/projectors.h"
 
 namespace sutazai::catalog {
 namespace {
@@ -127,18 +129,32 @@ struct Scanner::Round {
     void look_at_folder() {
         if (sources.models_dir.empty()) return;
         watch_folder(sources.models_dir, Matters::kModels);
-        for (NamedFile& file : name_files(files_of(sources.models_dir))) {
+        std::vector<std::string> files = files_of(sources.models_dir);
+        std::vector<std::string> projectors;
+        std::ranges::copy_if(files, std::back_inserter(projectors), is_projector_name);
+        std::erase_if(files, [](const std::string& file) { return is_projector_name(file); });
+        std::vector<NamedFile> all = name_files(files);
+        const bool is_alone = all.size() == 1;
+        for (NamedFile& file : all) {
             const std::string path = (fs::path(sources.models_dir) / file.file).string();
             if (sources.named.contains(file.name)) {
                 if (sources.named.at(file.name) != path) {
                     out.notes.push_back(
                         fmt::format("{} is hidden by the model that is named \"{}\"", file.file, file.name));
                 }
-            } else if (add(look_at_model(file.name, path))) {
+            } else if (add(with_projector(look_at_model(file.name, path), projectors, is_alone))) {
                 out.folder_names.push_back(file.name);
                 if (!file.note.empty()) out.notes.push_back(std::move(file.note));
             }
         }
+    }
+
+    [[nodiscard]] std::optional<ModelFile> with_projector(std::optional<ModelFile> model,
+                                                          const std::vector<std::string>& projectors,
+                                                          bool is_alone) const {
+        const std::string file = model ? projector_for(model->path, projectors, is_alone) : std::string();
+        if (!file.empty()) set_projector(*model, (fs::path(sources.models_dir) / file).string());
+        return model;
     }
 
     void look_at_stores(std::vector<OllamaStore>& stores) {
@@ -177,6 +193,13 @@ struct Scanner::Round {
         for (const AdapterChoice& adapter : profile.request.adapters) {
             if (const auto stamp = stamp_of(adapter.path)) profile.adapter_bytes += stamp->bytes;
         }
+        if (!profile.load.projector.empty()) {
+            watch_file(profile.load.projector);
+            if (!stamp_of(profile.load.projector)) {
+                return fail(ErrorCode::kLoadFailed,
+                            fmt::format("{}: its projector {} is not there", wanted.place, profile.load.projector));
+            }
+        }
         if (wanted.template_file.empty()) return profile;
         watch_file(wanted.template_file);
         auto text = read_small_file(wanted.template_file, kMostTemplateBytes);
@@ -193,7 +216,7 @@ struct Scanner::Round {
         if (model.remote && wanted.is_about_loading() && model.problem.empty()) {
             model.problem = fmt::format(
                 "{}: another server has \"{}\", so that nothing can be said here of how it is "
-                "loaded: context, kv_type, template, pinned, keep_alive and adapters are its own",
+                "loaded: context, kv_type, template, projector, pinned, keep_alive and adapters are its own",
                 wanted.place, model.name);
             return;
         }

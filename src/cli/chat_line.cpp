@@ -1,11 +1,13 @@
 #include "cli/chat_line.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
+#include "base/small_file.h"
 #include "catalog/ollama_name.h"
 #include "catalog/ollama_parameters.h"
 
@@ -160,18 +162,36 @@ void set_system(Chat& chat, std::string text) {
     }
 }
 
-std::optional<std::string> image_named_in(std::string_view prompt) {
+std::vector<std::string> images_named_in(std::string_view prompt) {
+    std::vector<std::string> names;
     while (!prompt.empty()) {
         const std::string_view word =
             prompt.substr(0, std::min(prompt.find_first_of(" \t\r\n'\"`?,;!"), prompt.size()));
         const std::string small = catalog::in_small_letters(word);
         const bool is_path = word.find('/') != std::string_view::npos;
         for (const char* extension : {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}) {
-            if (is_path && small.ends_with(extension)) return std::string(word);
+            if (is_path && small.ends_with(extension)) names.emplace_back(word);
         }
         prompt.remove_prefix(std::min(word.size() + 1, prompt.size()));
     }
-    return std::nullopt;
+    return names;
+}
+
+Result<ChatMessage> message_with_images(std::string prompt) {
+    ChatMessage message{.role = Role::kUser};
+    for (const std::string& name : images_named_in(prompt)) {
+        if (::access(name.c_str(), F_OK) != 0) continue;  // talk of a file
+        const auto refuse = [&](const std::string& why) {
+            return fail(ErrorCode::kInvalidArgument, fmt::format("{} {}", name, why));
+        };
+        auto bytes = read_small_file(name, kMostImageBytes);
+        if (!bytes) return refuse(bytes.error().message);
+        auto image = make_image(std::move(*bytes));
+        if (!image) return refuse(image.error().message);
+        message.content.push_back({.image = std::move(*image)});
+    }
+    message.content.push_back({std::move(prompt)});
+    return message;
 }
 
 }  // namespace sutazai::cli

@@ -4,11 +4,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/generation.h"
 
-/// What is typed in a conversation: prompts, of one line or several, and commands. Pure.
+/// What is typed in a conversation: prompts, of one line or several, and commands.
 namespace sutazai::cli {
 
 /// Puts lines together: what begins with """ goes on until the next """.
@@ -43,7 +44,11 @@ struct ChatCommand {
 /// As the conversation's system message, in place of one that is there.
 void set_system(Chat& chat, std::string text);
 
-/// The name of a file that looks like an image's, if one is named in the prompt.
-[[nodiscard]] std::optional<std::string> image_named_in(std::string_view prompt);
+/// Names of files that look like images', as the prompt has them.
+[[nodiscard]] std::vector<std::string> images_named_in(std::string_view prompt);
+
+/// The user's message: the images that the prompt names and that are there, and the prompt. kInvalidArgument for one
+/// that cannot be read or is no image that is known here. Reads files.
+[[nodiscard]] Result<ChatMessage> message_with_images(std::string prompt);
 
 }  // namespace sutazai::cli

@@ -87,11 +87,11 @@ TEST(SetSystem, TakesThePlaceOfAnother) {
 }
 
 TEST(ImageNamedIn, KnowsPathsOfImages) {
-    EXPECT_EQ(image_named_in("what is in ./cat.PNG ?"), "./cat.PNG");
-    EXPECT_EQ(image_named_in("'/a/b.jpeg'"), "/a/b.jpeg");
-    EXPECT_FALSE(image_named_in("how do I write a .png file?"));
-    EXPECT_FALSE(image_named_in("cat.png"));
-    EXPECT_FALSE(image_named_in(""));
+    using Names = std::vector<std::string>;
+    EXPECT_EQ(images_named_in("what is in ./cat.PNG and '/a/b.jpeg'?"), (Names{"./cat.PNG", "/a/b.jpeg"}));
+    EXPECT_EQ(images_named_in("how do I write a .png file?"), Names{});
+    EXPECT_EQ(images_named_in("cat.png"), Names{});
+    EXPECT_EQ(images_named_in(""), Names{});
 }
 
 }  // namespace

@@ -91,12 +91,14 @@ asio::awaitable<void> ChatSession::draw_progress() {
 }
 
 asio::awaitable<Ending> ChatSession::ask(std::string prompt) {
+    Result<ChatMessage> message = message_with_images(std::move(prompt));
+    if (!message) co_return failed(message.error());
     auto acquired = co_await (manager_.acquire(model_) || signalled());
     if (const auto signal = take_signal()) co_return ending_of(*signal);
     auto& lease = std::get<0>(acquired);
     if (!lease) co_return failed(lease.error());
 
-    history_.messages.push_back(text_message(Role::kUser, std::move(prompt)));
+    history_.messages.push_back(std::move(*message));
     GenerationRequest request = settings_;
     request.prompt = history_;
     serve::apply_defaults(lease->profile(), request);
@@ -210,8 +212,6 @@ asio::awaitable<Ending> ChatSession::converse() {
             co_return Ending::kFinished;
         } else if (command->kind != ChatCommand::Kind::kNone) {
             obey(*command);
-        } else if (const auto image = image_named_in(*typed); image && ::access(image->c_str(), F_OK) == 0) {
-            (void)failed({ErrorCode::kInvalidArgument, fmt::format("{}: images are not supported yet", *image)});
         } else if (co_await ask(*typed) == Ending::kTerminated) {
             co_return Ending::kTerminated;
         }

@@ -36,6 +36,7 @@ class ChatSession {
     [[nodiscard]] boost::asio::awaitable<Ending> load();
 
     /// Sends `prompt` and writes the answer, which joins the history: what there is of it when it was interrupted.
+    /// Files that it names as images (chat_line.h) are sent with it.
     [[nodiscard]] boost::asio::awaitable<Ending> ask(std::string prompt);
 
     /// Reads prompts and commands (chat_line.h) from the terminal until its end, or /bye.

@@ -40,10 +40,12 @@ asio::awaitable<Result<llama_server::ModelProps>> props_of(Services& services, E
     llama_server::ModelProps props;
     props.model = file->name;
     props.places = static_cast<std::size_t>(services.settings.batch_size);
+    props.sees = !catalog::profile_of(*file).load.projector.empty();
     if (exchange.from_this_machine) props.file = file->path;  // empty for a model of another server
     for (const models::ModelStatus& status : services.models.status()) {
         if (status.name != file->name) continue;
         props.is_warm = status.pid != 0;
+        if (props.is_warm) props.sees = status.info.sees;
         props.context_tokens = static_cast<int>(status.info.context_per_sequence);
         props.running = status.stats.running;
         props.places = std::max<std::size_t>(props.places, status.stats.batch_width);

@@ -46,7 +46,7 @@ EngineShape engine_shape(const config::Settings& settings) {
 }
 
 EngineShape shape_of(EngineShape shape, const catalog::LoadChoices& choices, std::uint64_t training_context,
-                     std::uint64_t adapter_bytes) {
+                     std::uint64_t adapter_bytes, std::uint64_t projector_bytes) {
     if (choices.context_tokens > 0) shape.context_tokens = choices.context_tokens;
     if (choices.context_tokens == 0 && choices.least_context_tokens > 0) {
         const auto training =
@@ -59,6 +59,7 @@ EngineShape shape_of(EngineShape shape, const catalog::LoadChoices& choices, std
         shape.context_tokens = std::max(usual, least);
     }
     if (const auto type = kv_type(choices.kv_type)) shape.kv_bytes_of_32 = type->bytes_of_32;
+    shape.projector_bytes = projector_bytes;
     shape.adapter_bytes = std::min(shape.adapter_bytes, adapter_bytes);
     return shape;
 }

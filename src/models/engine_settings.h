@@ -18,7 +18,8 @@ namespace sutazai::models {
 /// The same for a model that is to be loaded so. `training_context`: tokens that it was trained for. `adapter_bytes`:
 /// of its adapters.
 [[nodiscard]] EngineShape shape_of(EngineShape shape, const catalog::LoadChoices& choices,
-                                   std::uint64_t training_context, std::uint64_t adapter_bytes = 0);
+                                   std::uint64_t training_context, std::uint64_t adapter_bytes = 0,
+                                   std::uint64_t projector_bytes = 0);
 /// For all models together.
 [[nodiscard]] placement::Room room_for_models(const config::Settings& settings);
 

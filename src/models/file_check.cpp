@@ -114,8 +114,8 @@ asio::awaitable<FileCheck::Verdict> FileCheck::widen(WarmModel& model, std::uint
     const catalog::GgufSummary& summary = **look->summary;
     catalog::LoadChoices wider = model.choices;
     wider.least_context_tokens = context_tokens;
-    const ModelMemory memory(
-        estimate_memory(summary, shape_of(shape_, wider, summary.context_length, model.adapter_bytes)));
+    const ModelMemory memory(estimate_memory(
+        summary, shape_of(shape_, wider, summary.context_length, model.adapter_bytes, model.projector_bytes)));
     if (const auto error = reason_not_to_fit_(model.name, memory)) {
         co_return Verdict{.error = Error{ErrorCode::kInvalidArgument,
                                          fmt::format("options.num_ctx is {}: {}", context_tokens, error->message),
@@ -167,7 +167,8 @@ void FileCheck::take_over(WarmModel& model, const std::string& path, FileStamps 
     model.file.bad_stamps.clear();
     model.file.architecture = summary.architecture;
     model.file.vocabulary = static_cast<std::uint32_t>(std::min<std::uint64_t>(summary.vocabulary, UINT32_MAX));
-    const EngineShape shape = shape_of(shape_, model.choices, summary.context_length, model.adapter_bytes);
+    const EngineShape shape =
+        shape_of(shape_, model.choices, summary.context_length, model.adapter_bytes, model.projector_bytes);
     model.file.context_tokens = shape.context_tokens;
     model.memory.set_estimate(estimate_memory(summary, shape));
 }
@@ -180,7 +181,8 @@ FileCheck::Verdict FileCheck::take_warm(WarmModel& model, const std::string& pat
     }
     if (model.slot->stale || !look.summary) return {};  // all has been said
     const auto reason = [&](const catalog::GgufSummary& summary) {
-        const EngineShape shape = shape_of(shape_, model.choices, summary.context_length, model.adapter_bytes);
+        const EngineShape shape =
+            shape_of(shape_, model.choices, summary.context_length, model.adapter_bytes, model.projector_bytes);
         return reason_not_to_fit_(model.name, ModelMemory(estimate_memory(summary, shape)));
     };
     const auto error = *look.summary ? reason(**look.summary) : std::optional(look.summary->error());

@@ -37,11 +37,13 @@ MemoryEstimate estimate_memory(const catalog::GgufSummary& model, const EngineSh
 
     MemoryEstimate out;
     out.weights = sum(sum(model.tensor_bytes, model.tied_bytes), shape.adapter_bytes);
+    out.weights = sum(out.weights, shape.projector_bytes);
     out.kv = product(product(cells, model.kv_heads_in_all),
                      product(shape.kv_bytes_of_32, sum(model.key_length, model.value_length)) / 32);
     const std::uint64_t row = sum(product(3, model.feed_forward_length), product(8, model.embedding_length));
     out.compute = sum(sum(product(4 * micro_batch, row), product(4 * micro_batch, cells)),
                       product(8 * sequences, model.vocabulary));
+    if (shape.projector_bytes > 0) out.compute = sum(out.compute, kImageBytes);
     out.process = sum(kProcessBytes, product(kBytesPerToken, model.vocabulary));
     return out;
 }

@@ -58,9 +58,10 @@ struct WarmModel {
     using Clock = placement::Clock;
     WarmModel(std::string its_name, Backoff backoff) : name(std::move(its_name)), failures{backoff} {}
 
-    std::string name;                  // by which it was first asked for
-    std::string key;                   // catalog::engine_key()
-    catalog::LoadChoices choices;      // which are part of that; requests may have raised its least context since
+    std::string name;              // by which it was first asked for
+    std::string key;               // catalog::engine_key()
+    catalog::LoadChoices choices;  // which are part of that; requests may have raised its least context since
+    std::uint64_t projector_bytes = 0;
     std::uint64_t adapter_bytes = 0;   // the most that a name of it has
     std::string load_hint;             // a sentence for whoever hears that it does not load
     std::string renderer;              // EngineOptions::renderer

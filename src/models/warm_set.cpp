@@ -120,6 +120,7 @@ WarmModel& WarmSet::model_of(const catalog::ModelFile& file) {
             file.name, Backoff(tuning_.first_backoff, tuning_.longest_backoff, tuning_.stable_after));
         model->key = file.engine;
         model->choices = catalog::profile_of(file).load;
+        if (const auto stamp = stamp_of(model->choices.projector)) model->projector_bytes = stamp->bytes;
         model->load_hint = catalog::profile_of(file).load_hint;
         model->renderer = catalog::profile_of(file).facts.renderer;
         if (catalog::profile_of(file).facts.has_draft) {
@@ -328,6 +329,7 @@ void WarmSet::start_engine(WarmModel& model) {
     options.arguments = {"--name", model.name};
     options.arguments.insert(options.arguments.end(), tuning_.engine_arguments.begin(), tuning_.engine_arguments.end());
     options.path = model.file.path;
+    options.projector = model.choices.projector;
     options.context_tokens = model.file.context_tokens;
     options.kv_type = model.choices.kv_type;
     options.own_template = model.choices.chat_template;

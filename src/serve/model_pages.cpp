@@ -64,6 +64,10 @@ void add_summary(ModelCard& card, const catalog::GgufSummary& summary) {
     if (summary.fills_gaps) card.capabilities.emplace_back("insert");
 }
 
+void add_vision(ModelCard& card, const catalog::ModelFile& file) {
+    if (!catalog::profile_of(file).load.projector.empty()) card.capabilities.emplace_back("vision");
+}
+
 json::value scalar_json(const catalog::MetadataScalar& value) {
     return std::visit([](const auto& held) { return json::value(held); }, value);
 }
@@ -211,6 +215,7 @@ std::optional<ModelCard> ModelCards::of(const catalog::ModelFile& file) {
     if (!facts.family.empty() && !facts.parameter_size.empty()) {
         ModelCard card = outer_card(file);
         card.capabilities = {facts.family.ends_with("bert") ? "embedding" : "completion"};
+        add_vision(card, file);
         return card;
     }
     auto card = full(file);
@@ -223,6 +228,7 @@ Result<ModelCard> ModelCards::full(const catalog::ModelFile& file) {
     if (!summary) return std::unexpected(summary.error());
     ModelCard card = outer_card(file);
     add_summary(card, *summary);
+    add_vision(card, file);
     return card;
 }
 

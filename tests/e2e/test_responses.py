@@ -362,7 +362,8 @@ def test_a_deleted_response_breaks_the_conversation(client):
     ({"input": "x", "tools": [{"type": "custom", "name": "c"}]}, "tools[0].type"),
     ({"input": "x", "text": {"verbosity": "high"}}, "text.verbosity"),
     ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
-     "input[0].content[0].type"),
+     "input[0].content[0].image_url"),
+    ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input[0].content[0].type"),
     ({"input": "x", "surprise": 1}, "surprise"),
 ])  # fmt: skip
 def test_refusals(served, body, field):

@@ -12,6 +12,7 @@ import time
 import pytest
 
 import harness
+from pictures import png
 
 PROMPT = b">>> "
 
@@ -147,7 +148,10 @@ def test_a_text_of_several_lines_and_an_image(conversation, tmp_path):
     terminal.read_until(PROMPT)
     (tmp_path / "cat.png").write_bytes(b"x")
     terminal.type(b"what is in ./cat.png?\r")
-    assert b"images are not supported" in terminal.read_until(PROMPT)
+    assert b"is no image that is known here" in terminal.read_until(PROMPT)
+    (tmp_path / "cat.png").write_bytes(png())
+    terminal.type(b"what is in ./cat.png?\r")
+    assert b"takes no images: it has no projector" in terminal.read_until(PROMPT)
     terminal.type(b"\x04")
     assert terminal.end() == 0
 
