@@ -75,7 +75,8 @@ TEST(Router, DecodesPercents) {
 }
 
 TEST(Routes, OnlyWhatTellsNothingIsOpenAndNoneIsThereTwice) {
-    const std::set<std::string_view> open{"/", "/health", "/ready", "/page/*", "/api/version", "/openapi.json"};
+    const std::set<std::string_view> open{"/",       "/health", "/livez",       "/ready",
+                                          "/readyz", "/page/*", "/api/version", "/openapi.json"};
     std::set<std::pair<Method, std::string_view>> seen;
     for (const Route& route : all_routes()) {
         EXPECT_TRUE(seen.emplace(route.method, route.path).second) << route.path;
