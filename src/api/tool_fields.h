@@ -12,7 +12,7 @@
 /// The fields of a chat that are about tools and thinking, which every API family shares. Pure.
 namespace sutazai::api {
 
-inline constexpr std::size_t kMaxTools = 128;
+inline constexpr std::size_t kMaxTools = 512;
 inline constexpr std::size_t kMaxToolNameBytes = 128;
 inline constexpr std::size_t kMaxToolsBytes = std::size_t{256} << 10;  ///< names, descriptions and schemas of all
 inline constexpr std::size_t kMaxTemplateArgumentBytes = std::size_t{16} << 10;

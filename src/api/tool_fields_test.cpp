@@ -54,8 +54,8 @@ TEST(ToolFields, NameWhatIsWrong) {
     EXPECT_EQ(refusal(R"("tools":[{"function":{"name":"a","description":")" + std::string(300'000, 'x') + "\"}}]"),
               "tools have 300001 bytes; at most 262144 are allowed");
     std::string many = R"("tools":[)";
-    for (int i = 0; i < 129; ++i) many += i == 0 ? "0" : ",0";
-    EXPECT_EQ(refusal(many + "]"), "tools must hold at most 128 tools (got 129)");
+    for (int i = 0; i < 513; ++i) many += i == 0 ? "0" : ",0";
+    EXPECT_EQ(refusal(many + "]"), "tools must hold at most 512 tools (got 513)");
     EXPECT_EQ(refusal(R"("tool_choice":"required")"), "tool_choice needs tools");
     EXPECT_EQ(refusal(kTools + R"(,"tool_choice":"any")"),
               R"(tool_choice must be "auto", "none", "required" or {"type": "function", "function": {"name": ...}})");

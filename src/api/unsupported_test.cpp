@@ -114,6 +114,7 @@ TEST(Unsupported, FieldsOfNestedObjectsCountToo) {
         return refusal_of(openai::parse_chat(R"({"messages":[{"role":"user","content":"hi",)" + field + "}]}"));
     };
     EXPECT_EQ(message(R"("sounds": ["x"])"), "messages[0].sounds: messages[0].sounds is not supported");
+    EXPECT_EQ(message(R"("images": [])"), "accepted") << "as LiteLLM sends it to Ollama";
     EXPECT_EQ(message(R"("refusal": "no", "annotations": [])"), "accepted") << "as an answer came";
     const auto part = [](const std::string& field) {
         return refusal_of(openai::parse_chat(R"({"messages":[{"role":"user","content":[{"type":"text","text":"hi",)" +

@@ -123,7 +123,7 @@ bool Desk::choose_model(Time now) {
     return true;
 }
 
-Task Desk::take(std::int64_t number, Batch& batch, std::deque<Task>& from, std::deque<Task>::iterator at) {
+Task Desk::take(std::int64_t number, Batch& batch, std::deque<Task>& from, const std::deque<Task>::iterator& at) {
     Task task = std::move(*at);
     from.erase(at);
     task.batch = number;

@@ -95,7 +95,8 @@ class Desk {
     [[nodiscard]] Batch* next_batch(const std::string& model);
     [[nodiscard]] bool can_run(const std::string& model, Time now) const;
     bool choose_model(Time now);
-    [[nodiscard]] Task take(std::int64_t number, Batch& batch, std::deque<Task>& from, std::deque<Task>::iterator at);
+    [[nodiscard]] Task take(std::int64_t number, Batch& batch, std::deque<Task>& from,
+                            const std::deque<Task>::iterator& at);
     void let_go(const Task& task);
     void pause(const Task& task, const Error& error, Time now);
 

@@ -34,7 +34,7 @@ Result<std::string> read_line(const LinePlace& place) {
     return line;
 }
 
-std::unexpected<Error> not_in_a_batch(std::string field) {
+std::unexpected<Error> not_in_a_batch(const std::string& field) {
     return fail(ErrorCode::kInvalidArgument, field + " does not go with a batch", field);
 }
 
