@@ -7,6 +7,7 @@
 #   venv           LangChain, LlamaIndex and llm with their Ollama packages, LangChain's for Anthropic, LiteLLM, MCP's client
 #   openai         OpenAI's client for JavaScript and the Vercel AI SDK, in node_modules of its own
 #   agents         the OpenAI Agents SDK, a virtual environment of its own
+#   openai_2       instructor and LlamaIndex's package for servers of OpenAI's API, which need an older client of OpenAI's
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,8 +21,9 @@ least_go=1.26
 go_toolchain=golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64
 requirements=tests/clients/requirements.txt
 agents_requirements=tests/clients/agents.txt
+openai_2_requirements=tests/clients/openai_2.txt
 
-key=$(cat "$0" "$requirements" "$agents_requirements" | sha256sum | cut -c1-12)
+key=$(cat "$0" "$requirements" "$agents_requirements" "$openai_2_requirements" | sha256sum | cut -c1-12)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/sutazai
 clients=$cache/clients-$key
 if [ -f "$clients/complete" ]; then
@@ -81,6 +83,14 @@ install_openai() {
     "$clients/agents/bin/pip" install --quiet --disable-pip-version-check -r "$agents_requirements" >&2
 }
 
+install_openai_2() {
+    echo "Installing instructor and LlamaIndex's OpenAILike" >&2
+    local python=/usr/bin/python3
+    [ -x "$python" ] || python=python3
+    "$python" -m venv "$clients/openai_2" >&2
+    "$clients/openai_2/bin/pip" install --quiet --disable-pip-version-check -r "$openai_2_requirements" >&2
+}
+
 mkdir -p "$cache"
 exec 9> "$cache/clients.lock"
 flock 9
@@ -91,6 +101,7 @@ if [ ! -f "$clients/complete" ]; then
     install_js
     install_python
     install_openai
+    install_openai_2
     touch "$clients/complete"
 fi
 echo "$clients"

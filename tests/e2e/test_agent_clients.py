@@ -1,6 +1,6 @@
-"""Programs that others have made for Anthropic's API, as they are, against this server: its client for JavaScript,
-LangChain, and LiteLLM by way of OpenAI's, too; and an agent that calls tools of a real MCP server. (Its client for Python
-is in test_messages.py.)"""
+"""Programs that others have made, as they are, against this server: Anthropic's client for JavaScript and LangChain's
+package for its API; LiteLLM by way of both APIs; instructor and LlamaIndex by OpenAI's; and an agent that calls tools of a
+real MCP server. (Anthropic's client for Python is in test_messages.py.)"""
 
 import json
 
@@ -18,7 +18,7 @@ ECHO = '{"message": "Is it warm? #after"}'
 def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("agents")
     chatml = {key: CASES["chatml"][key][0] for key in ("plain", "one", "two")}
-    texts = {"chatml": chatml | {"echo": call("echo", ECHO), "after": "Yes, it is warm."},
+    texts = {"chatml": chatml | {"echo": call("echo", ECHO), "after": "Yes, it is warm.", "object": ROME},
              "think": {key: case[0] for key, case in CASES["think"].items()}}  # fmt: skip
     arguments = []
     for dialect, said in texts.items():
@@ -74,6 +74,21 @@ def test_litellm(clients, served):  # noqa: F811
             "said": "It is warm.", "tokens": [True, True], "streamed": "It is warm.", "streamed_calls": made,
             "tools": {"calls": made, "reason": "tool_calls", "after": "It is warm."}, "thought": "Hm, <b> so.",
             "awaited": "It is warm.", "unknown": "404"}  # fmt: skip
+
+
+def test_instructor(clients, served):  # noqa: F811
+    done = object_of(clients / "openai_2/bin/python", PROGRAMS / "instructor_client.py", served.url, "chatml")
+    assert done == {way: json.loads(ROME) for way in ("tools", "awaited", "schema", "plain")}
+
+
+def test_llama_index_by_openais_way(clients, served):  # noqa: F811
+    done = object_of(clients / "openai_2/bin/python", PROGRAMS / "openai_like_client.py", served.url, "chatml")
+    for way in ("completed", "streamed", "chat", "chat_streamed", "awaited"):
+        assert done[way] == "It is warm.", way
+    made = json.loads(ROME)
+    assert done["calls"] == done["gathered"] == [["weather", made]]
+    assert done["asked"] == [[made["city"], made["days"]]] and done["result"] == "22 degrees"
+    assert done["tokens"]
 
 
 def test_an_agent_with_an_mcp_server(clients, served):  # noqa: F811
