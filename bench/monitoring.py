@@ -45,10 +45,9 @@ def parse_arguments():
 class Server(servers.Sutazai):
     """Keeps the connection that metrics are asked over."""
 
-    def __enter__(self):
-        super().__enter__()
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        return self
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)  # opened when it is used
 
     def __exit__(self, *_):
         self.connection.close()
