@@ -89,7 +89,7 @@ TEST_F(BatchCrash, KillsLoseNothingAndDoubleNothing) {
     int n_kills = 0;
     for (bool ended = false; !ended;) {
         const pid_t pid = in_child(folder_ / "batches");
-        std::this_thread::sleep_for(std::chrono::milliseconds(3 + random() % 60));
+        std::this_thread::sleep_for(std::chrono::milliseconds(1 + random() % 20));
         if (n_kills < 60) kill(pid, SIGKILL);
         int status = 0;
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {

@@ -70,7 +70,7 @@ TEST_F(WarmSetTest, TheByteBudgetHoldsBesideTheCount) {
 #ifdef __SANITIZE_ADDRESS__
     settings_.model_cache_bytes = 95 << 20;
 #else
-    settings_.model_cache_bytes = 70 << 20;
+    settings_.model_cache_bytes = 75 << 20;
 #endif
     run([](AdvancedModelManager& manager) -> asio::awaitable<void> {
         co_await visit(manager, "a");
