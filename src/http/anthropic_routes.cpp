@@ -42,7 +42,7 @@ asio::awaitable<Result<void>> post_count_tokens(Services& services, Exchange& ex
     const auto reading = co_await serve::read_prompt(services, exchange.caller, std::move(request->model),
                                                      std::move(request->generation));
     if (!reading) co_return std::unexpected(reading.error());
-    const std::string json = anthropic::encode_count(reading->tokens.size());
+    const std::string json = anthropic::encode_count(reading->n_tokens);
     co_return co_await exchange.send_json(200, json);
 }
 

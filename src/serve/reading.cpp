@@ -21,7 +21,10 @@ class ReadingKeeper final : public Listener {
             if (update.error) co_return std::unexpected(std::move(*update.error));
             reading_.text += update.delta.content;
             for (TokenScore& score : update.scores) reading_.pieces.push_back(std::move(score.token.piece));
-            if (update.finished) reading_.tokens = std::move(update.finished->tokens);
+            if (update.finished) {
+                reading_.n_tokens = update.finished->usage.prompt_tokens;
+                reading_.tokens = std::move(update.finished->tokens);
+            }
         }
         co_return Result<void>{};
     }

@@ -135,7 +135,7 @@ asio::awaitable<Result<std::string>> Responses::count_input(Caller caller, Respo
     const auto reading =
         co_await read_prompt(context_, std::move(caller), std::move(ready->asked.model), std::move(generation));
     if (!reading) co_return std::unexpected(reading.error());
-    co_return api::responses::encode_count(reading->tokens.size());
+    co_return api::responses::encode_count(reading->n_tokens);
 }
 
 void Responses::begin() {
