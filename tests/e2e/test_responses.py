@@ -546,7 +546,8 @@ def test_background_responses_survive_kill_9(tmp_path, files):
                                            background=True, temperature=0).id for _ in range(5)]  # fmt: skip
         with first.client.stream("POST", first.url + PATH,
                                  json={"input": "Please #endless", "stream": True}) as response:  # fmt: skip
-            line = next(line for line in response.iter_lines() if line.startswith("data:"))
+            lines = response.iter_lines()  # which closes the connection when it goes
+            line = next(line for line in lines if line.startswith("data:"))
             interrupted = json.loads(line[6:])["response"]["id"]
             os.kill(first.pid, signal.SIGKILL)
             first.process.wait()
