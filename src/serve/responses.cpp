@@ -24,6 +24,8 @@ using responses::ResponseStore;
 namespace {
 
 constexpr std::chrono::minutes kBetweenExpiries{10};
+/// A disk that hangs does not hold up the end.
+constexpr std::chrono::seconds kLongestEnd{10};
 constexpr std::uint64_t kMostListedBytes = 64 << 20;
 
 Error none_of_that_name() {
@@ -157,6 +159,7 @@ asio::awaitable<void> Responses::expire() {
     while (!draining_) {
         auto work = [](ResponseStore& store, std::int64_t now) { return store.expire(now); };
         if (const auto expired = co_await records_.run(work); !expired) records_.complain(expired.error());
+        if (draining_) co_return;  // since the loop began
         co_await ending_.wait(std::chrono::steady_clock::now() + kBetweenExpiries);
     }
 }
@@ -169,7 +172,8 @@ void Responses::drain() {
 
 asio::awaitable<void> Responses::stop() {
     co_await background_.stop();
-    while (n_coroutines_ > 0) co_await ended_.wait(ipc::Signal::kEver);
+    const auto deadline = std::chrono::steady_clock::now() + kLongestEnd;
+    while (n_coroutines_ > 0 && std::chrono::steady_clock::now() < deadline) co_await ended_.wait(deadline);
 }
 
 }  // namespace sutazai::serve

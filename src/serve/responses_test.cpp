@@ -82,6 +82,16 @@ asio::awaitable<void> wait_for(Responses& responses, std::string id, std::string
     EXPECT_EQ(is, status);
 }
 
+asio::awaitable<void> nothing(Responses& /*responses*/) {
+    co_return;
+}
+
+TEST_F(ResponsesTest, EndsAtOnceWhenItHasJustBegun) {
+    const auto begin = std::chrono::steady_clock::now();
+    serve(nothing);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 8s);
+}
+
 asio::awaitable<void> one_of_each(Responses& responses) {
     ResponseRequest request = asked("count 3");
     const std::string id = request.id;
