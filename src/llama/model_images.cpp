@@ -84,6 +84,7 @@ Result<std::vector<Token>> Model::tokenize_seen(const GenerationRequest& request
     };
     for (const Stretch& stretch : stretches) {
         std::vector<TextPart> parts;
+        parts.reserve(stretch.runs.size());
         for (const TextRun& run : stretch.runs) {
             parts.push_back({run.text, !run.from_message || impl.control_tokens_in_messages});
         }
